@@ -1,0 +1,8 @@
+//! evalflow runs LLM evaluations written down as code: a graph of stages, executed over a content-addressed cache, with
+//! llama.cpp inside.
+//!
+//! The modules are listed in the order in which a datum travels through them; `ARCHITECTURE.md` has the table of what
+//! each owns and never does.
+
+pub mod ids;
+pub mod key;
