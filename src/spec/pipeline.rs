@@ -1,0 +1,311 @@
+//! The checked pipeline: what the rest of the program works with. Every value here is valid and every reference leads
+//! to something of the right kind.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::rubric::Rubric;
+use super::source::WeightsSource;
+use super::taxonomy::Taxonomy;
+use super::template::Template;
+use crate::ids::{ModelName, StageId};
+
+/// A checked pipeline file and everything it names.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// What the report is headed with.
+    pub name: String,
+    /// What the evaluation is to find out.
+    pub description: Option<String>,
+    /// The pipeline file, relative to [`Self::root`] where it lies inside.
+    pub file: PathBuf,
+    /// The project's root: relative paths in the file start here, and `cache/` lies here.
+    pub root: PathBuf,
+    /// Engines that need no download stage.
+    pub models: IndexMap<ModelName, Model>,
+    /// The stages as written.
+    pub stages: IndexMap<StageId, Stage>,
+    /// Which reports are written.
+    pub report: ReportFiles,
+}
+
+/// Where reports go, relative to the root.
+#[derive(Debug, Clone, Default)]
+pub struct ReportFiles {
+    /// The Markdown report.
+    pub markdown: Option<PathBuf>,
+}
+
+/// One node of the graph.
+#[derive(Debug, Clone)]
+pub enum Stage {
+    /// Catalogs → table of candidates.
+    Research(Research),
+    /// A model's name → its weights.
+    Pull(Pull),
+    /// Taxonomy → scenarios.
+    Generate(Generate),
+    /// Scenarios → answers.
+    Infer(Infer),
+    /// Answers → verdicts.
+    Judge(Judge),
+    /// Verdicts → decision.
+    Decide(Decide),
+}
+
+/// An engine declared under `models:`.
+#[derive(Debug, Clone)]
+pub enum Model {
+    /// A server that speaks OpenAI's chat completions.
+    OpenAi(OpenAi),
+    /// Canned replies from the pipeline file, for trying a pipeline without a model.
+    Scripted(Scripted),
+}
+
+/// A server that speaks OpenAI's chat completions.
+#[derive(Debug, Clone)]
+pub struct OpenAi {
+    /// Where it answers, up to and without `/chat/completions`; http or https, without credentials.
+    pub base_url: String,
+    /// The model's name as the server knows it.
+    pub model: String,
+    /// Sent as bearer token.
+    pub api_key: Option<Secret>,
+    /// Requests in flight at once.
+    pub concurrency: usize,
+    /// Longest wait for one answer, in seconds.
+    pub timeout_s: u64,
+    /// How often a request is asked again after a transient failure.
+    pub retries: u32,
+}
+
+/// A text that came from the environment and must not be seen: its `Debug` form hides it, and it has no other.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text that must not be seen.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself, for the one place that sends it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// Canned replies.
+#[derive(Debug, Clone)]
+pub struct Scripted {
+    /// Tried in order against the whole prompt; the first that matches answers.
+    pub replies: Vec<ScriptedReply>,
+    /// Answers where none matches; without it, such a request is rejected.
+    pub otherwise: Option<String>,
+    /// How long each answer takes, in milliseconds. Not part of the identity.
+    pub delay_ms: u64,
+    /// Requests in flight at once. Not part of the identity.
+    pub concurrency: usize,
+}
+
+/// One canned reply.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScriptedReply {
+    /// A regular expression over the prompt: all messages, each as `role: content`, joined by newlines.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// What is answered; `$1` and `$name` stand for the expression's groups.
+    pub reply: String,
+}
+
+/// What a field that takes a model names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelRef {
+    /// A `pull` stage: its weights, on the embedded engine.
+    Weights(StageId),
+    /// An entry of `models:`.
+    Declared(ModelName),
+}
+
+/// `research: {...}`
+#[derive(Debug, Clone)]
+pub struct Research {
+    /// CSV files, relative to the root; later ones add to and override rows of earlier ones by `id`.
+    pub catalog: Vec<PathBuf>,
+    /// What a candidate must satisfy.
+    pub require: Require,
+    /// What makes one candidate better than another.
+    pub profile: Profile,
+    /// Most candidates in the table, at least 1.
+    pub shortlist: usize,
+}
+
+/// Filters; an absent one lets everything pass.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Require {
+    /// Parameters in billions, inclusive.
+    pub params_b: Option<Range>,
+    /// The licence must allow commercial use.
+    pub commercial_license: bool,
+    /// Tokens of context at least.
+    pub context: Option<u64>,
+    /// Allowed `type`s of the catalog (`base`, `chat`, `fine-tuned`, `merge`, `continued-pretrain`, `multimodal`); empty = any.
+    #[serde(rename = "type")]
+    pub types: Vec<String>,
+    /// Must fit into memory.
+    pub fits: Option<Fits>,
+    /// Only repositories of the model's publisher.
+    pub official: bool,
+}
+
+/// An inclusive range; an absent end is open.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Range {
+    /// Lower end.
+    pub min: Option<f64>,
+    /// Upper end.
+    pub max: Option<f64>,
+}
+
+/// Weights, KV cache and buffers within `memory_bytes` at `context` tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Fits {
+    /// Memory there is.
+    pub memory_bytes: u64,
+    /// Context to reckon with.
+    pub context: u64,
+    /// Bits a weight takes on average, 16 unless the file says otherwise.
+    pub bits_per_weight: f64,
+}
+
+/// How candidates are ranked.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Profile {
+    /// Benchmark column → weight above 0.
+    pub prefer: IndexMap<String, f64>,
+    /// Tags that put a candidate behind all without them: `reasoning`, `merge`, `base`…
+    pub avoid: Vec<String>,
+}
+
+/// `pull: {...}`
+#[derive(Debug, Clone)]
+pub struct Pull {
+    /// Which weights.
+    pub from: PullFrom,
+    /// sha256 that the file must have, in lower-case hexadecimal.
+    pub sha256: Option<String>,
+}
+
+/// Which weights a `pull` brings.
+#[derive(Debug, Clone)]
+pub enum PullFrom {
+    /// A candidate of a research stage; the catalog's `weights` column says where its file is.
+    Candidate {
+        /// The research stage.
+        stage: StageId,
+        /// Which of its candidates.
+        pick: Pick,
+    },
+    /// A file named in the pipeline.
+    Source(WeightsSource),
+}
+
+/// Which candidate of a research table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pick {
+    /// The best.
+    Primary,
+    /// The second best.
+    Backup,
+}
+
+/// `generate: {...}`
+#[derive(Debug, Clone)]
+pub struct Generate {
+    /// What is expanded.
+    pub taxonomy: Taxonomy,
+    /// Which styles of the taxonomy, in order; never empty.
+    pub styles: Vec<String>,
+    /// How many scenarios, edge cases included; every cell once if absent.
+    pub count: Option<usize>,
+    /// Decides which cells are taken and the order of rows.
+    pub seed: u64,
+    /// Writes openings where the taxonomy has none. Present if any is missing.
+    pub writer: Option<ModelRef>,
+}
+
+/// `infer: {...}`
+#[derive(Debug, Clone)]
+pub struct Infer {
+    /// Who answers.
+    pub model: ModelRef,
+    /// A `generate` stage.
+    pub scenarios: StageId,
+    /// System prompt.
+    pub system: Option<Template>,
+    /// User turn; the scenario's opening unless the file says otherwise.
+    pub prompt: Template,
+    /// Most tokens of a reply.
+    pub max_tokens: u32,
+    /// 0 = greedy.
+    pub temperature: f64,
+    /// In (0, 1].
+    pub top_p: f64,
+    /// Seed for `temperature` above 0.
+    pub seed: u64,
+    /// Tokens of context for the embedded engine.
+    pub context: Option<u32>,
+}
+
+/// `judge: {...}`
+#[derive(Debug, Clone)]
+pub struct Judge {
+    /// An `infer` stage.
+    pub answers: StageId,
+    /// What is asked of each answer.
+    pub rubric: Rubric,
+    /// Who judges. Present if any criterion needs a judge.
+    pub model: Option<ModelRef>,
+    /// Most tokens of one verdict.
+    pub max_tokens: u32,
+    /// Tokens of context for the embedded engine.
+    pub context: Option<u32>,
+}
+
+/// `decide: {...}`
+#[derive(Debug, Clone)]
+pub struct Decide {
+    /// A `judge` stage.
+    pub verdicts: StageId,
+    /// Pass rate from which the model is good enough, above `fine_tune`, below 1.
+    pub deploy: f64,
+    /// Pass rate from which fine-tuning is worth it, above 0.
+    pub fine_tune: f64,
+    /// Level of the interval, in (0, 1).
+    pub confidence: f64,
+    /// Largest share of scenarios without a verdict, in [0, 1].
+    pub max_ungraded: f64,
+    /// The least outcome that lets the run exit with 0.
+    pub gate: Option<Gate>,
+}
+
+/// The least outcome that passes the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// Only `deploy`.
+    Deploy,
+    /// `deploy` or `fine_tune`.
+    FineTune,
+}

@@ -1,0 +1,252 @@
+//! Prompt templates and conditions: minijinja, strict. What a template may name is known, so an unknown variable is
+//! found when the pipeline is checked and not at the thousandth row.
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::{Serialize, Serializer};
+
+/// A prompt template over `scenario`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(String);
+
+/// An expression over `scenario` that is true or false.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition(String);
+
+/// What is wrong with a template or a condition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TemplateError {
+    /// What is wrong, in a lower-case fragment.
+    pub message: String,
+    /// The line it is on, from 1, where that is known.
+    pub line: Option<usize>,
+    /// The names that are not known, where that is the fault.
+    pub unknown: Vec<String>,
+}
+
+/// The members of `scenario` that templates and conditions may name.
+pub const SCENARIO_FIELDS: &[&str] = &["topic", "subtopic", "style", "tags", "opening", "edge_case"];
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // A prompt is made of a few thousand steps; loops within loops end in an error.
+    environment.set_fuel(Some(1_000_000));
+    environment
+}
+
+impl TemplateError {
+    fn from_minijinja(error: &minijinja::Error) -> Self {
+        let message = error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned);
+        Self { message, line: error.line(), unknown: Vec::new() }
+    }
+}
+
+fn check_names(names: impl IntoIterator<Item = String>, allowed: &[&str]) -> Result<(), TemplateError> {
+    let mut unknown: Vec<String> = names.into_iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+    unknown.sort_unstable();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(TemplateError { message: format!("unknown variable `{}`", unknown.join("`, `")), line: None, unknown })
+}
+
+/// Tries something out on scenarios as a suite may hold them.
+///
+/// What fails for some of them only may be meant for the others, such as the first tag where some have none; what
+/// fails for all edge cases or for all other scenarios is a mistake.
+fn try_samples<T>(attempt: impl Fn(&serde_json::Value) -> Result<T, TemplateError>) -> Result<(), TemplateError> {
+    for edge_case in [false, true] {
+        let mut samples = Vec::new();
+        for tags in [&[][..], &["x", "y", "z"]] {
+            for subtopic in [None, Some("x")] {
+                samples.push(serde_json::json!({"scenario": {
+                    "topic": "x", "subtopic": subtopic, "style": "x", "tags": tags, "opening": "x", "edge_case": edge_case,
+                }}));
+            }
+        }
+        attempt_any(&samples, &attempt)?;
+    }
+    Ok(())
+}
+
+/// Succeeds if the attempt does for any of the samples.
+fn attempt_any<S, T>(samples: &[S], attempt: impl Fn(&S) -> Result<T, TemplateError>) -> Result<(), TemplateError> {
+    let mut last = Ok(());
+    for sample in samples {
+        last = attempt(sample).map(drop);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
+}
+
+/// The dotted names a template may use.
+#[must_use]
+pub fn known_names() -> Vec<String> {
+    SCENARIO_FIELDS.iter().map(|field| format!("scenario.{field}")).collect()
+}
+
+impl Template {
+    /// Checks that `source` parses, names nothing but [`known_names`] and can be filled in.
+    ///
+    /// # Errors
+    /// It does not parse, names something else, or does what no scenario allows.
+    pub fn new(source: &str) -> Result<Self, TemplateError> {
+        let template = Self::with_names(source, &known_names().iter().map(String::as_str).collect::<Vec<_>>())?;
+        try_samples(|sample| template.render(sample))?;
+        Ok(template)
+    }
+
+    /// Checks that `source` parses and names nothing but `allowed`.
+    ///
+    /// # Errors
+    /// It does not parse, or names something else.
+    pub fn with_names(source: &str, allowed: &[&str]) -> Result<Self, TemplateError> {
+        let environment = environment();
+        let template = environment.template_from_str(source).map_err(|e| TemplateError::from_minijinja(&e))?;
+        check_names(template.undeclared_variables(true), allowed)?;
+        Ok(Self(source.to_owned()))
+    }
+
+    /// The template's text.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.0
+    }
+
+    /// Fills in `context`, an object such as `{"scenario": {...}}`.
+    ///
+    /// # Errors
+    /// Something the template does with a value is not possible.
+    pub fn render(&self, context: &impl Serialize) -> Result<String, TemplateError> {
+        let text = environment().render_str(&self.0, Serde(context)).map_err(|e| TemplateError::from_minijinja(&e))?;
+        // A newline at the end of a prompt file is the editor's, not the author's.
+        Ok(text.trim_end().to_owned())
+    }
+}
+
+impl Condition {
+    /// Checks that `source` parses, names nothing but [`known_names`] and can be told from a scenario.
+    ///
+    /// # Errors
+    /// It does not parse, names something else, or does what no scenario allows.
+    pub fn new(source: &str) -> Result<Self, TemplateError> {
+        let environment = environment();
+        let expression = environment.compile_expression(source).map_err(|e| TemplateError::from_minijinja(&e))?;
+        check_names(
+            expression.undeclared_variables(true),
+            &known_names().iter().map(String::as_str).collect::<Vec<_>>(),
+        )?;
+        let condition = Self(source.to_owned());
+        try_samples(|sample| condition.holds(sample))?;
+        Ok(condition)
+    }
+
+    /// Whether it holds for `context`.
+    ///
+    /// # Errors
+    /// Something the expression does with a value is not possible.
+    pub fn holds(&self, context: &impl Serialize) -> Result<bool, TemplateError> {
+        let environment = environment();
+        let expression = environment.compile_expression(&self.0).map_err(|e| TemplateError::from_minijinja(&e))?;
+        Ok(expression.eval(Serde(context)).map_err(|e| TemplateError::from_minijinja(&e))?.is_true())
+    }
+}
+
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn scenario() -> serde_json::Value {
+        json!({"scenario": {"topic": "sleep", "subtopic": null, "style": "terse", "tags": ["crisis"], "opening": "hi", "edge_case": true}})
+    }
+
+    #[test]
+    fn renders() {
+        let template = Template::new("Style: {{ scenario.style }}\n{{ scenario.opening }}\n").unwrap();
+        assert_eq!(template.render(&scenario()).unwrap(), "Style: terse\nhi");
+    }
+
+    #[test]
+    fn unknown_names_are_found_before_any_row() {
+        for (source, unknown) in
+            [("{{ scenario.titel }}", "scenario.titel"), ("{{ topic }}", "topic"), ("{{ scenario.id }}", "scenario.id")]
+        {
+            assert_eq!(Template::new(source).unwrap_err().unknown, [unknown]);
+            assert_eq!(Condition::new(source.trim_matches(['{', '}', ' '])).unwrap_err().unknown, [unknown]);
+        }
+        assert_eq!(Template::new("a\n{{ scenario.topic").unwrap_err().line, Some(2));
+    }
+
+    #[test]
+    fn all_unknown_names_are_found_at_once() {
+        assert_eq!(Template::new("{{ b }}{{ scenario.topic }}{{ a }}{{ b }}").unwrap_err().unknown, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_fails_for_every_row_is_found_before_any() {
+        for source in [
+            "scenario.topic | nosuchfilter",
+            "scenario.topic is nosuchtest",
+            "nosuchfunction(scenario.topic)",
+            "scenario.style in 3",
+            "scenario.tags + 1",
+            "scenario.edge_case and scenario.style in 3",
+        ] {
+            assert!(Condition::new(source).is_err(), "{source}");
+            assert!(Template::new(&format!("{{{{ {source} }}}}")).is_err(), "{source}");
+        }
+        assert_eq!(Template::new("a\n{{ scenario.topic | nosuch }}").unwrap_err().line, Some(2));
+    }
+
+    #[test]
+    fn what_works_for_some_rows_is_left_alone() {
+        for source in [
+            "{{ scenario.tags | first }}",
+            "{{ scenario.tags[1] }}",
+            "{% if scenario.edge_case %}{{ scenario.tags[0] }}{% endif %}",
+            "{{ scenario.subtopic | upper }}",
+            "{% if scenario.opening == 'hi' %}{{ scenario.tags + 1 }}{% endif %}",
+            "{{ scenario.topic }}{% for tag in scenario.tags %}{{ tag }}{% endfor %}",
+            "{{ scenario.opening | length }} {{ scenario.opening[0] }}",
+            "{% if scenario.subtopic %}{{ scenario.subtopic ~ scenario.topic }}{% else %}none{% endif %}",
+        ] {
+            assert!(Template::new(source).is_ok(), "{source}");
+        }
+        for source in [
+            "scenario.opening == 'hi' and scenario.tags + 1 == 2",
+            "scenario.tags[0] == 'x'",
+            "scenario.subtopic == 'x'",
+            "'a' in scenario.subtopic",
+        ] {
+            assert!(Condition::new(source).is_ok(), "{source}");
+        }
+    }
+
+    #[test]
+    fn conditions_hold_or_not() {
+        for (source, expected) in [
+            ("'crisis' in scenario.tags", true),
+            ("scenario.topic != 'sleep'", false),
+            ("not scenario.edge_case", false),
+        ] {
+            assert_eq!(Condition::new(source).unwrap().holds(&scenario()), Ok(expected), "{source}");
+        }
+    }
+}
