@@ -5,6 +5,8 @@
 //! each owns and never does.
 
 pub mod check;
+pub mod engine;
 pub mod ids;
 pub mod key;
+pub mod net;
 pub mod spec;

@@ -1,0 +1,50 @@
+//! What the embedded engine is, known whether or not it is compiled in: a plan is the same with every build.
+
+use serde_json::json;
+
+use super::Identity;
+use crate::key::BlobId;
+
+/// Raised when this engine would answer the same request otherwise with the same weights and the same llama.cpp.
+const ENGINE_VERSION: u32 = 1;
+
+/// The crates that carry llama.cpp; a test holds them against the lock file.
+pub(crate) const LLAMA_CPP: &str = "llama-cpp-2 0.1.160, llama-cpp-sys-2 0.1.161";
+
+/// The other crates that decide a reply: chat templates and constrained output. Held against the lock file as well.
+pub(crate) const HELPERS: &str = "llguidance 1.9.1, toktrie 1.9.1, minijinja 3.0.5, minijinja-contrib 3.0.5";
+
+/// Prompts are computed in pieces of so many tokens, always cut at the same places: see `llama::session`.
+pub(crate) const CHUNK: usize = 64;
+
+/// Where llama.cpp computes: floating-point sums come out differently on each.
+const BACKEND: &str = if cfg!(feature = "cuda") {
+    "cuda"
+} else if cfg!(feature = "vulkan") {
+    "vulkan"
+} else if cfg!(any(feature = "metal", all(target_os = "macos", target_arch = "aarch64"))) {
+    "metal"
+} else {
+    "cpu"
+};
+
+/// The build of the embedded engine, for people.
+#[must_use]
+pub fn build() -> String {
+    format!("{LLAMA_CPP}, {BACKEND}")
+}
+
+/// Says what an embedded engine with these weights answers with; needs neither the engine nor the file.
+#[must_use]
+pub fn identity(weights: BlobId, chat_template: Option<BlobId>) -> Identity {
+    Identity(json!({
+        "engine": "llama",
+        "version": ENGINE_VERSION,
+        "llama.cpp": LLAMA_CPP,
+        "helpers": HELPERS,
+        "backend": BACKEND,
+        "chunk": CHUNK,
+        "weights": weights,
+        "template": chat_template.map_or_else(|| "plain".to_owned(), |id| id.to_string()),
+    }))
+}

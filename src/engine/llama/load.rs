@@ -1,0 +1,165 @@
+//! Loading weights: llama.cpp's process-wide state, its log, and the model with its chat template.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::{LogOptions, send_logs_to_tracing};
+use tracing::field::{Field, Visit};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber, span};
+
+use super::LlamaConfig;
+use super::prompt::ChatTemplate;
+use crate::engine::{EngineError, EngineErrorKind};
+use crate::key::BlobId;
+
+/// Under this target `llama-cpp-2` hands llama.cpp's own log lines on.
+const LOG_TARGET: &str = "llama-cpp-2";
+
+/// Weights in memory, with what was read from the file beside them.
+pub(super) struct Model {
+    pub(super) weights: Arc<LlamaModel>,
+    pub(super) template: ChatTemplate,
+}
+
+/// llama.cpp's process-wide state.
+///
+/// The library allows one initialisation in a process and one log callback, so this cannot belong to an engine: two may
+/// live at once. It holds a few tables and no weights, and is therefore kept until the process ends; handing it back
+/// with the last engine would race with the next one's start.
+pub(super) fn backend() -> &'static LlamaBackend {
+    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
+    BACKEND.get_or_init(|| {
+        send_logs_to_tracing(LogOptions::default());
+        LlamaBackend::init().expect("this is the only place that initialises it, and it runs once")
+    })
+}
+
+/// Loads the weights. Raising `stop` meanwhile gives up.
+pub(super) fn model(config: &LlamaConfig, stop: &Arc<AtomicBool>, error_log: &ErrorLog) -> Result<Model, EngineError> {
+    let path = &config.weights_path;
+    let unavailable = |message: String| EngineError::new(EngineErrorKind::Unavailable, message);
+    // llama.cpp only logs why a file cannot be opened; the system's own words are better.
+    fs_err::File::open(path).map_err(|error| unavailable(format!("cannot open the weights: {error}")))?;
+    let stop = Arc::clone(stop);
+    let params = LlamaModelParams::default().with_progress_callback(move |_| !stop.load(Ordering::Relaxed));
+    error_log.forget();
+    let weights = LlamaModel::load_from_file(backend(), path, &params).map_err(|error| {
+        let reason = error_log.take().unwrap_or_else(|| error.to_string());
+        unavailable(format!("llama.cpp cannot load `{}`: {reason}", path.display()))
+    })?;
+    let template = template(&weights, config, path).map_err(unavailable)?;
+    Ok(Model { weights: Arc::new(weights), template })
+}
+
+fn template(weights: &LlamaModel, config: &LlamaConfig, path: &Path) -> Result<ChatTemplate, String> {
+    // Not `LlamaModel::chat_template`, which makes up a built-in template's name for some files without one.
+    let source = weights.meta_val_str("tokenizer.chat_template").ok();
+    let found = source.as_ref().map(|source| BlobId::of(source.as_bytes()));
+    if found != config.chat_template {
+        let name = |id: Option<BlobId>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+        let (found, expected) = (name(found), name(config.chat_template));
+        return Err(format!("`{}` has chat template {found}, not {expected}", path.display()));
+    }
+    let vocabulary = weights.vocab();
+    let text = |token: LlamaToken| {
+        let text = if token.0 < 0 { None } else { vocabulary.text(token) };
+        text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    ChatTemplate::new(source, text(vocabulary.bos()), text(vocabulary.eos()))
+        .map_err(|error| format!("the chat template in `{}` cannot be used: {error}", path.display()))
+}
+
+/// What llama.cpp logged as errors of late: its only explanation of a failure, the cause first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ErrorLog(Arc<Mutex<Vec<String>>>);
+
+impl ErrorLog {
+    /// Empties the log into one line; none if nothing was logged.
+    pub(super) fn take(&self) -> Option<String> {
+        let lines = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if lines.is_empty() { None } else { Some(lines.join("; ")) }
+    }
+
+    pub(super) fn forget(&self) {
+        drop(self.take());
+    }
+
+    fn push(&self, line: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.trim().to_owned());
+    }
+}
+
+/// Makes a subscriber that notes llama.cpp's errors and hands everything on to `listener`.
+pub(super) fn listen(listener: Dispatch) -> (Dispatch, ErrorLog) {
+    let error_log = ErrorLog::default();
+    (Dispatch::new(Listener { listener, error_log: error_log.clone() }), error_log)
+}
+
+struct Listener {
+    listener: Dispatch,
+    error_log: ErrorLog,
+}
+
+fn is_llama_error(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() && metadata.target() == LOG_TARGET && *metadata.level() == Level::ERROR
+}
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        is_llama_error(metadata) || self.listener.enabled(metadata)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if is_llama_error(event.metadata()) {
+            event.record(&mut Message(&self.error_log));
+        }
+        if self.listener.enabled(event.metadata()) {
+            self.listener.event(event);
+        }
+    }
+
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        self.listener.new_span(span)
+    }
+
+    fn record(&self, span: &span::Id, values: &span::Record<'_>) {
+        self.listener.record(span, values);
+    }
+
+    fn record_follows_from(&self, span: &span::Id, follows: &span::Id) {
+        self.listener.record_follows_from(span, follows);
+    }
+
+    fn enter(&self, span: &span::Id) {
+        self.listener.enter(span);
+    }
+
+    fn exit(&self, span: &span::Id) {
+        self.listener.exit(span);
+    }
+
+    fn clone_span(&self, id: &span::Id) -> span::Id {
+        self.listener.clone_span(id)
+    }
+
+    fn try_close(&self, id: span::Id) -> bool {
+        self.listener.try_close(id)
+    }
+}
+
+struct Message<'a>(&'a ErrorLog);
+
+impl Visit for Message<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.0.push(value);
+        }
+    }
+
+    fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
+}

@@ -1,0 +1,41 @@
+//! Talking to models. An [`Engine`] takes a [`Request`] and gives a [`Reply`]; nothing happens in between that a caller
+//! could see, so an engine is free to batch and reorder.
+//!
+//! Owns limits, retries and what a reply is. Never knows stages, never prints. Start at [`Engine`].
+
+#[cfg(test)]
+pub(crate) mod contract;
+pub mod embedded;
+mod error;
+#[cfg(feature = "llama")]
+pub mod llama;
+pub mod openai;
+mod request;
+mod retry;
+pub mod scripted;
+#[cfg(test)]
+pub(crate) mod test_server;
+
+pub use error::{EngineError, EngineErrorKind};
+pub use request::{Finish, Message, Reply, Request, Role, Sampling, Schema, Usage};
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+/// What a model answers with, apart from the request: goes into every call's recipe.
+///
+/// Two engines with equal identities must be interchangeable. Never holds a path, a credential, a timeout or a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity(pub Value);
+
+/// Something that answers requests.
+pub trait Engine: Send + Sync {
+    /// What answers, as it goes into recipes. Known before any weights are loaded or a server is asked.
+    fn identity(&self) -> &Identity;
+
+    /// How many requests are worth having in flight at once.
+    fn width(&self) -> usize;
+
+    /// Answers one request.
+    fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, EngineError>>;
+}
