@@ -4,7 +4,9 @@
 //! The modules are listed in the order in which a datum travels through them; `ARCHITECTURE.md` has the table of what
 //! each owns and never does.
 
+pub mod catalog;
 pub mod check;
+pub mod data;
 pub mod engine;
 pub mod ids;
 pub mod key;

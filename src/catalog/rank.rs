@@ -1,0 +1,309 @@
+//! Ranking models by a profile: percentiles inside each preferred column, their weighted mean, and the order.
+//!
+//! Benchmarks are never added to each other: a column gives a place among the models that have a score in it, and only
+//! places are averaged. A missing score is missing, never zero.
+
+use std::cmp::Ordering;
+
+use super::error::{CatalogError, closest};
+use super::facts::Facts;
+use super::known::{self, Kind};
+use super::table::Catalog;
+use crate::spec::Profile;
+
+/// What ranks models where the profile prefers nothing.
+pub(super) const DEFAULT_COLUMN: &str = "oll_average";
+
+/// Tags that are not values of the column `type`.
+const REASONING: &str = "reasoning";
+const UNOFFICIAL: &str = "unofficial";
+const TYPES: &[&str] = &["base", "chat", "continued-pretrain", "fine-tuned", "merge", "multimodal"];
+
+/// A preferred column with all models' scores.
+#[derive(Debug)]
+pub(super) struct Preference {
+    /// The column.
+    pub(super) name: String,
+    /// Its weight, above 0.
+    pub(super) weight: f64,
+    /// Scores by model, in the catalog's order.
+    pub(super) scores: Vec<Option<f64>>,
+}
+
+/// A model's place in one column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Mark {
+    /// The score as in the catalog.
+    pub(super) score: f64,
+    /// Share of the scores that it beats, with half of those that equal it, itself included; in (0, 1).
+    pub(super) percentile: f64,
+    /// Its rank, from 1.
+    pub(super) rank: usize,
+    /// How many have a score.
+    pub(super) of: usize,
+}
+
+/// A model's place in a ranking.
+#[derive(Debug, Clone)]
+pub(super) struct Ranked<'p> {
+    /// Which model, in the catalog's order.
+    pub(super) model: usize,
+    /// Weighted mean of the percentiles there are.
+    pub(super) fit: Option<f64>,
+    /// Share of the preferred weight whose columns have a score, in [0, 1].
+    pub(super) covered: f64,
+    /// One for each preference.
+    pub(super) marks: Vec<Option<Mark>>,
+    /// Tags it has that the profile avoids.
+    pub(super) avoided: Vec<&'p str>,
+}
+
+impl Ranked<'_> {
+    /// Whether enough is known for its fit to mean something: a single lucky column must not win.
+    pub(super) fn is_covered(&self) -> bool {
+        self.covered >= 0.5 - 1e-9
+    }
+}
+
+/// Reads the columns a profile prefers; where it prefers none, the leaderboard's average, if the catalog has it.
+pub(super) fn preferences(catalog: &Catalog, profile: &Profile) -> Result<Vec<Preference>, CatalogError> {
+    if profile.prefer.is_empty() {
+        let default = catalog.columns().any(|name| name == DEFAULT_COLUMN).then_some((DEFAULT_COLUMN, 1.0));
+        return default.into_iter().map(|(name, weight)| preference(catalog, name, weight)).collect();
+    }
+    profile.prefer.iter().map(|(name, weight)| preference(catalog, name, *weight)).collect()
+}
+
+fn preference(catalog: &Catalog, name: &str, weight: f64) -> Result<Preference, CatalogError> {
+    if !catalog.columns().any(|column| column == name) {
+        let numeric = numeric_columns(catalog);
+        let suggestion = closest(name, numeric.iter().map(String::as_str));
+        return Err(CatalogError::UnknownColumn { column: name.to_owned(), suggestion, numeric });
+    }
+    let column = catalog.column(name);
+    let mut scores = Vec::with_capacity(catalog.len());
+    let mut first_bad = None;
+    for model in catalog.models() {
+        let cell = catalog.cell(model, &column);
+        let score = cell.and_then(|cell| known::number(cell.text));
+        if score.is_none() && first_bad.is_none() {
+            first_bad = cell;
+        }
+        scores.push(score);
+    }
+    if let Some(bad) = first_bad {
+        // One cell among numbers is a slip; a column of nothing but text is a wrong choice.
+        return Err(if scores.iter().any(Option::is_some) {
+            bad.bad(name, Kind::Score)
+        } else {
+            CatalogError::NotNumeric { column: name.to_owned(), numeric: numeric_columns(catalog) }
+        });
+    }
+    Ok(Preference { name: name.to_owned(), weight, scores })
+}
+
+fn numeric_columns(catalog: &Catalog) -> Vec<String> {
+    let holds_numbers = |name: &str| {
+        let column = catalog.column(name);
+        let mut cells = catalog.models().filter_map(|model| catalog.cell(model, &column)).peekable();
+        cells.peek().is_some() && cells.all(|cell| known::number(cell.text).is_some())
+    };
+    let is_numeric = |name: &str| match known::find(name) {
+        Some(column) => column.kind.is_numeric(),
+        None => holds_numbers(name),
+    };
+    catalog.columns().filter(|name| is_numeric(name)).map(ToOwned::to_owned).collect()
+}
+
+/// Checks that some model could have each tag that a profile avoids: evalflow's own, and the types of the catalog.
+pub(super) fn check_tags(profile: &Profile, facts: &[Facts<'_>]) -> Result<(), CatalogError> {
+    let is_type = |tag: &str| facts.iter().any(|model| model.kind == Some(tag));
+    let own = || [REASONING, UNOFFICIAL].into_iter().chain(TYPES.iter().copied());
+    match profile.avoid.iter().find(|tag| !own().any(|known| known == tag.as_str()) && !is_type(tag)) {
+        None => Ok(()),
+        Some(tag) => {
+            let mut known: Vec<String> =
+                own().chain(facts.iter().filter_map(|model| model.kind)).map(ToOwned::to_owned).collect();
+            known.sort_unstable();
+            known.dedup();
+            let suggestion = closest(tag, known.iter().map(String::as_str));
+            Err(CatalogError::UnknownTag { tag: tag.clone(), suggestion, known })
+        }
+    }
+}
+
+fn has_tag(facts: &Facts<'_>, tag: &str) -> bool {
+    match tag {
+        REASONING => facts.reasoning == Some(true),
+        UNOFFICIAL => facts.official != Some(true),
+        kind => facts.kind == Some(kind),
+    }
+}
+
+/// Ranks `members` among themselves, best first.
+///
+/// First come those without an avoided tag, of them first those with at least half of the preferred weight covered, of
+/// them the best fit; ties go to more downloads, then to the lower id.
+pub(super) fn rank<'p>(
+    preferences: &[Preference],
+    profile: &'p Profile,
+    facts: &[Facts<'_>],
+    members: &[usize],
+) -> Vec<Ranked<'p>> {
+    let columns: Vec<Vec<Option<Mark>>> = preferences.iter().map(|preference| marks(preference, members)).collect();
+    let mut ranked: Vec<Ranked<'p>> = members
+        .iter()
+        .enumerate()
+        .map(|(index, &model)| {
+            let marks: Vec<Option<Mark>> = columns.iter().map(|column| column[index]).collect();
+            let (fit, covered) = fit(preferences, &marks);
+            let avoided = profile.avoid.iter().map(String::as_str).filter(|tag| has_tag(&facts[model], tag)).collect();
+            Ranked { model, fit, covered, marks, avoided }
+        })
+        .collect();
+    ranked.sort_by(|a, b| compare(facts, a, b));
+    ranked
+}
+
+fn compare(facts: &[Facts<'_>], a: &Ranked<'_>, b: &Ranked<'_>) -> Ordering {
+    let fit = |ranked: &Ranked<'_>| ranked.fit.unwrap_or(f64::NEG_INFINITY);
+    let (left, right) = (&facts[a.model], &facts[b.model]);
+    (a.avoided.is_empty().cmp(&b.avoided.is_empty()).reverse())
+        .then(a.is_covered().cmp(&b.is_covered()).reverse())
+        .then(fit(b).total_cmp(&fit(a)))
+        .then(right.downloads.cmp(&left.downloads))
+        .then(left.id.cmp(right.id))
+}
+
+fn fit(preferences: &[Preference], marks: &[Option<Mark>]) -> (Option<f64>, f64) {
+    let (mut sum, mut weights, mut total) = (0.0, 0.0, 0.0);
+    for (preference, mark) in preferences.iter().zip(marks) {
+        total += preference.weight;
+        if let Some(mark) = mark {
+            sum += preference.weight * mark.percentile;
+            weights += preference.weight;
+        }
+    }
+    if weights > 0.0 { (Some(sum / weights), weights / total) } else { (None, 0.0) }
+}
+
+fn marks(preference: &Preference, members: &[usize]) -> Vec<Option<Mark>> {
+    let sign = if known::lower_is_better(&preference.name) { -1.0 } else { 1.0 };
+    let mut sorted: Vec<f64> =
+        members.iter().filter_map(|&model| preference.scores[model]).map(|score| sign * score).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let of = sorted.len();
+    let mark = |score: f64| {
+        let below = sorted.partition_point(|other| *other < sign * score);
+        let not_above = sorted.partition_point(|other| *other <= sign * score);
+        let percentile = (below + not_above) as f64 / (2 * of) as f64;
+        Mark { score, percentile, rank: of - not_above + 1, of }
+    };
+    members.iter().map(|&model| preference.scores[model].map(mark)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preference(name: &str, weight: f64, scores: &[Option<f64>]) -> Preference {
+        Preference { name: name.to_owned(), weight, scores: scores.to_vec() }
+    }
+
+    fn check_marks(name: &str, scores: &[Option<f64>], members: &[usize], expected: &[Option<(f64, usize, usize)>]) {
+        let found: Vec<_> = marks(&preference(name, 1.0, scores), members)
+            .into_iter()
+            .map(|mark| mark.map(|mark| (mark.percentile, mark.rank, mark.of)))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn percentiles_are_mid_ranks_among_those_with_a_score() {
+        let scores = [Some(10.0), None, Some(30.0), Some(20.0), Some(20.0)];
+        let all = [0, 1, 2, 3, 4];
+        check_marks(
+            "x",
+            &scores,
+            &all,
+            &[Some((0.125, 4, 4)), None, Some((0.875, 1, 4)), Some((0.5, 2, 4)), Some((0.5, 2, 4))],
+        );
+        // Only members count.
+        check_marks("x", &scores, &[0, 3], &[Some((0.25, 2, 2)), Some((0.75, 1, 2))]);
+        check_marks("x", &scores, &[2], &[Some((0.5, 1, 1))]);
+        check_marks("x", &scores, &[1], &[None]);
+        check_marks("x", &[Some(0.0), Some(-0.0)], &[0, 1], &[Some((0.5, 1, 2)), Some((0.5, 1, 2))]);
+        // Of prices the lower is better.
+        check_marks("price_in", &scores, &[0, 2], &[Some((0.75, 1, 2)), Some((0.25, 2, 2))]);
+    }
+
+    /// Ranks models given as id, downloads and scores, and gives their ids with fits.
+    fn check(models: &[(&'static str, u64, &[Option<f64>])], weights: &[f64], expected: &[(&str, Option<f64>)]) {
+        let facts: Vec<_> = models
+            .iter()
+            .map(|(id, downloads, _)| Facts { id, downloads: Some(*downloads), ..Facts::default() })
+            .collect();
+        let preferences: Vec<_> = weights
+            .iter()
+            .enumerate()
+            .map(|(column, weight)| {
+                let scores: Vec<_> = models.iter().map(|(_, _, scores)| scores[column]).collect();
+                preference("x", *weight, &scores)
+            })
+            .collect();
+        let profile = Profile::default();
+        let members: Vec<usize> = (0..models.len()).collect();
+        let found: Vec<_> = rank(&preferences, &profile, &facts, &members)
+            .iter()
+            .map(|ranked| (facts[ranked.model].id, ranked.fit))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn fit_is_the_weighted_mean_of_what_is_known() {
+        check(
+            &[("a", 0, &[Some(1.0), Some(9.0)]), ("b", 0, &[Some(2.0), Some(8.0)]), ("c", 0, &[Some(3.0), None])],
+            &[3.0, 1.0],
+            // c has no second score, and is placed by the first alone.
+            &[("c", Some(5.0 / 6.0)), ("b", Some((3.0 * 0.5 + 0.25) / 4.0)), ("a", Some((3.0 / 6.0 + 0.75) / 4.0))],
+        );
+    }
+
+    #[test]
+    fn a_single_lucky_column_does_not_win() {
+        let models: &[(&str, u64, &[Option<f64>])] =
+            &[("lucky", 0, &[None, Some(99.0)]), ("known", 0, &[Some(1.0), Some(1.0)]), ("nothing", 9, &[None, None])];
+        check(
+            models,
+            &[3.0, 1.0],
+            &[("known", Some((3.0 * 0.5 + 0.25) / 4.0)), ("lucky", Some(0.75)), ("nothing", None)],
+        );
+        // Half of the weight is enough.
+        check(models, &[1.0, 1.0], &[("lucky", Some(0.75)), ("known", Some(0.375)), ("nothing", None)]);
+        check(models, &[0.3, 0.3], &[("lucky", Some(0.75)), ("known", Some(0.375)), ("nothing", None)]);
+    }
+
+    #[test]
+    fn ties_go_to_downloads_then_to_the_id() {
+        let score: &[Option<f64>] = &[Some(1.0)];
+        check(
+            &[("c", 1, score), ("b", 1, score), ("a", 0, score), ("d", 2, score)],
+            &[1.0],
+            &[("d", Some(0.5)), ("b", Some(0.5)), ("c", Some(0.5)), ("a", Some(0.5))],
+        );
+        check(&[("b", 1, &[]), ("a", 1, &[]), ("c", 2, &[])], &[], &[("c", None), ("a", None), ("b", None)]);
+    }
+
+    #[test]
+    fn tags_are_read_from_facts() {
+        let facts = Facts { kind: Some("merge"), reasoning: Some(true), official: Some(true), ..Facts::default() };
+        for (tag, expected) in [("reasoning", true), ("merge", true), ("base", false), ("unofficial", false)] {
+            assert_eq!(has_tag(&facts, tag), expected, "{tag}");
+        }
+        for official in [None, Some(false)] {
+            assert!(has_tag(&Facts { official, ..Facts::default() }, "unofficial"));
+        }
+        assert!(!has_tag(&Facts { reasoning: Some(false), ..Facts::default() }, "reasoning"));
+    }
+}

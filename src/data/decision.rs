@@ -1,0 +1,233 @@
+//! What the numbers mean.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CriterionId, ScenarioId};
+
+/// The decision and all that it rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// What to do.
+    pub outcome: Outcome,
+    /// Where the pass rate itself lies, whatever its interval; none without a valid scenario. Never a decision.
+    pub point_outcome: Option<Outcome>,
+    /// The outcomes whose bands the interval touches, best first; one alone unless the interval spans a threshold.
+    pub possible: Vec<Outcome>,
+    /// The pass rate.
+    pub rate: Rate,
+    /// The thresholds used.
+    pub thresholds: Thresholds,
+    /// How the scenarios came out.
+    pub counts: Counts,
+    /// How the judge quoted.
+    pub quotes: Quotes,
+    /// Mean score in [0, 1] of the graded scenarios.
+    pub mean_score: Option<f64>,
+    /// What would settle an inconclusive outcome: one entry a threshold inside the interval, highest first. Empty for all
+    /// other outcomes.
+    pub more: Vec<More>,
+    /// The gate, where the pipeline sets one.
+    pub gate: Option<GateResult>,
+    /// Sentences that explain the outcome, without capital and full stop; what decides comes first.
+    pub reasons: Vec<String>,
+    /// Per criterion: most failures first, then the critical ones, then by id.
+    pub criteria: Vec<CriterionSummary>,
+    /// Per topic, sorted by name.
+    pub topics: Vec<GroupSummary>,
+    /// Per style, sorted by name.
+    pub styles: Vec<GroupSummary>,
+    /// The three graded replies with the highest scores, best first; equal scores in order of scenario id.
+    pub best: Vec<Example>,
+    /// The three with the lowest, worst first: the other end of the same order, so that no reply is among both unless
+    /// fewer than six are graded.
+    pub worst: Vec<Example>,
+}
+
+/// What to do with the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Good enough as it is.
+    Deploy,
+    /// Worth fine-tuning.
+    FineTune,
+    /// Needs the full pipeline: data, training, evaluation.
+    FullPipeline,
+    /// The interval spans a threshold: more scenarios are needed.
+    Inconclusive,
+    /// Too many scenarios have no verdict, none is valid, or the judge cannot be trusted.
+    Blocked,
+}
+
+impl Outcome {
+    /// The name used in files and on the terminal.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::FineTune => "fine_tune",
+            Self::FullPipeline => "full_pipeline",
+            Self::Inconclusive => "inconclusive",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// A pass rate with its interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// `passed / n`; null for n = 0.
+    pub point: Option<f64>,
+    /// Lower end, 0 for n = 0.
+    pub lo: f64,
+    /// Upper end, 1 for n = 0.
+    pub hi: f64,
+    /// Level of the interval, in (0, 1).
+    pub confidence: f64,
+    /// `wilson`.
+    pub method: String,
+    /// Scenarios that passed.
+    pub passed: u64,
+    /// Scenarios that count: passed and failed ones.
+    pub n: u64,
+}
+
+/// Pass rates at which the outcome changes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// From here: deploy.
+    pub deploy: f64,
+    /// From here: fine-tune.
+    pub fine_tune: f64,
+}
+
+/// How the scenarios came out; the last four add up to `total`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// All scenarios.
+    pub total: u64,
+    /// Met the pass rule.
+    pub passed: u64,
+    /// Did not.
+    pub failed: u64,
+    /// Not graded: not in the rate.
+    pub ungraded: u64,
+    /// Too few criteria applied: not in the rate.
+    pub invalid: u64,
+}
+
+/// How often the words that a judge quoted were in the reply: the cheapest sign of whether it read it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quotes {
+    /// Verdicts whose quoted words are in the reply.
+    pub found: u64,
+    /// Verdicts whose quoted words are not.
+    pub missing: u64,
+    /// Whether so many are missing that no decision can rest on this judge.
+    pub untrusted: bool,
+}
+
+/// How many scenarios would settle one threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct More {
+    /// The threshold inside the interval.
+    pub threshold: f64,
+    /// Scenarios in all, if the rate stays where it is; none if no number up to a million would do.
+    pub scenarios: Option<u64>,
+}
+
+/// Whether the gate let the run pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateResult {
+    /// The least outcome asked for.
+    pub least: Outcome,
+    /// Whether the outcome reaches it.
+    pub passed: bool,
+}
+
+/// One criterion over all scenarios.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CriterionSummary {
+    /// Which.
+    pub criterion: CriterionId,
+    /// Whether failing it fails a scenario.
+    pub critical: bool,
+    /// Its pass rate among pass and fail.
+    pub rate: Rate,
+    /// Verdicts `fail`.
+    pub failed: u64,
+    /// Verdicts `not_applicable`.
+    pub not_applicable: u64,
+    /// Verdicts `ungraded`.
+    pub ungraded: u64,
+    /// Topics with failures: most failures first, then by name.
+    pub failed_topics: Vec<FailedIn>,
+    /// Styles with failures: most failures first, then by name.
+    pub failed_styles: Vec<FailedIn>,
+    /// The first failures in the order of rows, at most three.
+    pub examples: Vec<Failure>,
+}
+
+/// How often one criterion failed in one topic or style.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailedIn {
+    /// The topic or style.
+    pub name: String,
+    /// Verdicts `fail` there, at least one.
+    pub failed: u64,
+    /// Verdicts `pass` and `fail` there.
+    pub graded: u64,
+}
+
+/// One failed verdict. Texts longer than 2,000 characters end in `…`, here and in [`Example`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// Where.
+    pub scenario: ScenarioId,
+    /// What was asked.
+    pub opening: String,
+    /// What was answered.
+    pub reply: String,
+    /// The words it rests on.
+    pub evidence: String,
+    /// Why it failed.
+    pub reason: String,
+}
+
+/// A topic or style over its scenarios.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSummary {
+    /// Its name.
+    pub name: String,
+    /// Its pass rate.
+    pub rate: Rate,
+    /// Its scenarios without a grade.
+    pub ungraded: u64,
+}
+
+/// A reply worth reading.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// Where.
+    pub scenario: ScenarioId,
+    /// What was asked.
+    pub opening: String,
+    /// What was answered.
+    pub reply: String,
+    /// Its score in [0, 1].
+    pub score: f64,
+    /// Criteria that failed.
+    pub failed: Vec<CriterionId>,
+}

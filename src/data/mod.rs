@@ -1,0 +1,19 @@
+//! What stages hand to each other: one type a table or record, as it is written to a blob.
+//!
+//! Owns these written formats. Plain data: no I/O, no decisions. A table is JSON Lines, one row a line; a record is one
+//! JSON document. Whatever is volatile (times, prices, attempts) is in receipts, never here: equal work must give equal bytes.
+
+mod candidates;
+mod coverage;
+mod decision;
+mod rows;
+mod weights;
+
+pub use candidates::{Candidate, Candidates, Place};
+pub use coverage::Coverage;
+pub use decision::{
+    Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More, Outcome, Quotes,
+    Rate, Thresholds,
+};
+pub use rows::{Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind};
+pub use weights::WeightsRecord;

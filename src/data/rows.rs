@@ -1,0 +1,155 @@
+//! The rows of scenario, answer and verdict tables. Each carries what came before it, so one table read alone is whole.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Finish, Usage};
+use crate::ids::{CriterionId, ScenarioId};
+
+/// One input row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Stable: it depends on the cell of the taxonomy alone.
+    pub id: ScenarioId,
+    /// The topic's id.
+    pub topic: String,
+    /// The subtopic's id; none for an edge case.
+    pub subtopic: Option<String>,
+    /// The style's id.
+    pub style: String,
+    /// Tags of an edge case.
+    pub tags: Vec<String>,
+    /// Whether it is a named edge case.
+    pub edge_case: bool,
+    /// The first message.
+    pub opening: String,
+    /// Who wrote the opening.
+    pub origin: Origin,
+}
+
+/// Who wrote an opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The taxonomy's author.
+    Authored,
+    /// The writer model.
+    Written,
+}
+
+/// Why a row has no reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowFailure {
+    /// `context_overflow`, `rejected`, `transient`…
+    pub kind: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// Tokens that a reply took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// Of the rendered prompt.
+    pub prompt: u32,
+    /// Generated.
+    pub completion: u32,
+}
+
+impl From<Usage> for Tokens {
+    fn from(usage: Usage) -> Self {
+        let Usage { prompt_tokens, cached_tokens: _, completion_tokens } = usage;
+        Self { prompt: prompt_tokens, completion: completion_tokens }
+    }
+}
+
+/// One answered scenario, or the reason why it was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// What was asked.
+    pub scenario: Scenario,
+    /// What was answered.
+    pub reply: Option<String>,
+    /// Why the reply ended.
+    pub finish: Option<Finish>,
+    /// Tokens it took; how many of them were shared with other requests is chance, and not in a table.
+    pub tokens: Option<Tokens>,
+    /// Why there is no reply.
+    pub failure: Option<RowFailure>,
+}
+
+/// One criterion on one response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verdict {
+    /// Which criterion.
+    pub criterion: CriterionId,
+    /// What was found.
+    pub verdict: VerdictKind,
+    /// Whether the criterion is critical.
+    pub critical: bool,
+    /// The words of the reply it rests on; empty where there are none.
+    pub evidence: String,
+    /// Why.
+    pub reason: String,
+    /// Whether the words that a judge quoted are in the reply; none where it quoted nothing, or code decided.
+    pub quote: Option<Quote>,
+}
+
+/// Whether quoted words are where they are said to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quote {
+    /// They are.
+    Found,
+    /// They are not: the judge made them up.
+    Missing,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictKind {
+    /// The criterion holds.
+    Pass,
+    /// It does not.
+    Fail,
+    /// It does not apply to this scenario.
+    NotApplicable,
+    /// Nobody could say. Never counts as a pass.
+    Ungraded,
+}
+
+/// The pass rule applied to one response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// The rule is met.
+    Pass,
+    /// It is not.
+    Fail,
+    /// A missing verdict (or reply) leaves it open.
+    Ungraded,
+    /// Too few criteria apply; the scenario is not counted.
+    Invalid,
+}
+
+/// One judged response.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judged {
+    /// What was asked.
+    pub scenario: Scenario,
+    /// What was answered.
+    pub reply: Option<String>,
+    /// Why there is no reply.
+    pub failure: Option<RowFailure>,
+    /// One verdict a criterion, in the rubric's order.
+    pub verdicts: Vec<Verdict>,
+    /// Share of the applicable weight that passed, in [0, 1]; none if nothing applies or nothing could be graded.
+    pub score: Option<f64>,
+    /// The pass rule's result.
+    pub grade: Grade,
+}
