@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod check;
 pub mod data;
 pub mod engine;
+pub mod fetch;
 pub mod ids;
 pub mod key;
 pub mod net;

