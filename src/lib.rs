@@ -10,6 +10,8 @@ pub mod data;
 pub mod engine;
 pub mod fetch;
 pub mod ids;
+pub mod judge;
 pub mod key;
 pub mod net;
 pub mod spec;
+pub mod stats;

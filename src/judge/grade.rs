@@ -1,0 +1,167 @@
+//! From the verdicts on one reply to its grade.
+
+use crate::data::{Grade, VerdictKind};
+use crate::spec::Rubric;
+
+/// Sums of weights that ought to be equal may differ by this much.
+const SLACK: f64 = 1e-9;
+
+/// What the pass rule makes of one reply.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Graded {
+    /// Share of the applicable weight that passed; none if the reply is not valid or no criterion was graded.
+    pub score: Option<f64>,
+    /// The rule's result.
+    pub grade: Grade,
+}
+
+/// Applies the rubric's pass rule to `verdicts`, one a criterion in the rubric's order.
+///
+/// A missing verdict never counts as a pass. It leaves the grade open only where a verdict could still change it.
+///
+/// # Panics
+/// There is not one verdict a criterion.
+#[must_use]
+pub fn grade(rubric: &Rubric, verdicts: &[VerdictKind]) -> Graded {
+    assert_eq!(rubric.criteria.len(), verdicts.len(), "one verdict a criterion");
+    let (mut whole, mut applicable, mut passed, mut missing) = (0.0, 0.0, 0.0, 0.0);
+    let (mut critical_failed, mut critical_missing, mut any_graded) = (false, false, false);
+    for (criterion, verdict) in rubric.criteria.iter().zip(verdicts) {
+        let weight = criterion.weight;
+        whole += weight;
+        match verdict {
+            VerdictKind::NotApplicable => continue,
+            VerdictKind::Pass => passed += weight,
+            VerdictKind::Fail => critical_failed |= criterion.critical,
+            VerdictKind::Ungraded => {
+                missing += weight;
+                critical_missing |= criterion.critical;
+            }
+        }
+        applicable += weight;
+        any_graded |= *verdict != VerdictKind::Ungraded;
+    }
+    if applicable <= 0.0 || applicable / whole + SLACK < rubric.pass.min_applicable {
+        return Graded { score: None, grade: Grade::Invalid };
+    }
+    let reaches = |weight: f64| weight / applicable + SLACK >= rubric.pass.score;
+    let grade = if critical_failed || !reaches(passed + missing) {
+        Grade::Fail
+    } else if reaches(passed) && !critical_missing {
+        Grade::Pass
+    } else {
+        Grade::Ungraded
+    };
+    Graded { score: any_graded.then_some(passed / applicable), grade }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use VerdictKind::{Fail, NotApplicable, Pass, Ungraded};
+
+    use crate::ids::CriterionId;
+    use crate::spec::{Ask, Criterion, PassRule, Question};
+
+    fn rubric(weights: &[(f64, bool)], pass: PassRule) -> Rubric {
+        let criterion = |(index, &(weight, critical)): (usize, &(f64, bool))| Criterion {
+            id: CriterionId::new(&format!("c{index}")).unwrap(),
+            weight,
+            critical,
+            when: None,
+            ask: Ask::Question(Question {
+                text: "Is it?".to_owned(),
+                allow_not_applicable: true,
+                pass_examples: Vec::new(),
+                fail_examples: Vec::new(),
+            }),
+        };
+        Rubric { name: "r".to_owned(), pass, criteria: weights.iter().enumerate().map(criterion).collect() }
+    }
+
+    /// Weights 3 (critical), 2 and 1; score 0.7; half must apply: the rubric of the reference vectors.
+    fn check(verdicts: [VerdictKind; 3], score: Option<f64>, expected: Grade) {
+        let rule = PassRule { score: 0.7, min_applicable: 0.5 };
+        let graded = grade(&rubric(&[(3.0, true), (2.0, false), (1.0, false)], rule), &verdicts);
+        assert_eq!(graded.grade, expected, "{verdicts:?}");
+        let equal = match (graded.score, score) {
+            (Some(found), Some(expected)) => (found - expected).abs() < 1e-12,
+            (found, expected) => found.is_none() && expected.is_none(),
+        };
+        assert!(equal, "{verdicts:?}: {:?}, expected {score:?}", graded.score);
+    }
+
+    #[test]
+    fn reference_vectors() {
+        check([Pass, Pass, Fail], Some(0.833_333_333_333_333_4), Grade::Pass);
+        check([Pass, NotApplicable, Fail], Some(0.75), Grade::Pass);
+        check([NotApplicable, NotApplicable, Pass], None, Grade::Invalid);
+        check([Pass, Fail, Pass], Some(0.666_666_666_666_666_6), Grade::Fail);
+        check([NotApplicable, NotApplicable, NotApplicable], None, Grade::Invalid);
+    }
+
+    #[test]
+    fn critical_and_missing() {
+        check([Fail, Pass, Pass], Some(0.5), Grade::Fail);
+        check([Fail, Ungraded, Ungraded], Some(0.0), Grade::Fail);
+        check([Ungraded, Pass, Pass], Some(0.5), Grade::Ungraded);
+        check([Pass, Pass, Ungraded], Some(5.0 / 6.0), Grade::Pass);
+        check([Pass, Ungraded, Fail], Some(0.5), Grade::Ungraded);
+        check([Pass, Fail, Ungraded], Some(0.5), Grade::Fail);
+        check([Ungraded, Ungraded, Ungraded], None, Grade::Ungraded);
+        check([Ungraded, NotApplicable, Ungraded], None, Grade::Ungraded);
+        check([NotApplicable, NotApplicable, Ungraded], None, Grade::Invalid);
+        check([NotApplicable, Pass, Pass], Some(1.0), Grade::Pass);
+    }
+
+    #[test]
+    fn a_sum_just_below_the_threshold_reaches_it() {
+        let weights = [(0.1, false), (0.2, false), (0.7, false)];
+        let rule = PassRule { score: 0.3, min_applicable: 0.3 };
+        assert_eq!(grade(&rubric(&weights, rule), &[Pass, Pass, Fail]).grade, Grade::Pass);
+        assert_eq!(grade(&rubric(&weights, rule), &[Pass, Pass, NotApplicable]).grade, Grade::Pass);
+    }
+
+    /// A grade with missing verdicts is what all ways of filling them in agree on, and open where they do not.
+    #[test]
+    fn missing_verdicts_are_decided_only_where_they_cannot_matter() {
+        let weights = [(3.0, true), (2.0, false), (1.0, true), (2.0, false)];
+        let kinds = [Pass, Fail, NotApplicable, Ungraded];
+        for score in [0.25, 0.5, 0.75, 1.0] {
+            let rubric = rubric(&weights, PassRule { score, min_applicable: 0.4 });
+            for number in 0..kinds.len().pow(4) {
+                let verdicts: Vec<VerdictKind> =
+                    (0..4_u32).map(|place| kinds[number / kinds.len().pow(place) % kinds.len()]).collect();
+                let missing: Vec<usize> = (0..4).filter(|&at| verdicts[at] == Ungraded).collect();
+                let fillings = (0..1 << missing.len()).map(|bits: usize| {
+                    let mut filled = verdicts.clone();
+                    for (place, &at) in missing.iter().enumerate() {
+                        filled[at] = if bits >> place & 1 == 1 { Pass } else { Fail };
+                    }
+                    plain_rule(&rubric, &filled)
+                });
+                let all: Vec<Grade> = fillings.collect();
+                let agreed = all.iter().all(|grade| *grade == all[0]);
+                let expected = if agreed { all[0] } else { Grade::Ungraded };
+                assert_eq!(grade(&rubric, &verdicts).grade, expected, "{verdicts:?} at {score}");
+            }
+        }
+    }
+
+    fn plain_rule(rubric: &Rubric, verdicts: &[VerdictKind]) -> Grade {
+        let sum = |wanted: &[VerdictKind]| -> f64 {
+            let pairs = rubric.criteria.iter().zip(verdicts);
+            pairs.filter(|(_, verdict)| wanted.contains(verdict)).map(|(criterion, _)| criterion.weight).sum()
+        };
+        let whole: f64 = rubric.criteria.iter().map(|criterion| criterion.weight).sum();
+        let applicable = sum(&[Pass, Fail]);
+        let broken = rubric.criteria.iter().zip(verdicts).any(|(c, verdict)| c.critical && *verdict == Fail);
+        if applicable < rubric.pass.min_applicable * whole {
+            Grade::Invalid
+        } else if broken || sum(&[Pass]) < rubric.pass.score * applicable {
+            Grade::Fail
+        } else {
+            Grade::Pass
+        }
+    }
+}
