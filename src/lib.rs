@@ -15,3 +15,4 @@ pub mod key;
 pub mod net;
 pub mod spec;
 pub mod stats;
+pub mod store;

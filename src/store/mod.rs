@@ -1,0 +1,82 @@
+//! Everything under `cache/`: calls and receipts in one SQLite index, larger bytes as content-addressed objects.
+//!
+//! Many processes may use one store at once. What is written is on disk before the writer is told so; a receipt is
+//! written last, so that a crash before it is a miss and never half a result. Never knows what a stage is. Start at
+//! [`Store::open`].
+
+mod calls;
+mod error;
+mod files;
+mod index;
+mod objects;
+mod receipts;
+
+pub use calls::StoredCall;
+pub use error::StoreError;
+pub use objects::{BlobWriter, Lines};
+pub use receipts::{Receipt, Tally};
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+
+use self::calls::CallWriter;
+
+/// An open store.
+pub struct Store {
+    directory: PathBuf,
+    index: Mutex<Connection>,
+    calls: CallWriter,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in `directory`, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or what lies there is no store, is damaged, or was written by a newer version.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let made = |error| StoreError::from_io(directory, error);
+        // In a directory that holds other things, nobody asked for them to be ignored.
+        let is_new = fs_err::read_dir(directory).map_or(true, |mut entries| entries.next().is_none());
+        for part in ["objects", "partial", "aside"] {
+            fs_err::create_dir_all(directory.join(part)).map_err(made)?;
+        }
+        let ignore = directory.join(".gitignore");
+        if is_new {
+            fs_err::write(&ignore, "*\n!.gitignore\n").map_err(made)?;
+        }
+        // One process at a time makes or opens the index: SQLite does not wait for another that is switching to WAL.
+        let opening = fs_err::File::create(directory.join("index.lock")).map_err(made)?;
+        match opening.lock() {
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(made(error)),
+            // Some network file systems have no locks; two that open at once are rarer than those.
+            Ok(()) | Err(_) => {}
+        }
+        let index = index::open(&directory.join("index.sqlite"))?;
+        let calls = CallWriter::start(index::open(&directory.join("index.sqlite"))?);
+        drop(opening);
+        Ok(Self { directory: directory.to_owned(), index: Mutex::new(index), calls })
+    }
+
+    /// Where the store lies.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn index(&self) -> MutexGuard<'_, Connection> {
+        // A panic while reading leaves no half-made state in the connection: SQLite rolls back.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Receipts: a stage's key and what came out of it.
+
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Store, StoreError};
+use crate::ids::StageId;
+use crate::key::{BlobId, Key, Recipe};
+
+/// What a stage made of its inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// The stage's key.
+    pub key: Key,
+    /// The stage's kind: `infer`, `judge`…
+    pub kind: String,
+    /// The table or record that came out.
+    pub output: BlobId,
+    /// Other blobs that belong to the result: the weights of a `pull`.
+    pub also: Vec<BlobId>,
+    /// Rows of a table.
+    pub rows: Option<u64>,
+    /// A small summary of a table's rows, where the kind makes one: a function of the rows alone.
+    pub summary: Option<Value>,
+    /// What it took.
+    pub tally: Tally,
+    /// When the run started that made it, in seconds since 1970.
+    pub created_at: i64,
+}
+
+/// What making a result took. Volatile: never part of a key or of a result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tally {
+    /// Calls put to an engine.
+    pub calls_made: u64,
+    /// Calls answered from the store.
+    pub calls_cached: u64,
+    /// Engine time of all its calls, made or cached, in milliseconds.
+    pub engine_ms: u64,
+    /// Of this, what the calls from the store took when they were made.
+    pub saved_ms: u64,
+    /// Time from start to end, in milliseconds.
+    pub wall_ms: u64,
+    /// Tokens of all prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of all replies.
+    pub completion_tokens: u64,
+    /// Rows without a reply.
+    pub rows_failed: u64,
+    /// Rows with an ungraded verdict.
+    pub rows_ungraded: u64,
+}
+
+impl Store {
+    fn failed(&self, error: &rusqlite::Error) -> StoreError {
+        StoreError::from_sqlite(&self.directory().join("index.sqlite"), error)
+    }
+
+    /// The receipt kept for a key.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn receipt(&self, key: &Key) -> Result<Option<Receipt>, StoreError> {
+        let text: Option<String> = self
+            .index()
+            .prepare_cached("SELECT receipt FROM receipts WHERE key = ?1")
+            .and_then(|mut query| query.query_row([key.as_bytes()], |row| row.get(0)).optional())
+            .map_err(|error| self.failed(&error))?;
+        text.map(|text| {
+            serde_json::from_str(&text).map_err(|error| StoreError::Damaged {
+                path: self.directory().join("index.sqlite"),
+                message: format!("the receipt of {} cannot be read: {error}", key.short()),
+            })
+        })
+        .transpose()
+    }
+
+    /// Keeps a receipt. The first one for a key stays; the one that counts is given back.
+    ///
+    /// The caller has put every blob of it into the store before.
+    ///
+    /// # Errors
+    /// The index cannot be written.
+    pub fn put_receipt(&self, recipe: &Recipe, receipt: &Receipt) -> Result<Receipt, StoreError> {
+        assert_eq!(recipe.key(), receipt.key, "a receipt is kept under its own recipe's key");
+        let text = serde_json::to_string(receipt).expect("a receipt is always valid JSON");
+        self.index()
+            .execute(
+                "INSERT INTO receipts (key, recipe, receipt, created_at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (key) DO NOTHING",
+                params![receipt.key.as_bytes(), recipe.canonical(), text, receipt.created_at],
+            )
+            .map_err(|error| self.failed(&error))?;
+        Ok(self.receipt(&receipt.key)?.unwrap_or_else(|| receipt.clone()))
+    }
+
+    /// Forgets a receipt whose blobs are gone, so that the next one for its key is kept.
+    ///
+    /// # Errors
+    /// The index cannot be written.
+    pub fn drop_receipt(&self, key: &Key) -> Result<(), StoreError> {
+        self.index()
+            .execute("DELETE FROM receipts WHERE key = ?1", [key.as_bytes()])
+            .map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+
+    /// Remembers which recipe a stage of a pipeline had last, whether or not it came to an end: next time tells what
+    /// changed.
+    ///
+    /// # Errors
+    /// The index cannot be written.
+    pub fn set_latest(&self, pipeline: &str, stage: &StageId, recipe: &Recipe) -> Result<(), StoreError> {
+        self.index()
+            .execute(
+                "INSERT INTO latest (pipeline, stage, key, recipe) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (pipeline, stage) DO UPDATE SET key = excluded.key, recipe = excluded.recipe
+                 WHERE key IS NOT excluded.key",
+                params![pipeline, stage.as_str(), recipe.key().as_bytes(), recipe.canonical()],
+            )
+            .map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+
+    /// Remembers the recipe of a kept receipt as the one that a stage of a pipeline had last. Writes nothing where that is
+    /// known already.
+    ///
+    /// # Errors
+    /// The index cannot be read or written.
+    pub fn set_latest_to_receipt(&self, pipeline: &str, stage: &StageId, key: &Key) -> Result<(), StoreError> {
+        let index = self.index();
+        let known = index
+            .prepare_cached("SELECT 1 FROM latest WHERE pipeline = ?1 AND stage = ?2 AND key = ?3")
+            .and_then(|mut query| query.exists(params![pipeline, stage.as_str(), key.as_bytes()]))
+            .map_err(|error| self.failed(&error))?;
+        if !known {
+            index
+                .execute(
+                    "INSERT OR REPLACE INTO latest (pipeline, stage, key, recipe)
+                     SELECT ?1, ?2, key, recipe FROM receipts WHERE key = ?3",
+                    params![pipeline, stage.as_str(), key.as_bytes()],
+                )
+                .map_err(|error| self.failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The key and recipe that a stage of a pipeline had last.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn latest(&self, pipeline: &str, stage: &StageId) -> Result<Option<(Key, Value)>, StoreError> {
+        let found: Option<([u8; 32], String)> = self
+            .index()
+            .prepare_cached("SELECT key, recipe FROM latest WHERE pipeline = ?1 AND stage = ?2")
+            .and_then(|mut query| {
+                query.query_row(params![pipeline, stage.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+            })
+            .map_err(|error| self.failed(&error))?;
+        // A recipe is only shown: one that cannot be read is as good as none.
+        Ok(found.and_then(|(key, text)| Some((Key::from_bytes(key), serde_json::from_str(&text).ok()?))))
+    }
+}

@@ -1,0 +1,149 @@
+//! The store by itself: what is written is found again, what is damaged is a miss, and two users do not disturb each other.
+
+use serde_json::json;
+
+use super::*;
+use crate::ids::StageId;
+use crate::key::{BlobId, Recipe};
+
+fn store() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("cache")).unwrap();
+    (directory, store)
+}
+
+fn recipe(n: u32) -> Recipe {
+    Recipe::new("call", 1, json!({ "n": n }))
+}
+
+fn receipt(recipe: &Recipe, output: BlobId) -> Receipt {
+    Receipt {
+        key: recipe.key(),
+        kind: "infer".to_owned(),
+        output,
+        also: vec![],
+        rows: Some(1),
+        summary: None,
+        tally: Tally::default(),
+        created_at: 5,
+    }
+}
+
+#[test]
+fn objects_read_back() {
+    let (_directory, store) = store();
+    let id = store.put(b"a\nb\n").unwrap();
+    assert_eq!(id, BlobId::of(b"a\nb\n"));
+    assert_eq!(store.read(&id).unwrap(), b"a\nb\n");
+    let lines: Vec<String> = store.lines(&id).unwrap().map(Result::unwrap).collect();
+    assert_eq!(lines, ["a", "b"]);
+    let mut writer = store.writer().unwrap();
+    writer.line("a").unwrap();
+    writer.line("b").unwrap();
+    assert_eq!(store.finish(writer).unwrap(), id);
+}
+
+#[test]
+fn a_damaged_object_is_moved_aside_and_is_a_miss() {
+    let (_directory, store) = store();
+    let id = store.put(b"right").unwrap();
+    fs_err::write(store.object_path(&id), b"wrong").unwrap();
+    let Err(StoreError::Corrupt { aside, .. }) = store.read(&id) else { panic!("the damage is noticed") };
+    assert_eq!(fs_err::read(aside).unwrap(), b"wrong");
+    assert!(matches!(store.read(&id), Err(StoreError::Missing { .. })));
+    assert_eq!(store.put(b"right").unwrap(), id);
+    assert_eq!(store.read(&id).unwrap(), b"right");
+}
+
+#[test]
+fn a_file_is_hashed_again_only_when_it_changed() {
+    let (directory, store) = store();
+    let path = directory.path().join("weights");
+    fs_err::write(&path, b"one").unwrap();
+    assert_eq!(store.file_id(&path).unwrap(), BlobId::of(b"one"));
+    // A wrong memory shows that memory is used.
+    store.remember(&path, &BlobId::of(b"remembered")).unwrap();
+    assert_eq!(store.file_id(&path).unwrap(), BlobId::of(b"remembered"));
+    fs_err::write(&path, b"three").unwrap();
+    assert_eq!(store.file_id(&path).unwrap(), BlobId::of(b"three"));
+}
+
+#[tokio::test]
+async fn the_first_reply_for_a_key_counts() {
+    let (directory, store) = store();
+    let other = Store::open(&directory.path().join("cache")).unwrap();
+    assert_eq!(store.call(&recipe(1).key()).unwrap(), None);
+    let first = store.put_call(recipe(1), "\"first\"".to_owned(), 1).await.unwrap();
+    let second = other.put_call(recipe(1), "\"second\"".to_owned(), 2).await.unwrap();
+    assert_eq!((first.reply.as_str(), second.reply.as_str()), ("\"first\"", "\"first\""));
+    assert_eq!(other.call(&recipe(1).key()).unwrap(), Some(first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_lose_nothing() {
+    let (directory, _store) = store();
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..4u32 {
+        let store = Store::open(&directory.path().join("cache")).unwrap();
+        tasks.spawn(async move {
+            let puts = (0..200).map(|n| store.put_call(recipe(n), format!("{n} by {writer}"), 0));
+            futures_util::future::join_all(puts).await.into_iter().map(|put| put.unwrap().reply).collect::<Vec<_>>()
+        });
+    }
+    let results = tasks.join_all().await;
+    assert!(results.iter().all(|replies| *replies == results[0]), "everybody got the same replies");
+}
+
+#[test]
+fn receipts_read_back_and_the_latest_recipe_is_known() {
+    let (_directory, store) = store();
+    let stage = StageId::new("answers").unwrap();
+    let (one, two) = (recipe(1), recipe(2));
+    assert_eq!(store.receipt(&one.key()).unwrap(), None);
+    let first = receipt(&one, BlobId::of(b"x"));
+    assert_eq!(store.put_receipt(&one, &first).unwrap(), first);
+    assert_eq!(store.put_receipt(&one, &receipt(&one, BlobId::of(b"y"))).unwrap(), first, "the first one stays");
+    store.put_receipt(&two, &receipt(&two, BlobId::of(b"z"))).unwrap();
+    store.set_latest("p", &stage, &one).unwrap();
+    store.set_latest("p", &stage, &two).unwrap();
+    let (key, latest) = store.latest("p", &stage).unwrap().unwrap();
+    assert_eq!((key, &latest["fields"]["n"]), (two.key(), &json!(2)));
+    assert_eq!(store.latest("q", &stage).unwrap(), None);
+    store.drop_receipt(&one.key()).unwrap();
+    assert_eq!(store.receipt(&one.key()).unwrap(), None);
+}
+
+#[test]
+fn what_is_not_a_store_is_refused_with_a_way_on() {
+    let check = |prepare: &dyn Fn(&Path), expected: &str, help: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("index.sqlite");
+        prepare(&path);
+        let error = Store::open(directory.path()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(error.help().contains(help), "{}", error.help());
+    };
+    check(&|path| fs_err::write(path, "no database at all, just some text").unwrap(), "damaged", "move `");
+    let database = |sql: &'static str| move |path: &Path| Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    check(&database("CREATE TABLE t (x)"), "another program", "--cache");
+    check(
+        &|path| {
+            Store::open(path.parent().unwrap()).unwrap();
+            Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+        },
+        "format 99",
+        "at least as new",
+    );
+    check(
+        &|path| {
+            Store::open(path.parent().unwrap()).unwrap();
+            for ending in ["-wal", "-shm"] {
+                fs_err::remove_file(path.with_file_name(format!("index.sqlite{ending}"))).ok();
+            }
+            let bytes = fs_err::read(path).unwrap();
+            fs_err::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        },
+        "damaged",
+        "run again",
+    );
+}
