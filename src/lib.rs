@@ -14,5 +14,6 @@ pub mod judge;
 pub mod key;
 pub mod net;
 pub mod spec;
+pub mod stage;
 pub mod stats;
 pub mod store;

@@ -1,0 +1,343 @@
+//! `decide`: verdicts → one decision, with all that it rests on.
+//!
+//! Owns how verdicts are counted, what blocks a decision and the sentences that explain it; what an interval allows is
+//! left to `stats`. Whole-table, but rows are only counted: memory does not grow with them. Start at [`Tally`].
+
+mod reasons;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use self::reasons::{Findings, blocked_because, reasons};
+use crate::data::{
+    Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, Grade, GroupSummary, Judged, More,
+    Outcome, Quote, Quotes, Rate, Thresholds, VerdictKind,
+};
+use crate::ids::{CriterionId, ScenarioId};
+use crate::spec;
+use crate::stats::{self, Interval};
+
+/// Raised when the same verdicts would give another decision.
+pub const VERSION: u32 = 1;
+
+/// The stage's own fields, as they go into its recipe.
+#[must_use]
+pub fn fields(decide: &spec::Decide) -> serde_json::Value {
+    let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate } = decide;
+    serde_json::json!({
+        "deploy": deploy,
+        "fine_tune": fine_tune,
+        "confidence": confidence,
+        "max_ungraded": max_ungraded,
+        "gate": gate,
+    })
+}
+
+/// Examples kept of each kind.
+const EXAMPLES: usize = 3;
+
+/// Largest share of a judge's quotes that may be made up: the red light of the reliability checks.
+const MOST_MISSING_QUOTES: f64 = 0.15;
+
+/// Fewer quotes than this say nothing about a judge.
+const FEWEST_QUOTES: u64 = 20;
+
+/// Most characters of a text that goes into the decision.
+const LONGEST_TEXT: usize = 2_000;
+
+/// Counts verdicts as they come; [`Self::finish`] makes the decision of them.
+///
+/// The order of rows decides nothing but which failures of a criterion are its first.
+#[derive(Debug)]
+pub struct Tally {
+    rules: Rules,
+    counts: Counts,
+    quotes: Quotes,
+    scores: stats::UnitMean,
+    criteria: BTreeMap<CriterionId, CriterionTally>,
+    topics: BTreeMap<String, GroupTally>,
+    styles: BTreeMap<String, GroupTally>,
+    best: Vec<Example>,
+    worst: Vec<Example>,
+}
+
+/// The stage's own fields, without the wire.
+#[derive(Debug)]
+struct Rules {
+    thresholds: Thresholds,
+    confidence: f64,
+    max_ungraded: f64,
+    least: Option<Outcome>,
+}
+
+#[derive(Debug, Default)]
+struct CriterionTally {
+    critical: bool,
+    passed: u64,
+    failed: u64,
+    not_applicable: u64,
+    ungraded: u64,
+    topics: BTreeMap<String, PassFail>,
+    styles: BTreeMap<String, PassFail>,
+    examples: Vec<Failure>,
+}
+
+#[derive(Debug, Default)]
+struct GroupTally {
+    grades: PassFail,
+    ungraded: u64,
+}
+
+#[derive(Debug, Default)]
+struct PassFail {
+    passed: u64,
+    failed: u64,
+}
+
+impl PassFail {
+    fn add(&mut self, passed: bool) {
+        *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
+    }
+}
+
+impl Tally {
+    /// An empty tally by the stage's rules.
+    #[must_use]
+    pub fn new(decide: &spec::Decide) -> Self {
+        let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate } = decide;
+        let rules = Rules {
+            thresholds: Thresholds { deploy: *deploy, fine_tune: *fine_tune },
+            confidence: *confidence,
+            max_ungraded: *max_ungraded,
+            least: gate.map(|gate| match gate {
+                spec::Gate::Deploy => Outcome::Deploy,
+                spec::Gate::FineTune => Outcome::FineTune,
+            }),
+        };
+        Self {
+            rules,
+            counts: Counts::default(),
+            quotes: Quotes::default(),
+            scores: stats::UnitMean::default(),
+            criteria: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            styles: BTreeMap::new(),
+            best: Vec::new(),
+            worst: Vec::new(),
+        }
+    }
+
+    /// Counts one judged response.
+    pub fn add(&mut self, row: &Judged) {
+        self.counts.total += 1;
+        *(match row.grade {
+            Grade::Pass => &mut self.counts.passed,
+            Grade::Fail => &mut self.counts.failed,
+            Grade::Ungraded => &mut self.counts.ungraded,
+            Grade::Invalid => &mut self.counts.invalid,
+        }) += 1;
+        for (groups, name) in [(&mut self.topics, &row.scenario.topic), (&mut self.styles, &row.scenario.style)] {
+            let group = entry(groups, name);
+            match row.grade {
+                Grade::Pass => group.grades.add(true),
+                Grade::Fail => group.grades.add(false),
+                Grade::Ungraded => group.ungraded += 1,
+                Grade::Invalid => {}
+            }
+        }
+        for verdict in &row.verdicts {
+            match verdict.quote {
+                Some(Quote::Found) => self.quotes.found += 1,
+                Some(Quote::Missing) => self.quotes.missing += 1,
+                None => {}
+            }
+            entry(&mut self.criteria, &verdict.criterion).add(verdict, row);
+        }
+        if let (Grade::Pass | Grade::Fail, Some(score)) = (row.grade, row.score) {
+            self.scores.add(score);
+            keep(&mut self.best, row, score, best_first);
+            keep(&mut self.worst, row, score, |a, b| best_first(b, a));
+        }
+    }
+
+    /// Makes the decision of all rows so far.
+    #[must_use]
+    pub fn finish(self) -> Decision {
+        let Self { rules, counts, quotes, scores, criteria, topics, styles, best, worst } = self;
+        let rate = rate(counts.passed, counts.failed, rules.confidence);
+        let interval = Interval { lo: rate.lo, hi: rate.hi };
+        let quotes = Quotes { untrusted: is_untrusted(&quotes), ..quotes };
+        let blocked = blocked_because(&counts, &quotes, &rules);
+        let outcome = match blocked {
+            Some(_) => Outcome::Blocked,
+            None => stats::outcome_by_interval(interval, &rules.thresholds),
+        };
+        let gate = rules.least.map(|least| GateResult { least, passed: reaches(outcome, least) });
+        let more =
+            if outcome == Outcome::Inconclusive { what_would_settle(&rate, &rules.thresholds) } else { Vec::new() };
+        let reasons =
+            reasons(&Findings { blocked, outcome, rate: &rate, more: &more, counts: &counts, rules: &rules, gate });
+        let group = |(name, group): (String, GroupTally)| GroupSummary {
+            name,
+            rate: self::rate(group.grades.passed, group.grades.failed, rules.confidence),
+            ungraded: group.ungraded,
+        };
+        let mut criteria: Vec<CriterionSummary> =
+            criteria.into_iter().map(|(id, tally)| tally.finish(id, rules.confidence)).collect();
+        // The sort is stable, and the map gave them by id.
+        criteria.sort_by_key(|summary| (std::cmp::Reverse(summary.failed), !summary.critical));
+        Decision {
+            outcome,
+            point_outcome: rate.point.map(|point| stats::outcome_at(point, &rules.thresholds)),
+            possible: stats::possible_outcomes(interval, &rules.thresholds),
+            rate,
+            thresholds: rules.thresholds,
+            counts,
+            quotes,
+            mean_score: scores.mean(),
+            more,
+            gate,
+            reasons,
+            criteria,
+            topics: topics.into_iter().map(group).collect(),
+            styles: styles.into_iter().map(group).collect(),
+            best,
+            worst,
+        }
+    }
+}
+
+impl CriterionTally {
+    fn add(&mut self, verdict: &crate::data::Verdict, row: &Judged) {
+        self.critical |= verdict.critical;
+        let passed = match verdict.verdict {
+            VerdictKind::Pass => true,
+            VerdictKind::Fail => false,
+            VerdictKind::NotApplicable => {
+                self.not_applicable += 1;
+                return;
+            }
+            VerdictKind::Ungraded => {
+                self.ungraded += 1;
+                return;
+            }
+        };
+        *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
+        entry(&mut self.topics, &row.scenario.topic).add(passed);
+        entry(&mut self.styles, &row.scenario.style).add(passed);
+        if !passed && self.examples.len() < EXAMPLES {
+            self.examples.push(Failure {
+                scenario: row.scenario.id.clone(),
+                opening: bounded(&row.scenario.opening),
+                reply: bounded(row.reply.as_deref().unwrap_or_default()),
+                evidence: bounded(&verdict.evidence),
+                reason: bounded(&verdict.reason),
+            });
+        }
+    }
+
+    fn finish(self, criterion: CriterionId, confidence: f64) -> CriterionSummary {
+        let failed_in = |groups: BTreeMap<String, PassFail>| {
+            let mut failed: Vec<FailedIn> = groups
+                .into_iter()
+                .filter(|(_, grades)| grades.failed > 0)
+                .map(|(name, PassFail { passed, failed })| FailedIn { name, failed, graded: passed + failed })
+                .collect();
+            failed.sort_by_key(|group| std::cmp::Reverse(group.failed));
+            failed
+        };
+        CriterionSummary {
+            criterion,
+            critical: self.critical,
+            rate: rate(self.passed, self.failed, confidence),
+            failed: self.failed,
+            not_applicable: self.not_applicable,
+            ungraded: self.ungraded,
+            failed_topics: failed_in(self.topics),
+            failed_styles: failed_in(self.styles),
+            examples: self.examples,
+        }
+    }
+}
+
+/// The value of `key`, made where there is none yet; the key is copied only then.
+fn entry<'a, K: Ord + Clone, V: Default>(map: &'a mut BTreeMap<K, V>, key: &K) -> &'a mut V {
+    if !map.contains_key(key) {
+        map.insert(key.clone(), V::default());
+    }
+    map.get_mut(key).expect("put in just before")
+}
+
+fn rate(passed: u64, failed: u64, confidence: f64) -> Rate {
+    let n = passed + failed;
+    let Interval { lo, hi } = stats::wilson(passed as f64, n as f64, confidence);
+    let point = (n > 0).then(|| passed as f64 / n as f64);
+    Rate { point, lo, hi, confidence, method: "wilson".to_owned(), passed, n }
+}
+
+/// The one order of replies, of which the best are one end and the worst the other.
+fn best_first(a: (f64, &ScenarioId), b: (f64, &ScenarioId)) -> Ordering {
+    b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1))
+}
+
+/// Puts the row into `kept` if it is among the first few by `order`.
+fn keep(
+    kept: &mut Vec<Example>,
+    row: &Judged,
+    score: f64,
+    order: impl Fn((f64, &ScenarioId), (f64, &ScenarioId)) -> Ordering,
+) {
+    let after =
+        |example: &Example| order((example.score, &example.scenario), (score, &row.scenario.id)) == Ordering::Greater;
+    let place = kept.iter().position(after).unwrap_or(kept.len());
+    if place == EXAMPLES {
+        return;
+    }
+    let failed = row.verdicts.iter().filter(|verdict| verdict.verdict == VerdictKind::Fail);
+    kept.truncate(EXAMPLES - 1);
+    kept.insert(
+        place,
+        Example {
+            scenario: row.scenario.id.clone(),
+            opening: bounded(&row.scenario.opening),
+            reply: bounded(row.reply.as_deref().unwrap_or_default()),
+            score,
+            failed: failed.map(|verdict| verdict.criterion.clone()).collect(),
+        },
+    );
+}
+
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// Whether a judge makes up so many of its quotes that its verdicts are no evidence.
+fn is_untrusted(quotes: &Quotes) -> bool {
+    let all = quotes.found + quotes.missing;
+    all >= FEWEST_QUOTES && quotes.missing as f64 > MOST_MISSING_QUOTES * all as f64
+}
+
+/// Whether `outcome` is `least` or better. What is open or blocked reaches nothing.
+fn reaches(outcome: Outcome, least: Outcome) -> bool {
+    match outcome {
+        Outcome::Deploy | Outcome::FineTune | Outcome::FullPipeline => outcome <= least,
+        Outcome::Inconclusive | Outcome::Blocked => false,
+    }
+}
+
+/// One entry for each threshold that keeps the outcome open.
+fn what_would_settle(rate: &Rate, thresholds: &Thresholds) -> Vec<More> {
+    [thresholds.deploy, thresholds.fine_tune]
+        .into_iter()
+        .filter(|threshold| rate.lo < *threshold && *threshold <= rate.hi)
+        .map(|threshold| More {
+            threshold,
+            scenarios: stats::n_to_decide_wilson(rate.passed, rate.n, threshold, rate.confidence),
+        })
+        .collect()
+}

@@ -1,0 +1,365 @@
+//! Decisions over hand-made rows.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::data::{Origin, Scenario, Verdict};
+use crate::ids::StageId;
+
+fn rules(gate: Option<spec::Gate>) -> spec::Decide {
+    spec::Decide {
+        verdicts: StageId::new("verdicts").unwrap(),
+        deploy: 0.7,
+        fine_tune: 0.5,
+        confidence: 0.95,
+        max_ungraded: 0.05,
+        gate,
+    }
+}
+
+fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&str, VerdictKind)]) -> Judged {
+    let verdict = |(criterion, verdict): &(&str, VerdictKind)| Verdict {
+        criterion: CriterionId::new(criterion).unwrap(),
+        verdict: *verdict,
+        critical: criterion.starts_with("critical"),
+        evidence: format!("evidence of {id}"),
+        reason: format!("reason of {id}"),
+        quote: None,
+    };
+    Judged {
+        scenario: Scenario {
+            id: ScenarioId::new(id).unwrap(),
+            topic: id.split('/').next().unwrap().to_owned(),
+            subtopic: None,
+            style: style.to_owned(),
+            tags: Vec::new(),
+            edge_case: false,
+            opening: format!("opening of {id}"),
+            origin: Origin::Authored,
+        },
+        reply: Some(format!("reply of {id}")),
+        failure: None,
+        verdicts: verdicts.iter().map(verdict).collect(),
+        score,
+        grade,
+    }
+}
+
+fn rows(counts: [u64; 4]) -> Vec<Judged> {
+    let grades = [Grade::Pass, Grade::Fail, Grade::Ungraded, Grade::Invalid];
+    let scores = [Some(1.0), Some(0.25), None, None];
+    let of_kind = |kind: usize| {
+        (0..counts[kind])
+            .map(move |index| row(&format!("t{}/{kind}-{index}", index % 3), "terse", grades[kind], scores[kind], &[]))
+    };
+    (0..4).flat_map(of_kind).collect()
+}
+
+fn decide<'a>(rules: &spec::Decide, rows: impl IntoIterator<Item = &'a Judged>) -> Decision {
+    let mut tally = Tally::new(rules);
+    rows.into_iter().for_each(|row| tally.add(row));
+    tally.finish()
+}
+
+/// Decides over so many passed, failed, ungraded and invalid rows.
+fn check(counts: [u64; 4], outcome: Outcome, possible: &[Outcome], point: Option<Outcome>, reasons: &[&str]) {
+    let decision = decide(&rules(None), &rows(counts));
+    assert_eq!(decision.outcome, outcome, "{counts:?}");
+    assert_eq!(decision.possible, possible, "{counts:?}");
+    assert_eq!(decision.point_outcome, point, "{counts:?}");
+    assert_eq!(decision.reasons, reasons, "{counts:?}");
+    let [passed, failed, ungraded, invalid] = counts;
+    assert_eq!(decision.counts, Counts { total: counts.iter().sum(), passed, failed, ungraded, invalid });
+    assert_eq!((decision.rate.passed, decision.rate.n), (passed, passed + failed));
+    assert!(decision.rate.lo.is_finite() && decision.rate.hi.is_finite());
+}
+
+const ALL: &[Outcome] = &[Outcome::Deploy, Outcome::FineTune, Outcome::FullPipeline];
+
+#[test]
+fn decided_outcomes() {
+    use Outcome::{Deploy, FineTune, FullPipeline};
+    check(
+        [42, 8, 0, 0],
+        Deploy,
+        &[Deploy],
+        Some(Deploy),
+        &[
+            "42 of 50 graded scenarios pass: 84.0 % (95 % Wilson interval 71.5–91.7 %)",
+            "the whole interval reaches the deploy threshold of 70 %",
+        ],
+    );
+    check(
+        [60, 40, 0, 0],
+        FineTune,
+        &[FineTune],
+        Some(FineTune),
+        &[
+            "60 of 100 graded scenarios pass: 60.0 % (95 % Wilson interval 50.2–69.1 %)",
+            "the whole interval lies between the fine-tune threshold of 50 % and the deploy threshold of 70 %",
+        ],
+    );
+    check(
+        [18, 32, 1, 1],
+        FullPipeline,
+        &[FullPipeline],
+        Some(FullPipeline),
+        &[
+            "18 of 50 graded scenarios pass: 36.0 % (95 % Wilson interval 24.1–49.9 %)",
+            "the whole interval lies below the fine-tune threshold of 50 %",
+            "1 scenario of 52 without a verdict and out of the rate",
+            "1 scenario of 52 out of the rate because too few criteria apply",
+        ],
+    );
+    check(
+        [9, 0, 0, 0],
+        Deploy,
+        &[Deploy],
+        Some(Deploy),
+        &[
+            "9 of 9 graded scenarios pass: 100.0 % (95 % Wilson interval 70.1–100.0 %)",
+            "the whole interval reaches the deploy threshold of 70 %",
+        ],
+    );
+}
+
+#[test]
+fn open_outcomes() {
+    use Outcome::{Deploy, FineTune, FullPipeline, Inconclusive};
+    check(
+        [33, 21, 0, 0],
+        Inconclusive,
+        ALL,
+        Some(FineTune),
+        &[
+            "33 of 54 graded scenarios pass: 61.1 % (95 % Wilson interval 47.8–73.0 %)",
+            "the interval spans the deploy threshold of 70 % and the fine-tune threshold of 50 %, so the decision is open",
+            "if the rate stays where it is, 103 graded scenarios would settle it against 70 %",
+            "if the rate stays where it is, 78 graded scenarios would settle it against 50 %",
+            "54 graded scenarios make this a screening: `fine_tune` cannot be decided at all with fewer than 91",
+        ],
+    );
+    check(
+        [728, 272, 0, 0],
+        Inconclusive,
+        &[Deploy, FineTune],
+        Some(Deploy),
+        &[
+            "728 of 1,000 graded scenarios pass: 72.80 % (95 % Wilson interval 69.96–75.47 %)",
+            "the interval spans the deploy threshold of 70 %, so the decision is open",
+            "if the rate stays where it is, 1,029 graded scenarios would settle it against 70 %",
+        ],
+    );
+    check(
+        [50, 50, 0, 0],
+        Inconclusive,
+        &[FineTune, FullPipeline],
+        Some(FineTune),
+        &[
+            "50 of 100 graded scenarios pass: 50.0 % (95 % Wilson interval 40.4–59.6 %)",
+            "the interval spans the fine-tune threshold of 50 %, so the decision is open",
+            "the rate lies so near to 50 % that a million scenarios would not settle it",
+        ],
+    );
+    check(
+        [0, 1, 0, 0],
+        Inconclusive,
+        ALL,
+        Some(FullPipeline),
+        &[
+            "0 of 1 graded scenario passes: 0.0 % (95 % Wilson interval 0.0–79.3 %)",
+            "the interval spans the deploy threshold of 70 % and the fine-tune threshold of 50 %, so the decision is open",
+            "if the rate stays where it is, 2 graded scenarios would settle it against 70 %",
+            "if the rate stays where it is, 4 graded scenarios would settle it against 50 %",
+            "1 graded scenario makes this a screening: `fine_tune` cannot be decided at all with fewer than 91",
+        ],
+    );
+}
+
+#[test]
+fn blocked_outcomes() {
+    use Outcome::{Blocked, Deploy};
+    check([0, 0, 0, 0], Blocked, ALL, None, &["there are no scenarios: add some to the taxonomy, then run again"]);
+    check(
+        [0, 0, 0, 3],
+        Blocked,
+        ALL,
+        None,
+        &["none of 3 scenarios counts, because too few criteria apply: widen the criteria's `when` or lower the pass \
+         rule's `min_applicable`"],
+    );
+    check(
+        [94, 0, 6, 0],
+        Blocked,
+        &[Deploy],
+        Some(Deploy),
+        &[
+            "6 of 100 scenarios have no verdict, more than the 5 % allowed: mend the judge or the model that answers, \
+         then run again; calls that were answered are not paid twice",
+            "94 of 94 graded scenarios pass: 100.0 % (95 % Wilson interval 96.1–100.0 %); that decides nothing",
+        ],
+    );
+    check(
+        [40, 0, 1, 20],
+        Blocked,
+        &[Deploy],
+        Some(Deploy),
+        &[
+            "21 of 61 scenarios have no grade, more than the 5 % allowed, 20 of them because too few criteria apply: \
+             widen the criteria's `when` or lower the pass rule's `min_applicable`",
+            "40 of 40 graded scenarios pass: 100.0 % (95 % Wilson interval 91.2–100.0 %); that decides nothing",
+            "20 scenarios of 61 out of the rate because too few criteria apply",
+        ],
+    );
+    let all_may_miss = spec::Decide { max_ungraded: 1.0, ..rules(None) };
+    assert_eq!(
+        decide(&all_may_miss, &rows([0, 0, 2, 0])).reasons,
+        ["no scenario has a verdict: mend the judge or the model that answers, then run again"]
+    );
+}
+
+#[test]
+fn the_allowed_share_without_a_verdict_is_allowed() {
+    assert_eq!(decide(&rules(None), &rows([95, 0, 5, 0])).outcome, Outcome::Deploy);
+}
+
+#[test]
+fn the_gate_lets_only_decided_outcomes_pass() {
+    use spec::Gate::{Deploy, FineTune};
+    for (counts, outcome, deploy, fine_tune) in [
+        ([42, 8, 0, 0], Outcome::Deploy, true, true),
+        ([60, 40, 0, 0], Outcome::FineTune, false, true),
+        ([10, 40, 0, 0], Outcome::FullPipeline, false, false),
+        ([40, 10, 0, 0], Outcome::Inconclusive, false, false),
+        ([42, 0, 8, 0], Outcome::Blocked, false, false),
+    ] {
+        for (gate, least, passed) in [(Deploy, Outcome::Deploy, deploy), (FineTune, Outcome::FineTune, fine_tune)] {
+            let decision = decide(&rules(Some(gate)), &rows(counts));
+            assert_eq!(decision.outcome, outcome);
+            assert_eq!(decision.gate, Some(GateResult { least, passed }), "{outcome:?} {gate:?}");
+            let name = if gate == Deploy { "`deploy`" } else { "`fine_tune` or better" };
+            let expected = format!("the gate asks for {name}: {}", if passed { "passed" } else { "not passed" });
+            assert_eq!(decision.reasons.last(), Some(&expected));
+        }
+    }
+}
+
+#[test]
+fn criteria_by_failures_then_critical_then_id() {
+    use VerdictKind::{Fail, NotApplicable, Pass, Ungraded};
+    let criteria =
+        |first, second| [("b", first), ("a", Pass), ("critical-z", second), ("often", Fail), ("never", NotApplicable)];
+    let rows = [
+        row("sleep/1", "terse", Grade::Fail, Some(0.5), &criteria(Fail, Pass)),
+        row("anger/2", "terse", Grade::Fail, Some(0.5), &criteria(Pass, Fail)),
+        row("anger/3", "detailed", Grade::Ungraded, None, &criteria(Ungraded, Pass)),
+        row("sleep/4", "terse", Grade::Invalid, None, &criteria(Ungraded, Ungraded)),
+    ];
+    let decision = decide(&spec::Decide { max_ungraded: 0.5, ..rules(None) }, &rows);
+    let order: Vec<_> = decision.criteria.iter().map(|c| (c.criterion.as_str(), c.failed)).collect();
+    assert_eq!(order, [("often", 4), ("critical-z", 1), ("b", 1), ("a", 0), ("never", 0)]);
+    let [often, critical, b, _, never] = &decision.criteria[..] else { panic!("five criteria") };
+    assert!(critical.critical && !b.critical);
+    assert_eq!((b.rate.passed, b.rate.n, b.ungraded), (1, 2, 2));
+    assert_eq!((never.rate.n, never.not_applicable, never.rate.point), (0, 4, None));
+    let failed_in = |name: &str, failed, graded| FailedIn { name: name.to_owned(), failed, graded };
+    assert_eq!(often.failed_topics, [failed_in("anger", 2, 2), failed_in("sleep", 2, 2)]);
+    assert_eq!(often.failed_styles, [failed_in("terse", 3, 3), failed_in("detailed", 1, 1)]);
+    assert_eq!(b.failed_topics, [failed_in("sleep", 1, 1)]);
+    let examples: Vec<_> = often.examples.iter().map(|example| example.scenario.as_str()).collect();
+    assert_eq!(examples, ["sleep/1", "anger/2", "anger/3"]);
+    assert_eq!(b.examples[0].evidence, "evidence of sleep/1");
+    let topics: Vec<_> = decision.topics.iter().map(|t| (t.name.as_str(), t.rate.n, t.ungraded)).collect();
+    assert_eq!(topics, [("anger", 1, 1), ("sleep", 1, 0)]);
+}
+
+#[test]
+fn best_and_worst_are_the_ends_of_one_order() {
+    let names = |examples: &[Example]| -> Vec<String> { examples.iter().map(|e| e.scenario.to_string()).collect() };
+    let scored = |scores: &[f64]| -> Vec<Judged> {
+        scores.iter().enumerate().map(|(i, s)| row(&format!("s{i}"), "terse", Grade::Pass, Some(*s), &[])).collect()
+    };
+    for (scores, best, worst) in [
+        (&[][..], &[][..], &[][..]),
+        (&[0.5], &["s0"], &["s0"]),
+        (&[1.0; 7], &["s0", "s1", "s2"], &["s6", "s5", "s4"]),
+        (&[0.1, 0.9, 0.9, 0.3, 1.0, 0.3], &["s4", "s1", "s2"], &["s0", "s5", "s3"]),
+    ] {
+        let decision = decide(&rules(None), &scored(scores));
+        assert_eq!(
+            (names(&decision.best), names(&decision.worst)),
+            (best.iter().map(ToString::to_string).collect(), worst.iter().map(ToString::to_string).collect())
+        );
+    }
+    // A reply without a grade has no place among them.
+    let ungraded = row("u", "terse", Grade::Ungraded, Some(0.9), &[]);
+    assert_eq!(decide(&rules(None), &[ungraded]).best, []);
+}
+
+#[test]
+fn long_texts_are_cut() {
+    let mut long = row("a", "terse", Grade::Fail, Some(0.0), &[("c", VerdictKind::Fail)]);
+    long.scenario.opening = "é".repeat(2_000);
+    long.reply = Some("é".repeat(2_001));
+    let failure = decide(&rules(None), &[long]).criteria[0].examples[0].clone();
+    assert_eq!(failure.opening, "é".repeat(2_000));
+    assert_eq!(failure.reply, format!("{}…", "é".repeat(2_000)));
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_rows_is_nothing(
+        rows in prop::collection::vec((0_u8..4, 0_u8..3, 0_u8..3, 0.0..=1.0_f64, any::<bool>()), 0..40),
+        seed in any::<prop::sample::Index>(),
+    ) {
+        let judged: Vec<Judged> = rows.iter().enumerate().map(|(index, (grade, topic, style, score, fails))| {
+            let grade = [Grade::Pass, Grade::Fail, Grade::Ungraded, Grade::Invalid][usize::from(*grade)];
+            let verdict = if *fails { VerdictKind::Fail } else { VerdictKind::Pass };
+            row(&format!("t{topic}/{index}"), &format!("s{style}"), grade, Some(*score), &[("c", verdict)])
+        }).collect();
+        let without_examples = |mut decision: Decision| {
+            decision.criteria.iter_mut().for_each(|criterion| criterion.examples.clear());
+            serde_json::to_string(&decision).unwrap()
+        };
+        let mut other: Vec<&Judged> = judged.iter().rev().collect();
+        if !other.is_empty() {
+            let middle = seed.index(other.len());
+            other.rotate_left(middle);
+        }
+        prop_assert_eq!(
+            without_examples(decide(&rules(None), &judged)),
+            without_examples(decide(&rules(None), other))
+        );
+    }
+}
+
+#[test]
+fn a_judge_that_makes_up_its_quotes_decides_nothing() {
+    // 40 scenarios that pass, of whose quotes so many are there and so many are not.
+    let check = |found: usize, missing: usize, outcome: Outcome| {
+        let quotes = std::iter::repeat_n(Quote::Found, found).chain(std::iter::repeat_n(Quote::Missing, missing));
+        let quotes = quotes.map(Some).chain(std::iter::repeat(None));
+        let rows: Vec<Judged> = (0..40)
+            .zip(quotes)
+            .map(|(index, quote)| {
+                let mut row = row(&format!("t/{index}"), "terse", Grade::Pass, Some(1.0), &[("a", VerdictKind::Pass)]);
+                row.verdicts[0].quote = quote;
+                row
+            })
+            .collect();
+        let decision = decide(&rules(Some(spec::Gate::FineTune)), &rows);
+        assert_eq!(decision.outcome, outcome, "{found} found, {missing} missing");
+        let untrusted = outcome == Outcome::Blocked;
+        assert_eq!(decision.quotes.untrusted, untrusted);
+        assert_eq!(decision.gate.map(|gate| gate.passed), Some(!untrusted));
+        if untrusted {
+            let told = format!("the judge cannot be trusted: {missing} of {} passages", found + missing);
+            assert!(decision.reasons[0].starts_with(&told), "{:?}", decision.reasons);
+        }
+    };
+    check(0, 0, Outcome::Deploy);
+    check(34, 6, Outcome::Deploy);
+    check(33, 7, Outcome::Blocked);
+    check(0, 19, Outcome::Deploy);
+    check(0, 20, Outcome::Blocked);
+}

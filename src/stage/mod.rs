@@ -1,0 +1,73 @@
+//! One file a kind of stage: what it reads, its recipe, how rows become rows.
+//!
+//! A stage is a pure function of its inputs and its calls: nothing here is async, knows where the store lies, or decides
+//! when something runs. Start at [`reads`] and [`recipe`].
+
+pub mod decide;
+pub mod generate;
+pub mod infer;
+pub mod judge;
+pub mod pull;
+mod recipe;
+pub mod research;
+mod row;
+
+pub use recipe::{Known, RecipeError, WantedWeights, recipe, wanted};
+pub use row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step};
+
+use crate::ids::StageId;
+use crate::spec::{ModelRef, PullFrom, Stage};
+
+/// The name of a stage's kind, as in the pipeline file.
+#[must_use]
+pub fn kind(stage: &Stage) -> &'static str {
+    match stage {
+        Stage::Research(_) => "research",
+        Stage::Pull(_) => "pull",
+        Stage::Generate(_) => "generate",
+        Stage::Infer(_) => "infer",
+        Stage::Judge(_) => "judge",
+        Stage::Decide(_) => "decide",
+    }
+}
+
+/// The stages whose results a stage reads.
+#[must_use]
+pub fn reads(stage: &Stage) -> Vec<&StageId> {
+    let model = model(stage).and_then(|model| match model {
+        ModelRef::Weights(stage) => Some(stage),
+        ModelRef::Declared(_) => None,
+    });
+    let table = match stage {
+        Stage::Research(_) | Stage::Generate(_) => None,
+        Stage::Pull(pull) => match &pull.from {
+            PullFrom::Candidate { stage, pick: _ } => Some(stage),
+            PullFrom::Source(_) => None,
+        },
+        Stage::Infer(infer) => Some(&infer.scenarios),
+        Stage::Judge(judge) => Some(&judge.answers),
+        Stage::Decide(decide) => Some(&decide.verdicts),
+    };
+    model.into_iter().chain(table).collect()
+}
+
+/// The model that a stage puts calls to, if it puts any.
+#[must_use]
+pub fn model(stage: &Stage) -> Option<&ModelRef> {
+    match stage {
+        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
+        Stage::Generate(generate) => generate.writer.as_ref(),
+        Stage::Infer(infer) => Some(&infer.model),
+        Stage::Judge(judge) => judge.model.as_ref(),
+    }
+}
+
+/// Tokens of context that a stage asks the embedded engine for.
+#[must_use]
+pub fn context(stage: &Stage) -> Option<u32> {
+    match stage {
+        Stage::Infer(infer) => infer.context,
+        Stage::Judge(judge) => judge.context,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => None,
+    }
+}

