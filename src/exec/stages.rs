@@ -1,0 +1,219 @@
+//! What each kind of stage does when it runs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::caller::Caller;
+use super::rows::{Source, drive};
+use super::{Event, Output, Run, StageFailure, Unit};
+use crate::catalog::{self, Catalog};
+use crate::data::{Coverage, Judged, Scenario, WeightsRecord};
+use crate::fetch::{self, gguf};
+use crate::ids::StageId;
+use crate::key::{BlobId, Recipe};
+use crate::plan::Settled;
+use crate::spec::{Decide, Generate, ModelRef, Pull, Research, Stage, WeightsSource};
+use crate::stage::{self, Known as _, RowStage, decide, generate, infer, judge, pull};
+use crate::store::{Receipt, Store};
+
+/// What running a stage came to.
+pub(super) enum Executed {
+    /// Another process made the result while this one waited for it.
+    Found(Receipt),
+    /// This one made it.
+    Made(Output),
+}
+
+/// Runs one stage, all of whose inputs are in `settled`.
+pub(super) async fn execute(
+    run: &Run<'_>,
+    id: &StageId,
+    stage: &Stage,
+    recipe: &Recipe,
+    settled: &Settled<'_>,
+) -> Result<Executed, StageFailure> {
+    let output = match stage {
+        Stage::Research(stage) => tokio::task::block_in_place(|| research(run, stage, recipe))?,
+        Stage::Pull(stage) => return weights(run, id, stage, recipe, settled).await,
+        Stage::Generate(generate) => scenarios(run, id, stage, generate, settled).await?,
+        Stage::Infer(infer) => {
+            let work = infer::InferStage::new(infer);
+            over_table(run, id, stage, &work, &infer.scenarios, settled).await?
+        }
+        Stage::Judge(judge) => {
+            let work = judge::JudgeStage::new(judge).map_err(|error| StageFailure::new(error.to_string(), None))?;
+            over_table(run, id, stage, &work, &judge.answers, settled).await?
+        }
+        Stage::Decide(stage) => {
+            let verdicts = settled.output(&stage.verdicts);
+            tokio::task::block_in_place(|| decision(run, stage, &verdicts))?
+        }
+    };
+    Ok(Executed::Made(output))
+}
+
+/// Takes a whole upstream table through a row-wise stage.
+async fn over_table(
+    run: &Run<'_>,
+    id: &StageId,
+    stage: &Stage,
+    work: &dyn RowStage,
+    input: &StageId,
+    settled: &Settled<'_>,
+) -> Result<Output, StageFailure> {
+    let lines = run.store.lines(&settled.output(input))?;
+    let source = Source { lines: Box::new(lines), total: settled.rows(input).unwrap_or(0) };
+    let caller = caller(run, stage, settled)?;
+    drive(run, id, work, caller.as_ref(), source, |_| Ok(())).await
+}
+
+/// Who puts a stage's calls; nobody where it names no model.
+fn caller(run: &Run<'_>, stage: &Stage, settled: &Settled<'_>) -> Result<Option<Caller>, StageFailure> {
+    let Some(model) = stage::model(stage) else { return Ok(None) };
+    let weights = match model {
+        ModelRef::Declared(_) => None,
+        ModelRef::Weights(pulled) => {
+            let record = settled.record(pulled)?;
+            let record: WeightsRecord = serde_json::from_slice(&record).map_err(|error| {
+                StageFailure::new(format!("the result of `{pulled}` cannot be read: {error}"), None)
+            })?;
+            Some(record)
+        }
+    };
+    let engine = run
+        .engines
+        .get(run.pipeline, run.store, model, weights.as_ref(), stage::context(stage))
+        .map_err(|error| StageFailure::new(error.to_string(), None))?;
+    let context_is_keyed = matches!(model, ModelRef::Weights(_));
+    Ok(Some(Caller::new(Arc::clone(run.store), engine, run.now, context_is_keyed)))
+}
+
+/// A file is keyed before it is read: what is read must be what was keyed, or a wrong result would be kept for good.
+fn check_unchanged(recipe: &Recipe, read: &BlobId, path: &Path) -> Result<(), StageFailure> {
+    if recipe.canonical().contains(&read.to_string()) {
+        return Ok(());
+    }
+    let message = format!("`{}` was changed while it was read", path.display());
+    Err(StageFailure::new(message, Some("run again".to_owned())))
+}
+
+fn put_record(store: &Store, record: &impl serde::Serialize) -> Result<BlobId, StageFailure> {
+    let bytes = serde_json::to_vec(record).expect("a record is always valid JSON");
+    Ok(store.put(&bytes)?)
+}
+
+fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Output, StageFailure> {
+    let mut files = Vec::new();
+    for path in &research.catalog {
+        let bytes = fs_err::read(run.pipeline.root.join(path)).map_err(|error| {
+            StageFailure::new(error.to_string(), Some("see that the catalog file is there".to_owned()))
+        })?;
+        check_unchanged(recipe, &BlobId::of(&bytes), path)?;
+        files.push((path.to_string_lossy().into_owned(), bytes));
+    }
+    let failed = |error: catalog::CatalogError| StageFailure::new(error.to_string(), error.help());
+    let catalog = Catalog::read(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).map_err(failed)?;
+    let candidates = catalog::research(&catalog, &research.require, &research.profile, research.shortlist);
+    Ok(Output::record(put_record(run.store, &candidates.map_err(failed)?)?))
+}
+
+async fn scenarios(
+    run: &Run<'_>,
+    id: &StageId,
+    stage: &Stage,
+    generate: &Generate,
+    settled: &Settled<'_>,
+) -> Result<Output, StageFailure> {
+    let cells = generate::cells(generate);
+    let total = cells.len() as u64;
+    let lines = cells.into_iter().map(|cell| Ok(cell.to_line()));
+    let source = Source { lines: Box::new(lines), total };
+    let work = generate::GenerateStage::new(generate);
+    let caller = caller(run, stage, settled)?;
+    let mut coverage = Coverage::default();
+    let mut output = drive(run, id, &work, caller.as_ref(), source, |line| {
+        let scenario: Scenario =
+            serde_json::from_str(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
+        coverage.add(&scenario);
+        Ok(())
+    })
+    .await?;
+    coverage.failed = output.tally.rows_failed;
+    // A suite with holes is not the one that was asked for: it is not kept, and what is missing is asked again.
+    output.complete &= output.tally.rows_failed == 0;
+    output.summary = Some(serde_json::to_value(&coverage).expect("a summary is always valid JSON"));
+    Ok(output)
+}
+
+fn decision(run: &Run<'_>, decide: &Decide, verdicts: &BlobId) -> Result<Output, StageFailure> {
+    let mut tally = decide::Tally::new(decide);
+    for line in run.store.lines(verdicts)? {
+        let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
+        let row: Judged = serde_json::from_str(&line)
+            .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))?;
+        tally.add(&row);
+    }
+    Ok(Output::record(put_record(run.store, &tally.finish())?))
+}
+
+/// Tells a fetch's progress as events of its stage.
+struct Watch<'a> {
+    run: &'a Run<'a>,
+    id: &'a StageId,
+}
+
+impl fetch::Watch for Watch<'_> {
+    fn total(&self, bytes: u64) {
+        (self.run.events)(Event::Total { stage: self.id, unit: Unit::Bytes, total: bytes });
+    }
+
+    fn advance(&self, bytes: u64) {
+        (self.run.events)(Event::Advanced { stage: self.id, by: bytes, tally: Default::default() });
+    }
+
+    fn note(&self, text: &str) {
+        (self.run.events)(Event::Note { stage: self.id, text });
+    }
+}
+
+async fn weights(
+    run: &Run<'_>,
+    id: &StageId,
+    pull: &Pull,
+    recipe: &Recipe,
+    settled: &Settled<'_>,
+) -> Result<Executed, StageFailure> {
+    let wanted = stage::wanted(pull, settled).map_err(|error| StageFailure::from_input(id, error))?;
+    let partial = run.store.partial_path(&BlobId::of(wanted.source.to_string().as_bytes()));
+    let watch = Watch { run, id };
+    let failed = |error: fetch::FetchError| StageFailure::new(error.to_string(), error.help());
+    let place = fetch::Place::acquire(&partial, &watch).await.map_err(failed)?;
+    // Whoever held the place before may have brought what is wanted here.
+    if let Some(receipt) = run.store.receipt(&recipe.key())? {
+        return Ok(Executed::Found(receipt));
+    }
+    let asked = fetch::Wanted { source: &wanted.source, root: &run.pipeline.root, sha256: wanted.sha256.as_deref() };
+    let fetched = fetch::fetch(&asked, &place, &watch).await.map_err(failed)?;
+    if let WeightsSource::File(path) = &wanted.source {
+        check_unchanged(recipe, &fetched.blake3, path)?;
+    }
+    tokio::task::block_in_place(|| adopt(run.store, &partial, &wanted, &fetched)).map(Executed::Made)
+}
+
+fn adopt(
+    store: &Store,
+    partial: &Path,
+    wanted: &stage::WantedWeights,
+    fetched: &fetch::Fetched,
+) -> Result<Output, StageFailure> {
+    let header = gguf::read(partial).map_err(|error| {
+        // What is no model now will be none next time: do not resume from it.
+        fs_err::remove_file(partial).ok();
+        StageFailure::new(format!("{} is not usable: {error}", wanted.source.without_query()), error.help())
+    })?;
+    store.adopt(partial, &fetched.blake3)?;
+    let record = pull::record(wanted, fetched, header);
+    let mut output = Output::record(put_record(store, &record)?);
+    output.also.push(record.weights);
+    Ok(output)
+}

@@ -1,0 +1,157 @@
+//! From a pipeline to its graph, and what each stage would do: be taken from the store, or run, and why.
+//!
+//! The only home of petgraph. Never runs anything. Start at [`Graph::new`] and [`plan`].
+
+mod graph;
+mod known;
+
+pub use graph::Graph;
+pub use known::{PlanError, Settled};
+
+use serde_json::Value;
+
+use crate::ids::StageId;
+use crate::key::{FieldChange, Key, Recipe, diff};
+use crate::spec::{Pipeline, Stage};
+use crate::stage;
+use crate::store::{Receipt, Store};
+
+/// What one stage would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedStage {
+    /// Which.
+    pub id: StageId,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its key, where all it reads is known.
+    pub key: Option<Key>,
+    /// What it would do.
+    pub status: Status,
+}
+
+/// What a stage would do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Status {
+    /// Nothing: its result is in the store.
+    Cached(Box<Receipt>),
+    /// Run.
+    Run(Reason),
+}
+
+/// Why a stage runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    /// It never ran in this pipeline.
+    New,
+    /// These fields are not what they were when it last ran.
+    Changed(Vec<FieldChange>),
+    /// It reads a stage that runs; if that comes to the same result, nothing is done.
+    Waits(StageId),
+    /// It started before and did not come to its end, or some of its calls failed: only what is missing is asked.
+    Incomplete,
+    /// Its result was in the store, but the bytes are gone or damaged.
+    Lost,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::New => f.write_str("never run"),
+            Self::Waits(stage) => write!(f, "reads `{stage}`, which runs"),
+            Self::Incomplete => f.write_str("not finished last time"),
+            Self::Lost => f.write_str("its result is gone from the store"),
+            Self::Changed(changes) => {
+                let (first, rest) = changes.split_first().expect("a change is never empty");
+                write!(f, "{first}")?;
+                if rest.is_empty() { Ok(()) } else { write!(f, " and {} more", rest.len()) }
+            }
+        }
+    }
+}
+
+/// A stage whose inputs are all known.
+#[derive(Debug)]
+pub enum Resolved {
+    /// Its result is in the store.
+    Hit(Box<Receipt>),
+    /// It has to run.
+    Miss(Recipe, Reason),
+}
+
+/// Finds out what a stage, all of whose inputs are settled, has to do.
+///
+/// # Errors
+/// A file or the store cannot be read, or an input does not name what the stage needs.
+pub fn resolve(
+    pipeline: &Pipeline,
+    id: &StageId,
+    stage: &Stage,
+    settled: &Settled<'_>,
+    store: &Store,
+) -> Result<Resolved, PlanError> {
+    let recipe = stage::recipe(pipeline, stage, settled).map_err(|error| PlanError::from_recipe(id, error))?;
+    let name = pipeline_name(pipeline);
+    let reason = match store.receipt(&recipe.key())? {
+        Some(receipt) => {
+            let mut whole = true;
+            for blob in std::iter::once(&receipt.output).chain(&receipt.also) {
+                whole &= store.has(blob)?;
+            }
+            if whole {
+                return Ok(Resolved::Hit(Box::new(receipt)));
+            }
+            Reason::Lost
+        }
+        None => match store.latest(&name, id)? {
+            None => Reason::New,
+            Some((key, _)) if key == recipe.key() => Reason::Incomplete,
+            Some((_, old)) => {
+                let new: Value = serde_json::from_str(recipe.canonical()).expect("a recipe is valid JSON");
+                Reason::Changed(fields_changed(&old, &new))
+            }
+        },
+    };
+    Ok(Resolved::Miss(recipe, reason))
+}
+
+/// The name under which a pipeline's latest recipes are remembered.
+#[must_use]
+pub fn pipeline_name(pipeline: &Pipeline) -> String {
+    pipeline.file.to_string_lossy().into_owned()
+}
+
+/// The changes between two recipes of a stage, with the envelope's name taken off the paths.
+fn fields_changed(old: &Value, new: &Value) -> Vec<FieldChange> {
+    let mut changes = diff(old, new);
+    for change in &mut changes {
+        if let Some(field) = change.path.strip_prefix("fields.") {
+            change.path = field.to_owned();
+        }
+    }
+    changes
+}
+
+/// Says of every stage, in the order in which they would run, what it would do and why.
+///
+/// # Errors
+/// A file or the store cannot be read.
+pub fn plan(pipeline: &Pipeline, graph: &Graph, store: &Store) -> Result<Vec<PlannedStage>, PlanError> {
+    let mut settled = Settled::new(pipeline, store);
+    let mut planned = Vec::new();
+    for id in graph.order() {
+        let stage = &pipeline.stages[id];
+        let waits = stage::reads(stage).into_iter().find(|read| !settled.is_settled(read));
+        let (key, status) = match waits {
+            Some(read) => (None, Status::Run(Reason::Waits(read.clone()))),
+            None => match resolve(pipeline, id, stage, &settled, store)? {
+                Resolved::Hit(receipt) => {
+                    settled.settle(id.clone(), &receipt);
+                    (Some(receipt.key), Status::Cached(receipt))
+                }
+                Resolved::Miss(recipe, reason) => (Some(recipe.key()), Status::Run(reason)),
+            },
+        };
+        planned.push(PlannedStage { id: id.clone(), kind: stage::kind(stage), key, status });
+    }
+    Ok(planned)
+}
