@@ -15,6 +15,7 @@ pub mod judge;
 pub mod key;
 pub mod net;
 pub mod plan;
+pub mod report;
 pub mod spec;
 pub mod stage;
 pub mod stats;

@@ -1,0 +1,99 @@
+//! What the scenarios cover and how they came out.
+
+use std::io::{self, Write};
+
+use super::super::model::ReportModel;
+use super::super::text::rate;
+use super::escape::{inline, sentence};
+use super::{cells, heading, table_head, table_row};
+use crate::data::{Coverage, Decision, GroupSummary};
+use crate::stats::text::{count, round_percent, thousands};
+
+pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
+    if model.coverage.is_none() && model.decision.is_none() {
+        return Ok(());
+    }
+    heading(2, "Evaluation results", out)?;
+    if let Some(who) = &model.answered_by {
+        writeln!(out, "- Answers: {}.", sentence(who))?;
+    }
+    if let Some(who) = &model.judged_by {
+        writeln!(out, "- Verdicts: {}.", sentence(who))?;
+    }
+    if let Some(coverage) = &model.coverage {
+        matrix(coverage, out)?;
+    }
+    model.decision.as_ref().map_or(Ok(()), |decision| outcomes(decision, out))
+}
+
+fn matrix(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
+    let Coverage { scenarios, authored, written, edge_cases, styles, topics, failed } = coverage;
+    heading(3, "Coverage", out)?;
+    let [authored, written] = [authored, written].map(|number| thousands(*number));
+    write!(
+        out,
+        "{}: {authored} with an opening from the taxonomy, {written} with one that a model wrote; {} among them.",
+        count(*scenarios, "scenario"),
+        count(*edge_cases, "named edge case"),
+    )?;
+    if *failed > 0 {
+        write!(out, " Not among them: {} that could not be made.", thousands(*failed))?;
+    }
+    writeln!(out, "\n")?;
+    let names: Vec<String> = styles.iter().map(|style| format!(">{}", inline(style))).collect();
+    let mut columns = vec!["Topic"];
+    columns.extend(names.iter().map(String::as_str));
+    columns.push(">All");
+    table_head(&columns, out)?;
+    let line = |name: String, counts: &[u64], out: &mut dyn Write| {
+        let all: u64 = counts.iter().sum();
+        let mut row = vec![name];
+        row.extend(counts.iter().chain([&all]).map(|number| thousands(*number)));
+        table_row(&row, out)
+    };
+    let mut sums = vec![0; styles.len()];
+    for (topic, counts) in topics {
+        sums.iter_mut().zip(counts).for_each(|(sum, number)| *sum += number);
+        line(inline(topic), counts, out)?;
+    }
+    line("**All**".to_owned(), &sums, out)
+}
+
+fn outcomes(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
+    heading(3, "Pass rate", out)?;
+    table_head(&[">Scenarios", ">Passed", ">Failed", ">Ungraded", ">Invalid", ">Pass rate of the graded"], out)?;
+    let counts = decision.counts;
+    let numbers = [counts.total, counts.passed, counts.failed, counts.ungraded, counts.invalid].map(thousands);
+    let mut row = numbers.to_vec();
+    row.push(rate(&decision.rate));
+    table_row(&row, out)?;
+    let level = round_percent(decision.rate.confidence);
+    writeln!(
+        out,
+        "\nIn parentheses, here and below: the {level} Wilson interval. Ungraded (a verdict or the reply is missing) and \
+         invalid (too few criteria apply) scenarios are out of the rate."
+    )?;
+    if let Some(mean) = decision.mean_score {
+        writeln!(out, "\nMean score {mean:.2}, from 0 to 1, over {}.", count(decision.rate.n, "graded scenario"))?;
+    }
+    groups("Topic", &decision.topics, out)?;
+    groups("Style", &decision.styles, out)?;
+    writeln!(
+        out,
+        "\nThe intervals treat scenarios as independent. Those of one topic resemble each other, so the true uncertainty \
+         about new topics is wider; and with so many rows, one low rate among them may be chance."
+    )
+}
+
+fn groups(name: &str, groups: &[GroupSummary], out: &mut dyn Write) -> io::Result<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    table_head(&[name, ">Graded", ">Passed", ">Pass rate", ">Ungraded"], out)?;
+    for group in groups {
+        let [graded, passed, ungraded] = [group.rate.n, group.rate.passed, group.ungraded].map(thousands);
+        table_row(&cells(&[&inline(&group.name), &graded, &passed, &rate(&group.rate), &ungraded]), out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! What a report says, before it has a form.
+
+use serde::Serialize;
+
+use super::criterion;
+use super::next::{Context, Suite, next_steps};
+use crate::data::{Candidates, Coverage, Decision, Outcome, Place, WeightsRecord};
+use crate::ids::{CriterionId, StageId};
+use crate::key::{BlobId, Key};
+use crate::spec;
+use crate::stats::text::round_percent;
+
+/// Version of the JSON form, raised when a member changes its meaning or goes.
+const FORMAT: u32 = 1;
+
+/// What a report is made from. The caller has read it all.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// The checked pipeline.
+    pub pipeline: &'a spec::Pipeline,
+    /// The day on which the decision was made, `YYYY-MM-DD`, from its receipt: not the day of the report.
+    pub date: String,
+    /// What makes this report again: `evalflow run pipelines/therapy.yaml`.
+    pub command: String,
+    /// What computes: version of the program and build of the embedded engine.
+    pub engine: Option<String>,
+    /// The stages that ran, in the order of the pipeline.
+    pub stages: Vec<StageRecord>,
+    /// The research table.
+    pub candidates: Option<Candidates>,
+    /// The weights that `pull` stages brought.
+    pub weights: Vec<(StageId, WeightsRecord)>,
+    /// What the scenarios cover.
+    pub coverage: Option<Coverage>,
+    /// The decision.
+    pub decision: Option<Decision>,
+    /// Warnings that a reader must see, such as a model that judged itself: sentences.
+    pub notes: Vec<String>,
+}
+
+/// One stage and what it came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StageRecord {
+    /// Its id.
+    pub id: StageId,
+    /// Its kind, a verb: `infer`.
+    pub kind: String,
+    /// The key of its receipt.
+    pub key: Key,
+    /// The blob it gave.
+    pub output: BlobId,
+    /// Rows of the table it gave, where it is a table.
+    pub rows: Option<u64>,
+}
+
+/// A report, whole: its members are the members of the JSON form, in this order.
+///
+/// Sentences in it may hold literals in backticks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReportModel {
+    /// Version of this format: 1.
+    pub report: u32,
+    /// The pipeline's name.
+    pub name: String,
+    /// What the evaluation is to find out.
+    pub description: Option<String>,
+    /// The pipeline file.
+    pub file: String,
+    /// The day on which the decision was made.
+    pub date: String,
+    /// What makes this report again.
+    pub command: String,
+    /// The outcome in words: one sentence.
+    pub headline: String,
+    /// The decision; null if the pipeline makes none.
+    pub decision: Option<Decision>,
+    /// What to do now, most urgent first.
+    pub next_steps: Vec<NextStep>,
+    /// Warnings.
+    pub notes: Vec<String>,
+    /// The research table; null without a `research` stage.
+    pub candidates: Option<Candidates>,
+    /// Weights, one entry a `pull` stage.
+    pub weights: Vec<StageWeights>,
+    /// What the scenarios cover; null without a `generate` stage.
+    pub coverage: Option<Coverage>,
+    /// Who answered, in words.
+    pub answered_by: Option<String>,
+    /// Who judged, in words.
+    pub judged_by: Option<String>,
+    /// The rubric's criteria, in its order.
+    pub criteria: Vec<CriterionText>,
+    /// The stages with their digests.
+    pub stages: Vec<StageRecord>,
+    /// What computed.
+    pub engine: Option<String>,
+}
+
+/// Weights and the stage that brought them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StageWeights {
+    /// The `pull` stage.
+    pub stage: StageId,
+    /// What it brought.
+    pub record: WeightsRecord,
+}
+
+/// A criterion in words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CriterionText {
+    /// Its id.
+    pub id: CriterionId,
+    /// The question, or what the check asks.
+    pub asks: String,
+    /// Whether code answers it, rather than the judge.
+    pub by_code: bool,
+    /// Whether failing it fails a scenario.
+    pub critical: bool,
+    /// Its weight.
+    pub weight: f64,
+    /// Where it is asked; null for everywhere.
+    pub when: Option<String>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NextStep {
+    /// A sentence, whole by itself.
+    pub text: String,
+    /// Its parts.
+    pub points: Vec<String>,
+    /// Whether a person ticks off each of them.
+    pub checklist: bool,
+    /// What to write into the pipeline file; null where nothing is to be written.
+    pub yaml: Option<String>,
+}
+
+/// Puts together what the report says.
+#[must_use]
+pub fn build(inputs: Inputs<'_>) -> ReportModel {
+    let Inputs { pipeline, date, command, engine, stages, candidates, weights, coverage, decision, notes } = inputs;
+    let chain = Chain::of(pipeline);
+    let criteria: Vec<CriterionText> =
+        chain.judge.map(|judge| judge.rubric.criteria.iter().map(criterion::in_words).collect()).unwrap_or_default();
+    let file = pipeline.file.display().to_string();
+    let next_steps = next_steps(
+        decision.as_ref(),
+        &Context {
+            criteria: &criteria,
+            suite: chain.generate.map(|(id, generate)| Suite::of(id, generate)),
+            backup: candidates.as_ref().and_then(|candidates| backup(pipeline, candidates)),
+            file: &file,
+        },
+    );
+    ReportModel {
+        report: FORMAT,
+        name: pipeline.name.clone(),
+        description: pipeline.description.clone(),
+        file,
+        date,
+        command,
+        headline: headline(decision.as_ref().map(|decision| decision.outcome)).to_owned(),
+        decision,
+        next_steps,
+        notes,
+        candidates,
+        weights: weights.into_iter().map(|(stage, record)| StageWeights { stage, record }).collect(),
+        coverage,
+        answered_by: chain.infer.map(|infer| answered_by(pipeline, infer)),
+        judged_by: chain.judge.map(|judge| judged_by(pipeline, judge)),
+        criteria,
+        stages,
+        engine,
+    }
+}
+
+fn headline(outcome: Option<Outcome>) -> &'static str {
+    match outcome {
+        Some(Outcome::Deploy) => "Deploy: the model is good enough as it is.",
+        Some(Outcome::FineTune) => "Fine-tune: the model is worth training, and not good enough without.",
+        Some(Outcome::FullPipeline) => "Not yet: the model needs the full pipeline of data, training and evaluation.",
+        Some(Outcome::Inconclusive) => "Not decided: the interval spans a threshold.",
+        Some(Outcome::Blocked) => "Blocked: what was measured cannot carry a decision.",
+        None => "No decision: no `decide` stage has run.",
+    }
+}
+
+/// The stages that led to the decision, followed upstream from it.
+struct Chain<'a> {
+    judge: Option<&'a spec::Judge>,
+    infer: Option<&'a spec::Infer>,
+    generate: Option<(&'a StageId, &'a spec::Generate)>,
+}
+
+impl<'a> Chain<'a> {
+    fn of(pipeline: &'a spec::Pipeline) -> Self {
+        let decide = pipeline
+            .stages
+            .values()
+            .find_map(|stage| if let spec::Stage::Decide(decide) = stage { Some(decide) } else { None });
+        let judge = decide.and_then(|decide| {
+            let stage = pipeline.stages.get(&decide.verdicts)?;
+            if let spec::Stage::Judge(judge) = stage { Some(judge) } else { None }
+        });
+        let infer = judge.and_then(|judge| {
+            let stage = pipeline.stages.get(&judge.answers)?;
+            if let spec::Stage::Infer(infer) = stage { Some(infer) } else { None }
+        });
+        let generate = infer.and_then(|infer| {
+            let (id, stage) = pipeline.stages.get_key_value(&infer.scenarios)?;
+            if let spec::Stage::Generate(generate) = stage { Some((id, generate)) } else { None }
+        });
+        Self { judge, infer, generate }
+    }
+}
+
+/// The model next in line, and what a `pull` writes to get it.
+fn backup(pipeline: &spec::Pipeline, candidates: &Candidates) -> Option<(String, String)> {
+    let row = candidates.shortlist.iter().find(|row| row.place == Place::Backup)?;
+    let (research, _) = pipeline.stages.iter().find(|(_, stage)| matches!(stage, spec::Stage::Research(_)))?;
+    Some((row.id.clone(), format!("pull: {{ model: {research}.backup }}")))
+}
+
+fn model_in_words(pipeline: &spec::Pipeline, model: &spec::ModelRef) -> String {
+    match model {
+        spec::ModelRef::Weights(stage) => format!("the weights of `{stage}`, on the embedded engine"),
+        spec::ModelRef::Declared(name) => match pipeline.models.get(name) {
+            Some(spec::Model::OpenAi(server)) => format!("`{}` behind an OpenAI-compatible server", server.model),
+            Some(spec::Model::Scripted(_)) => format!("the canned replies of `{name}`, no model at all"),
+            None => format!("`{name}`"),
+        },
+    }
+}
+
+fn answered_by(pipeline: &spec::Pipeline, infer: &spec::Infer) -> String {
+    let model = model_in_words(pipeline, &infer.model);
+    let system = if infer.system.is_some() { "with" } else { "without" };
+    format!("{model}; {system} a system prompt, at most {} tokens, temperature {}", infer.max_tokens, infer.temperature)
+}
+
+fn judged_by(pipeline: &spec::Pipeline, judge: &spec::Judge) -> String {
+    let criteria = &judge.rubric.criteria;
+    let by_code = criteria.iter().filter(|criterion| matches!(criterion.ask, spec::Ask::Check(_))).count();
+    let pass = judge.rubric.pass;
+    let judge = judge.model.as_ref().map_or_else(|| "nobody".to_owned(), |model| model_in_words(pipeline, model));
+    let rule = format!(
+        "a reply passes if no critical criterion fails and it earns {} of the weight that applies",
+        round_percent(pass.score)
+    );
+    let asked = |number: usize| if number == 1 { "1 criterion".to_owned() } else { format!("{number} criteria") };
+    format!("{judge} ({}), and code ({}); {rule}", asked(criteria.len() - by_code), asked(by_code))
+}
