@@ -1,0 +1,90 @@
+//! The command line: one file a command. The only place that knows stdout and stderr, the environment, the working
+//! directory, `miette` and exit codes. Holds no logic of its own. Start at [`main`].
+
+mod exit;
+mod output;
+mod plan;
+mod problems;
+mod progress;
+mod run;
+mod settings;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use self::exit::Exit;
+use self::settings::Settings;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "evalflow",
+    version,
+    about = "Runs LLM evaluations written down as code: a cached graph of stages, with llama.cpp inside",
+    after_help = exit::HELP,
+    max_term_width = 100
+)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Directory of the store, relative to the project's root [default: cache]
+    #[arg(long, global = true, value_name = "DIR", env = "EVALFLOW_CACHE")]
+    cache: Option<PathBuf>,
+    /// The project's root, where relative paths of a pipeline start [default: the nearest parent of the file with
+    /// `pipelines` or `.git` in it]
+    #[arg(long, global = true, value_name = "DIR")]
+    project: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+    /// What to log to stderr, such as `info` or `evalflow::engine=debug`
+    #[arg(long, global = true, value_name = "FILTER", env = "EVALFLOW_LOG")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check pipeline files and everything they name, and show all problems
+    Validate(validate::Arguments),
+    /// Show for each stage whether its result is there or why it would run
+    Plan(plan::Arguments),
+    /// Run a pipeline and write its report
+    Run(run::Arguments),
+}
+
+/// Runs the program with the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are asked for and go to stdout; anything else is a mistake.
+            let exit = if error.use_stderr() { Exit::BadInput } else { Exit::Ok };
+            error.print().ok();
+            return exit.into();
+        }
+    };
+    let settings = Settings::new(arguments.global);
+    settings.start_log();
+    let exit = match &arguments.command {
+        Command::Validate(arguments) => validate::execute(&settings, arguments),
+        Command::Plan(arguments) => plan::execute(&settings, arguments),
+        Command::Run(arguments) => run::execute(&settings, arguments),
+    };
+    exit.into()
+}
