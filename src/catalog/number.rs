@@ -1,17 +1,6 @@
 //! How numbers are written in reasons.
 
-/// Writes a whole number with commas between thousands.
-pub(super) fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+use crate::stats::text::thousands;
 
 /// Writes `1st`, `2nd`, `3rd`, `4th`…
 pub(super) fn ordinal(value: usize) -> String {

@@ -2,8 +2,9 @@
 
 use super::facts::Facts;
 use super::known;
-use super::number::{ordinal, thousands};
+use super::number::ordinal;
 use super::rank::{Mark, Preference, Ranked};
+use crate::stats::text::thousands;
 
 /// A ranking to be put into words.
 pub(super) struct Words<'a> {

@@ -2,8 +2,9 @@
 
 use super::facts::Facts;
 use super::memory::{Memory, memory_bytes};
-use super::number::{bytes, bytes_both, thousands};
+use super::number::{bytes, bytes_both};
 use crate::spec::{Fits, Range, Require};
+use crate::stats::text::thousands;
 
 /// One thing that a candidate must satisfy.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 //! directory, `miette` and exit codes. Holds no logic of its own. Start at [`main`].
 
 mod exit;
+mod open;
 mod output;
 mod plan;
 mod problems;
@@ -81,10 +82,12 @@ pub fn main() -> ExitCode {
     };
     let settings = Settings::new(arguments.global);
     settings.start_log();
-    let exit = match &arguments.command {
-        Command::Validate(arguments) => validate::execute(&settings, arguments),
+    let ended = match &arguments.command {
+        Command::Validate(arguments) => Ok(validate::execute(&settings, arguments)),
         Command::Plan(arguments) => plan::execute(&settings, arguments),
         Command::Run(arguments) => run::execute(&settings, arguments),
     };
+    // What stopped a command on its way ends the program like any other end.
+    let (Ok(exit) | Err(exit)) = ended;
     exit.into()
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::exit::Exit;
-use super::output::{data, failure, store_failure};
+use super::open;
+use super::output::{data, failure};
 use super::problems;
 use super::settings::Settings;
 use crate::plan::{Graph, PlannedStage, Status, plan};
-use crate::spec::{self, Disk};
+use crate::spec::Loaded;
 use crate::stats::text::thousands;
-use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -26,30 +26,13 @@ pub(super) struct Arguments {
     detailed_exitcode: bool,
 }
 
-pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Exit {
-    let root = settings.root(&arguments.file);
-    let loaded = match spec::load(&arguments.file, &root, &Disk, &settings.environment) {
-        Ok(loaded) => loaded,
-        Err(found) => {
-            problems::show(settings, found.as_slice());
-            return Exit::BadInput;
-        }
-    };
-    problems::show(settings, &loaded.warnings);
-    let store = match Store::open(&settings.cache(&root)) {
-        Ok(store) => store,
-        Err(error) => {
-            store_failure(&error);
-            return Exit::Failed;
-        }
-    };
-    let planned = match plan(&loaded.pipeline, &Graph::new(&loaded.pipeline), &store) {
-        Ok(planned) => planned,
-        Err(error) => {
-            failure(&error.to_string(), Some(&error.help()));
-            return Exit::Failed;
-        }
-    };
+pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
+    let Loaded { pipeline, warnings: _ } = open::pipeline(settings, &arguments.file)?;
+    let store = open::store(settings, &pipeline.root)?;
+    let planned = plan(&pipeline, &Graph::new(&pipeline), &store).map_err(|error| {
+        failure(&error.to_string(), Some(&error.help()));
+        Exit::Failed
+    })?;
     let written = if arguments.json {
         let list: Vec<_> = planned.iter().map(to_json).collect();
         data(|out| serde_json::to_writer_pretty(&mut *out, &list).map_err(Into::into).and_then(|()| writeln!(out)))
@@ -57,10 +40,10 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Exit {
         data(|out| write(out, &planned))
     };
     if !written {
-        return Exit::Failed;
+        return Err(Exit::Failed);
     }
     let to_run = planned.iter().any(|stage| matches!(stage.status, Status::Run(_)));
-    if arguments.detailed_exitcode && to_run { Exit::Changes } else { Exit::Ok }
+    Ok(if arguments.detailed_exitcode && to_run { Exit::Changes } else { Exit::Ok })
 }
 
 fn write(out: &mut dyn std::io::Write, planned: &[PlannedStage]) -> std::io::Result<()> {

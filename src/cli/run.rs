@@ -8,8 +8,8 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::exit::Exit;
+use super::open;
 use super::output::{data, duration, failure, say, store_failure};
-use super::problems;
 use super::progress::Progress;
 use super::settings::Settings;
 use crate::data::{Decision, Outcome};
@@ -17,7 +17,7 @@ use crate::engine::embedded;
 use crate::exec::{self, Engines, RunEnd, StageEnd, StageRun};
 use crate::plan::Graph;
 use crate::report::{self, ReportModel, Style};
-use crate::spec::{self, Disk, Loaded, Pipeline, Stage};
+use crate::spec::{Loaded, Pipeline, Stage};
 use crate::stats::text::thousands;
 use crate::store::{Store, StoreError, Tally};
 
@@ -34,38 +34,21 @@ pub(super) struct Arguments {
     threads: Option<u16>,
 }
 
-pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Exit {
-    let root = settings.root(&arguments.file);
-    let Loaded { pipeline, warnings } = match spec::load(&arguments.file, &root, &Disk, &settings.environment) {
-        Ok(loaded) => loaded,
-        Err(found) => {
-            problems::show(settings, found.as_slice());
-            return Exit::BadInput;
-        }
-    };
-    problems::show(settings, &warnings);
+pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
+    let Loaded { pipeline, warnings } = open::pipeline(settings, &arguments.file)?;
     if let Some(problem) = report_in_the_way(&pipeline) {
         failure(&problem, Some("name another file under `report: { markdown: … }`, or move that one away"));
-        return Exit::BadInput;
+        return Err(Exit::BadInput);
     }
-    let store = match Store::open(&settings.cache(&root)) {
-        Ok(store) => Arc::new(store),
-        Err(error) => {
-            store_failure(&error);
-            return Exit::Failed;
-        }
-    };
+    let store = Arc::new(open::store(settings, &pipeline.root)?);
     let started = Instant::now();
     let ended = run(settings, arguments, &pipeline, &store);
     let account = Account::of(&ended, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     let notes = warnings.iter().map(|warning| warning.message.clone()).collect();
-    match report(settings, arguments, &pipeline, &store, &ended, &account, notes) {
-        Ok(exit) => exit,
-        Err(error) => {
-            store_failure(&error);
-            Exit::Failed
-        }
-    }
+    report(settings, arguments, &pipeline, &store, &ended, &account, notes).map_err(|error| {
+        store_failure(&error);
+        Exit::Failed
+    })
 }
 
 fn run(settings: &Settings, arguments: &Arguments, pipeline: &Pipeline, store: &Arc<Store>) -> RunEnd {

@@ -1,6 +1,7 @@
 //! What is settled so far: which stages have a result, and the digests of the files that the pipeline names.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::ids::StageId;
@@ -60,12 +61,13 @@ impl Known for Settled<'_> {
     }
 
     fn file(&self, path: &Path) -> Result<BlobId, StoreError> {
-        self.store.file_id(&self.pipeline.root.join(path)).map_err(|error| match error {
-            StoreError::Io { source } if source.kind() == std::io::ErrorKind::NotFound => {
-                StoreError::NoFile { path: path.to_owned() }
+        let found = self.store.file_id(&self.pipeline.root.join(path));
+        match found {
+            Err(StoreError::Io { source }) if source.kind() == ErrorKind::NotFound => {
+                Err(StoreError::NoFile { path: path.to_owned() })
             }
-            error => error,
-        })
+            found => found,
+        }
     }
 }
 
