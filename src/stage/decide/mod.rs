@@ -177,7 +177,7 @@ impl Tally {
         let gate = rules.least.map(|least| GateResult { least, passed: reaches(outcome, least) });
         let more =
             if outcome == Outcome::Inconclusive { what_would_settle(&rate, &rules.thresholds) } else { Vec::new() };
-        let reasons =
+        let mut reasons =
             reasons(&Findings { blocked, outcome, rate: &rate, more: &more, counts: &counts, rules: &rules, gate });
         let group = |(name, group): (String, GroupTally)| GroupSummary {
             name,
@@ -188,6 +188,9 @@ impl Tally {
             criteria.into_iter().map(|(id, tally)| tally.finish(id, rules.confidence)).collect();
         // The sort is stable, and the map gave them by id.
         criteria.sort_by_key(|summary| (std::cmp::Reverse(summary.failed), !summary.critical));
+        // A critical criterion that never applies guards nothing: often a typo in its `when`.
+        let unused = criteria.iter().filter(|c| c.critical && c.rate.n == 0 && c.ungraded == 0 && c.not_applicable > 0);
+        reasons.extend(unused.map(|c| format!("the critical criterion `{}` applied to no scenario", c.criterion)));
         Decision {
             outcome,
             point_outcome: rate.point.map(|point| stats::outcome_at(point, &rules.thresholds)),

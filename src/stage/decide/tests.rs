@@ -363,3 +363,15 @@ fn a_judge_that_makes_up_its_quotes_decides_nothing() {
     check(0, 19, Outcome::Deploy);
     check(0, 20, Outcome::Blocked);
 }
+
+#[test]
+fn a_critical_criterion_that_never_applies_is_told() {
+    let verdicts = |kind| [("critical-a", kind), ("b", VerdictKind::NotApplicable)];
+    let reasons = |kinds: [VerdictKind; 2]| {
+        let rows = kinds.map(|kind| row("t/1", "terse", Grade::Pass, Some(1.0), &verdicts(kind)));
+        decide(&rules(None), &rows).reasons
+    };
+    let told = "the critical criterion `critical-a` applied to no scenario";
+    assert_eq!(reasons([VerdictKind::NotApplicable; 2]).last().map(String::as_str), Some(told));
+    assert!(!reasons([VerdictKind::NotApplicable, VerdictKind::Pass]).iter().any(|reason| reason == told));
+}
