@@ -16,7 +16,7 @@ fn project() -> Project {
     let text = PIPELINE
         .replace("stages:\n", &format!("stages:\n  weights:\n    pull: {{ from: \"file:{}\" }}\n", weights()))
         .replace("model: candidate", "model: weights")
-        .replace("rubric: rubrics/p.yaml, model: judge", "rubric: rubrics/p.yaml, model: weights, max_tokens: 100")
+        .replace("rubric: rubrics/p.yaml, model: judge", "rubric: rubrics/p.yaml, model: weights, max_tokens: 400")
         .replace("max_tokens: 50", "max_tokens: 24");
     let start = text.find("models:\n").unwrap();
     let end = text.find("stages:\n").unwrap();
