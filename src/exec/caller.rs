@@ -10,7 +10,7 @@ use super::StageFailure;
 use crate::engine::{Engine, EngineError, EngineErrorKind, Reply, Request};
 use crate::key::Key;
 use crate::stage::{Asked, CallFailure};
-use crate::store::{Store, StoredCall, Tally};
+use crate::store::{Put, Store, StoredCall, Tally};
 
 /// So many failures in a row, with no answer between them, mean that the engine is gone.
 const FAILURES_IN_A_ROW: u32 = 5;
@@ -71,7 +71,7 @@ impl Caller {
     async fn ask(&self, request: &Request) -> Result<Asked, StageFailure> {
         let recipe = request.recipe(self.engine.identity());
         let key = recipe.key();
-        if let Some(stored) = self.store.call(&key)? {
+        if let Some(stored) = self.store.calls()?.call(&key)? {
             let reply = read_reply(&stored, &key)?;
             self.failures_in_a_row.store(0, Ordering::Relaxed);
             self.count(&reply, false);
@@ -84,7 +84,7 @@ impl Caller {
                 asked_here = true;
                 let reply = self.engine.complete(request).await.map_err(Unanswered::Engine)?;
                 let text = serde_json::to_string(&reply).expect("a reply is always valid JSON");
-                let stored = self.store.put_call(recipe, text, self.now).await;
+                let stored = self.store.put_call(key, text, Put::First, self.now).await;
                 stored
                     .map_err(StageFailure::from)
                     .and_then(|stored| read_reply(&stored, &key))

@@ -373,6 +373,7 @@ fn keep(
         kind: stage::kind(stage).to_owned(),
         output: blob,
         also,
+        calls: None,
         rows,
         summary,
         tally: Tally { wall_ms, ..tally },

@@ -40,7 +40,7 @@ pub(super) async fn drive(
     let width = caller.map_or(1, Caller::width);
     let mut rows = stream::iter(source.lines).map(|line| row(stage, caller, line)).buffered(width);
     while let Some(done) = rows.next().await {
-        let Row { line, flaw } = done?;
+        let Row { lines, flaw } = done?;
         match flaw {
             Some(Flaw::Failed(why)) => {
                 rows_failed += 1;
@@ -51,9 +51,9 @@ pub(super) async fn drive(
             Some(Flaw::Ungraded) => rows_ungraded += 1,
             None => {}
         }
-        if !line.is_empty() {
-            writer.line(&line)?;
-            each(&line)?;
+        for line in &lines {
+            writer.line(line)?;
+            each(line)?;
             written += 1;
         }
         let tally = caller.map(|caller| caller.account().tally).unwrap_or_default();

@@ -4,9 +4,11 @@
 
 mod graph;
 mod known;
+mod selection;
 
 pub use graph::Graph;
 pub use known::{PlanError, Settled};
+pub use selection::{Force, Selection};
 
 use serde_json::Value;
 

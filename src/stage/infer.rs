@@ -95,7 +95,7 @@ impl Resume for Waiting {
                     tokens: Some(reply.usage.into()),
                     failure: None,
                 };
-                Row { line: write(&answer), flaw: None }
+                Row { lines: vec![write(&answer)], flaw: None }
             }
         })
     }
@@ -104,7 +104,7 @@ impl Resume for Waiting {
 fn failed(scenario: Scenario, failure: RowFailure) -> Row {
     let flaw = Flaw::Failed(format!("{}: {}: {}", scenario.id, failure.kind, failure.message));
     let answer = Answer { scenario, reply: None, finish: None, tokens: None, failure: Some(failure) };
-    Row { line: write(&answer), flaw: Some(flaw) }
+    Row { lines: vec![write(&answer)], flaw: Some(flaw) }
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn answer(row: &Row) -> Answer {
-        read(&row.line, "an answer").unwrap()
+        read(&row.lines[0], "an answer").unwrap()
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         let reply = Reply { text: " Hello,\n\n".to_owned(), finish: Finish::Length, usage, elapsed_ms: 9 };
         let row = done(rest.resume(vec![Asked::Replied(reply)]));
         assert_eq!(row.flaw, None);
-        assert!(!row.line.contains("elapsed"), "times are not in rows");
+        assert!(!row.lines[0].contains("elapsed"), "times are not in rows");
         let expected = Answer {
             scenario: scenario("hi {{ 1 }}", &[]),
             reply: Some(" Hello,\n\n".to_owned()),

@@ -183,7 +183,7 @@ impl Round {
         let graded = grade(&inner.rubric, &kinds);
         let flaw = (graded.grade == Grade::Ungraded).then_some(Flaw::Ungraded);
         let judged = Judged { scenario, reply, failure, verdicts, score: graded.score, grade: graded.grade };
-        Row { line: write(&judged), flaw }
+        Row { lines: vec![write(&judged)], flaw }
     }
 }
 
@@ -289,7 +289,7 @@ mod tests {
     }
 
     fn judged(row: &Row) -> Judged {
-        read(&row.line, "a judged answer").unwrap()
+        read(&row.lines[0], "a judged answer").unwrap()
     }
 
     fn kinds(row: &Row) -> Vec<VerdictKind> {

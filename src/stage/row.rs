@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::data::{RowFailure, Scenario};
 use crate::engine::{EngineError, EngineErrorKind, Reply, Request};
 
-/// A stage that makes one output line of each input line.
+/// A stage that makes output lines of each input line by itself.
 pub trait RowStage: Send + Sync {
     /// Begins the work on one line of the input table.
     ///
@@ -56,8 +56,9 @@ pub struct CallFailure {
 /// A finished row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// One line of JSON without its newline; empty if the output table has no line for this row.
-    pub line: String,
+    /// Its lines of the output table, each JSON without a newline: none where nothing came of it, several where each input
+    /// row is answered several times.
+    pub lines: Vec<String>,
     /// What is wrong with the row.
     pub flaw: Option<Flaw>,
 }

@@ -4,14 +4,14 @@
 //! transaction and is still on disk before it counts as done.
 
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use super::{Store, StoreError};
-use crate::key::{Key, Recipe};
+use super::{Store, StoreError, index};
+use crate::key::Key;
 
 /// A call that was answered before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,22 +23,32 @@ pub struct StoredCall {
 /// Most calls written in one transaction.
 const BATCH: usize = 1024;
 
-struct Put {
-    recipe: Recipe,
+/// What is to be done where a reply is kept for the key already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It stays, and is the one that counts.
+    First,
+    /// The new one takes its place.
+    Replace,
+}
+
+struct Entry {
+    key: Key,
     reply: String,
+    put: Put,
     created_at: i64,
     done: oneshot::Sender<Result<StoredCall, StoreError>>,
 }
 
 /// The thread that writes calls.
 pub(super) struct CallWriter {
-    queue: Option<mpsc::Sender<Put>>,
+    queue: Option<mpsc::Sender<Entry>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl CallWriter {
     pub(super) fn start(mut index: Connection) -> Self {
-        let (queue, waiting) = mpsc::channel::<Put>();
+        let (queue, waiting) = mpsc::channel::<Entry>();
         let thread = std::thread::spawn(move || {
             while let Ok(first) = waiting.recv() {
                 let mut batch = vec![first];
@@ -61,39 +71,42 @@ impl Drop for CallWriter {
     }
 }
 
-fn write(index: &mut Connection, batch: Vec<Put>) {
+fn write(index: &mut Connection, batch: Vec<Entry>) {
     let stored = insert(index, &batch);
     let path = index.path().map(PathBuf::from).unwrap_or_default();
     match stored {
         Ok(stored) => {
-            for (put, stored) in batch.into_iter().zip(stored) {
+            for (entry, stored) in batch.into_iter().zip(stored) {
                 // Nobody waits any more where a run was interrupted; the call is kept all the same.
-                put.done.send(Ok(stored)).ok();
+                entry.done.send(Ok(stored)).ok();
             }
         }
         Err(error) => {
-            for put in batch {
-                put.done.send(Err(StoreError::from_sqlite(&path, &error))).ok();
+            for entry in batch {
+                entry.done.send(Err(StoreError::from_sqlite(&path, &error))).ok();
             }
         }
     }
 }
 
-fn insert(index: &mut Connection, batch: &[Put]) -> rusqlite::Result<Vec<StoredCall>> {
+fn insert(index: &mut Connection, batch: &[Entry]) -> rusqlite::Result<Vec<StoredCall>> {
     let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut stored = Vec::with_capacity(batch.len());
     {
         let mut insert = transaction.prepare_cached(
-            "INSERT INTO calls (key, recipe, reply, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO NOTHING",
+            "INSERT INTO calls (key, reply, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
         )?;
+        let mut replace =
+            transaction.prepare_cached("INSERT OR REPLACE INTO calls (key, reply, created_at) VALUES (?1, ?2, ?3)")?;
         let mut earlier = transaction.prepare_cached("SELECT reply FROM calls WHERE key = ?1")?;
-        for put in batch {
-            let key = put.recipe.key();
-            let inserted =
-                insert.execute(params![key.as_bytes(), put.recipe.canonical(), put.reply, put.created_at])? > 0;
+        for Entry { key, reply, put, created_at, done: _ } in batch {
+            let statement = match put {
+                Put::First => &mut insert,
+                Put::Replace => &mut replace,
+            };
+            let written = statement.execute(params![key.as_bytes(), reply, created_at])? > 0;
             // Another process was faster: its reply is the one that everybody uses.
-            let reply =
-                if inserted { put.reply.clone() } else { earlier.query_row([key.as_bytes()], |row| row.get(0))? };
+            let reply = if written { reply.clone() } else { earlier.query_row([key.as_bytes()], |row| row.get(0))? };
             stored.push(StoredCall { reply });
         }
     }
@@ -101,34 +114,83 @@ fn insert(index: &mut Connection, batch: &[Put]) -> rusqlite::Result<Vec<StoredC
     Ok(stored)
 }
 
-impl Store {
+/// Looks calls up, beside other readers and the writer.
+///
+/// Goes back to the store when dropped, with its connection and prepared statements.
+pub struct CallReader<'a> {
+    store: &'a Store,
+    connection: Option<Connection>,
+}
+
+impl std::fmt::Debug for CallReader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallReader").finish_non_exhaustive()
+    }
+}
+
+impl CallReader<'_> {
     /// The reply kept for a call.
     ///
     /// # Errors
     /// The index cannot be read.
     pub fn call(&self, key: &Key) -> Result<Option<StoredCall>, StoreError> {
-        let index = self.index();
-        index
+        let connection = self.connection.as_ref().expect("it is there until the reader is dropped");
+        connection
             .prepare_cached("SELECT reply FROM calls WHERE key = ?1")
             .and_then(|mut query| {
                 query.query_row([key.as_bytes()], |row| Ok(StoredCall { reply: row.get(0)? })).optional()
             })
-            .map_err(|error| StoreError::from_sqlite(&self.directory().join("index.sqlite"), &error))
+            .map_err(|error| StoreError::from_sqlite(&self.store.index_path(), &error))
     }
 
-    /// Keeps the reply of a call, and gives back the reply that counts: where another process has kept one for the same
-    /// key in the meantime, that one.
+    /// Whether a reply is kept for a call.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn has(&self, key: &Key) -> Result<bool, StoreError> {
+        let connection = self.connection.as_ref().expect("it is there until the reader is dropped");
+        connection
+            .prepare_cached("SELECT 1 FROM calls WHERE key = ?1")
+            .and_then(|mut query| query.exists([key.as_bytes()]))
+            .map_err(|error| StoreError::from_sqlite(&self.store.index_path(), &error))
+    }
+}
+
+impl Drop for CallReader<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.store.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+}
+
+impl Store {
+    /// Somebody who looks calls up. Each thread that does so takes its own.
+    ///
+    /// # Errors
+    /// The index cannot be opened.
+    pub fn calls(&self) -> Result<CallReader<'_>, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => index::open_reader(&self.index_path())?,
+        };
+        Ok(CallReader { store: self, connection: Some(connection) })
+    }
+
+    /// Keeps the reply of a call, and gives back the reply that counts: with [`Put::First`], where another process has kept
+    /// one for the same key in the meantime, that one.
     ///
     /// # Errors
     /// The index cannot be written.
-    pub async fn put_call(&self, recipe: Recipe, reply: String, created_at: i64) -> Result<StoredCall, StoreError> {
+    pub async fn put_call(&self, key: Key, reply: String, put: Put, created_at: i64) -> Result<StoredCall, StoreError> {
         let (done, stored) = oneshot::channel();
         let gone = || StoreError::Damaged {
-            path: self.directory().join("index.sqlite"),
+            path: self.index_path(),
             message: "the thread that writes it has ended".to_owned(),
         };
         let queue = self.calls.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Put { recipe, reply, created_at, done }).map_err(|_| gone())?;
+        queue.send(Entry { key, reply, put, created_at, done }).map_err(|_| gone())?;
         stored.await.map_err(|_| gone())?
     }
 }

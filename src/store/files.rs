@@ -87,7 +87,7 @@ impl Store {
                     })
                     .optional()
             })
-            .map_err(|error| StoreError::from_sqlite(&self.directory().join("index.sqlite"), &error))
+            .map_err(|error| self.failed(&error))
     }
 
     fn write_stamp(&self, path: &Path, stamp: &Stamp, id: &BlobId) -> Result<(), StoreError> {
@@ -104,7 +104,7 @@ impl Store {
                     id.as_bytes()
                 ],
             )
-            .map_err(|error| StoreError::from_sqlite(&self.directory().join("index.sqlite"), &error))?;
+            .map_err(|error| self.failed(&error))?;
         Ok(())
     }
 

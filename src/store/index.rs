@@ -3,19 +3,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
 
 /// Marks an SQLite file as ours: `evlf`.
 const APPLICATION_ID: i64 = 0x6576_6c66;
 /// Version of the tables below.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE calls (
         key BLOB PRIMARY KEY,
-        recipe TEXT NOT NULL,
         reply TEXT NOT NULL,
         created_at INTEGER NOT NULL
     ) WITHOUT ROWID;
@@ -42,6 +41,30 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
 ";
 
+/// Tables that came with format 2.
+const TABLES_2: &str = "
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        pipeline TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        record TEXT NOT NULL
+    );
+    CREATE INDEX runs_of_pipeline ON runs (pipeline, id);
+    CREATE TABLE speeds (
+        model BLOB NOT NULL,
+        kind TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        prompt_chars INTEGER NOT NULL,
+        prompt_tokens INTEGER NOT NULL,
+        completion_tokens INTEGER NOT NULL,
+        busy_ms INTEGER NOT NULL,
+        PRIMARY KEY (model, kind)
+    ) WITHOUT ROWID;
+";
+
+/// From format 1: a call's recipe can be made again from its stage's, and took most of the index's room.
+const FROM_1: &str = "ALTER TABLE calls DROP COLUMN recipe;";
+
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let failed = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
@@ -57,11 +80,19 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     }
     // Two processes may come here at once: the second finds the tables made when it gets the lock.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    if version(&transaction, path)?.is_none() {
-        transaction.execute_batch(TABLES).map_err(failed)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-        transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
+    match version(&transaction, path)? {
+        None => {
+            transaction.execute_batch(TABLES).map_err(failed)?;
+            transaction.execute_batch(TABLES_2).map_err(failed)?;
+        }
+        Some(1) => {
+            transaction.execute_batch(FROM_1).map_err(failed)?;
+            transaction.execute_batch(TABLES_2).map_err(failed)?;
+        }
+        Some(_) => {}
     }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
     transaction.commit().map_err(failed)?;
     Ok(connection)
 }
@@ -80,7 +111,18 @@ fn version(connection: &Connection, path: &Path) -> Result<Option<i64>, StoreErr
         return Err(StoreError::Foreign { path: path.to_owned() });
     }
     match pragma("user_version")? {
-        FORMAT => Ok(Some(FORMAT)),
+        found @ 1..=FORMAT => Ok(Some(found)),
         found => Err(StoreError::Newer { path: path.to_owned(), found, known: FORMAT }),
     }
+}
+
+/// A further connection to an index that is open already, for reading beside others.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let failed = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(Duration::from_secs(60)).map_err(failed)?;
+    // Calls are looked up by keys that are spread evenly: the inner pages of the tree should stay in memory.
+    connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
+    Ok(connection)
 }

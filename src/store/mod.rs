@@ -10,11 +10,15 @@ mod files;
 mod index;
 mod objects;
 mod receipts;
+mod runs;
+mod speeds;
 
-pub use calls::StoredCall;
+pub use calls::{CallReader, Put, StoredCall};
 pub use error::StoreError;
 pub use objects::{BlobWriter, Lines};
 pub use receipts::{Receipt, Tally};
+pub use runs::{RunEnded, RunRate, RunRecord, RunStage};
+pub use speeds::Speed;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +33,7 @@ pub struct Store {
     directory: PathBuf,
     index: Mutex<Connection>,
     calls: CallWriter,
+    readers: Mutex<Vec<Connection>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -63,13 +68,23 @@ impl Store {
         let index = index::open(&directory.join("index.sqlite"))?;
         let calls = CallWriter::start(index::open(&directory.join("index.sqlite"))?);
         drop(opening);
-        Ok(Self { directory: directory.to_owned(), index: Mutex::new(index), calls })
+        Ok(Self { directory: directory.to_owned(), index: Mutex::new(index), calls, readers: Mutex::default() })
     }
 
     /// Where the store lies.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Where the index lies.
+    #[must_use]
+    pub fn index_path(&self) -> PathBuf {
+        self.directory.join("index.sqlite")
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> StoreError {
+        StoreError::from_sqlite(&self.index_path(), error)
     }
 
     fn index(&self) -> MutexGuard<'_, Connection> {

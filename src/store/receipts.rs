@@ -20,6 +20,9 @@ pub struct Receipt {
     pub output: BlobId,
     /// Other blobs that belong to the result: the weights of a `pull`.
     pub also: Vec<BlobId>,
+    /// The keys of all calls the result rests on: 32 bytes each, in the order in which they were needed.
+    #[serde(default)]
+    pub calls: Option<BlobId>,
     /// Rows of a table.
     pub rows: Option<u64>,
     /// A small summary of a table's rows, where the kind makes one: a function of the rows alone.
@@ -48,6 +51,12 @@ pub struct Tally {
     pub prompt_tokens: u64,
     /// Tokens of all replies.
     pub completion_tokens: u64,
+    /// Of the prompts' tokens, those of calls that were made.
+    #[serde(default)]
+    pub prompt_tokens_made: u64,
+    /// Of the replies' tokens, those of calls that were made.
+    #[serde(default)]
+    pub completion_tokens_made: u64,
     /// Rows without a reply.
     pub rows_failed: u64,
     /// Rows with an ungraded verdict.
@@ -55,10 +64,6 @@ pub struct Tally {
 }
 
 impl Store {
-    fn failed(&self, error: &rusqlite::Error) -> StoreError {
-        StoreError::from_sqlite(&self.directory().join("index.sqlite"), error)
-    }
-
     /// The receipt kept for a key.
     ///
     /// # Errors
@@ -71,7 +76,7 @@ impl Store {
             .map_err(|error| self.failed(&error))?;
         text.map(|text| {
             serde_json::from_str(&text).map_err(|error| StoreError::Damaged {
-                path: self.directory().join("index.sqlite"),
+                path: self.index_path(),
                 message: format!("the receipt of {} cannot be read: {error}", key.short()),
             })
         })
@@ -86,15 +91,48 @@ impl Store {
     /// The index cannot be written.
     pub fn put_receipt(&self, recipe: &Recipe, receipt: &Receipt) -> Result<Receipt, StoreError> {
         assert_eq!(recipe.key(), receipt.key, "a receipt is kept under its own recipe's key");
+        self.write_receipt(recipe, receipt, "ON CONFLICT (key) DO NOTHING")?;
+        Ok(self.receipt(&receipt.key)?.unwrap_or_else(|| receipt.clone()))
+    }
+
+    /// Keeps a receipt in place of the one that was there, for a stage that was told to compute again.
+    ///
+    /// # Errors
+    /// The index cannot be written.
+    pub fn replace_receipt(&self, recipe: &Recipe, receipt: &Receipt) -> Result<(), StoreError> {
+        assert_eq!(recipe.key(), receipt.key, "a receipt is kept under its own recipe's key");
+        self.write_receipt(
+            recipe,
+            receipt,
+            "ON CONFLICT (key) DO UPDATE SET receipt = excluded.receipt, created_at = excluded.created_at",
+        )
+    }
+
+    fn write_receipt(&self, recipe: &Recipe, receipt: &Receipt, conflict: &str) -> Result<(), StoreError> {
         let text = serde_json::to_string(receipt).expect("a receipt is always valid JSON");
         self.index()
-            .execute(
-                "INSERT INTO receipts (key, recipe, receipt, created_at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (key) DO NOTHING",
-                params![receipt.key.as_bytes(), recipe.canonical(), text, receipt.created_at],
-            )
+            .prepare_cached(&format!(
+                "INSERT INTO receipts (key, recipe, receipt, created_at) VALUES (?1, ?2, ?3, ?4) {conflict}"
+            ))
+            .and_then(|mut insert| {
+                insert.execute(params![receipt.key.as_bytes(), recipe.canonical(), text, receipt.created_at])
+            })
             .map_err(|error| self.failed(&error))?;
-        Ok(self.receipt(&receipt.key)?.unwrap_or_else(|| receipt.clone()))
+        Ok(())
+    }
+
+    /// The recipe of a kept receipt.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn recipe(&self, key: &Key) -> Result<Option<Value>, StoreError> {
+        let text: Option<String> = self
+            .index()
+            .prepare_cached("SELECT recipe FROM receipts WHERE key = ?1")
+            .and_then(|mut query| query.query_row([key.as_bytes()], |row| row.get(0)).optional())
+            .map_err(|error| self.failed(&error))?;
+        // A recipe is only shown: one that cannot be read is as good as none.
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// Forgets a receipt whose blobs are gone, so that the next one for its key is kept.

@@ -22,6 +22,7 @@ fn receipt(recipe: &Recipe, output: BlobId) -> Receipt {
         kind: "infer".to_owned(),
         output,
         also: vec![],
+        calls: None,
         rows: Some(1),
         summary: None,
         tally: Tally::default(),
@@ -72,11 +73,13 @@ fn a_file_is_hashed_again_only_when_it_changed() {
 async fn the_first_reply_for_a_key_counts() {
     let (directory, store) = store();
     let other = Store::open(&directory.path().join("cache")).unwrap();
-    assert_eq!(store.call(&recipe(1).key()).unwrap(), None);
-    let first = store.put_call(recipe(1), "\"first\"".to_owned(), 1).await.unwrap();
-    let second = other.put_call(recipe(1), "\"second\"".to_owned(), 2).await.unwrap();
+    assert_eq!(store.calls().unwrap().call(&recipe(1).key()).unwrap(), None);
+    let first = store.put_call(recipe(1).key(), "\"first\"".to_owned(), Put::First, 1).await.unwrap();
+    let second = other.put_call(recipe(1).key(), "\"second\"".to_owned(), Put::First, 2).await.unwrap();
     assert_eq!((first.reply.as_str(), second.reply.as_str()), ("\"first\"", "\"first\""));
-    assert_eq!(other.call(&recipe(1).key()).unwrap(), Some(first));
+    assert_eq!(other.calls().unwrap().call(&recipe(1).key()).unwrap(), Some(first));
+    let third = other.put_call(recipe(1).key(), "\"third\"".to_owned(), Put::Replace, 3).await.unwrap();
+    assert_eq!(store.calls().unwrap().call(&recipe(1).key()).unwrap(), Some(third));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +89,7 @@ async fn many_writers_lose_nothing() {
     for writer in 0..4u32 {
         let store = Store::open(&directory.path().join("cache")).unwrap();
         tasks.spawn(async move {
-            let puts = (0..200).map(|n| store.put_call(recipe(n), format!("{n} by {writer}"), 0));
+            let puts = (0..200).map(|n| store.put_call(recipe(n).key(), format!("{n} by {writer}"), Put::First, 0));
             futures_util::future::join_all(puts).await.into_iter().map(|put| put.unwrap().reply).collect::<Vec<_>>()
         });
     }
@@ -146,4 +149,82 @@ fn what_is_not_a_store_is_refused_with_a_way_on() {
         "damaged",
         "run again",
     );
+}
+
+#[test]
+fn a_store_of_an_earlier_format_keeps_its_calls() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index.sqlite");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(
+        "CREATE TABLE calls (key BLOB PRIMARY KEY, recipe TEXT NOT NULL, reply TEXT NOT NULL, created_at INTEGER NOT NULL)
+             WITHOUT ROWID;
+         CREATE TABLE receipts (key BLOB PRIMARY KEY, recipe TEXT NOT NULL, receipt TEXT NOT NULL,
+             created_at INTEGER NOT NULL) WITHOUT ROWID;
+         CREATE TABLE latest (pipeline TEXT NOT NULL, stage TEXT NOT NULL, key BLOB NOT NULL, recipe TEXT NOT NULL,
+             PRIMARY KEY (pipeline, stage)) WITHOUT ROWID;
+         CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
+             changed_ns INTEGER NOT NULL, inode INTEGER NOT NULL, id BLOB NOT NULL) WITHOUT ROWID;
+         PRAGMA application_id = 0x65766c66;
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    let key = recipe(1).key();
+    old.execute("INSERT INTO calls VALUES (?1, '{}', '\"kept\"', 7)", [key.as_bytes()]).unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(store.calls().unwrap().call(&key).unwrap().unwrap().reply, "\"kept\"");
+        assert_eq!(store.runs(None, 9).unwrap(), []);
+    }
+}
+
+#[test]
+fn runs_are_kept_newest_first() {
+    let (_directory, store) = store();
+    let run = |pipeline: &str, started_at| RunRecord {
+        id: 0,
+        pipeline: pipeline.to_owned(),
+        started_at,
+        wall_ms: 1,
+        commit: None,
+        dirty: None,
+        options: Vec::new(),
+        ended: RunEnded::Finished,
+        exit: 0,
+        outcome: Some("deploy".to_owned()),
+        rate: Some(RunRate { point: Some(0.5), lo: 0.25, hi: 0.75, confidence: 0.95, n: 10 }),
+        calls_made: 1,
+        calls_cached: 2,
+        cost: None,
+        cost_saved: None,
+        saved_ms: 3,
+        stages: vec![RunStage {
+            id: StageId::new("s").unwrap(),
+            status: "run".to_owned(),
+            key: Some(recipe(1).key()),
+            output: None,
+        }],
+    };
+    let ids: Vec<u64> = [run("a", 1), run("b", 2), run("a", 3)].iter().map(|run| store.put_run(run).unwrap()).collect();
+    let found = |pipeline, limit| -> Vec<(u64, i64)> {
+        store.runs(pipeline, limit).unwrap().iter().map(|run| (run.id, run.started_at)).collect()
+    };
+    assert_eq!(found(None, 9), [(ids[2], 3), (ids[1], 2), (ids[0], 1)]);
+    assert_eq!(found(Some("a"), 9), [(ids[2], 3), (ids[0], 1)]);
+    assert_eq!(found(Some("a"), 1), [(ids[2], 3)]);
+    assert_eq!(store.runs(Some("a"), 1).unwrap(), [RunRecord { id: ids[2], ..run("a", 3) }]);
+}
+
+#[test]
+fn speeds_add_up() {
+    let (_directory, store) = store();
+    let model = BlobId::of(b"identity");
+    assert_eq!(store.speed(&model, "infer").unwrap(), None);
+    let one = Speed { calls: 1, prompt_chars: 20, prompt_tokens: 5, completion_tokens: 3, busy_ms: 100 };
+    store.add_speed(&model, "infer", &one).unwrap();
+    store.add_speed(&model, "infer", &one).unwrap();
+    store.add_speed(&model, "judge", &one).unwrap();
+    let two = Speed { calls: 2, prompt_chars: 40, prompt_tokens: 10, completion_tokens: 6, busy_ms: 200 };
+    assert_eq!(store.speed(&model, "infer").unwrap(), Some(two));
 }

@@ -103,7 +103,7 @@ fn default_prompt(brief: &Brief) -> String {
 impl RowStage for GenerateStage {
     fn start(&self, line: &str) -> Result<Step, RowError> {
         let Cell { scenario, brief } = read(line, "a cell of a taxonomy")?;
-        let Some(brief) = brief else { return Ok(Step::Done(Row { line: write(&scenario), flaw: None })) };
+        let Some(brief) = brief else { return Ok(Step::Done(Row { lines: vec![write(&scenario)], flaw: None })) };
         Ok(match self.request(&scenario.id, &brief) {
             Ok(request) => Step::Ask(vec![request.clone()], Box::new(Writing { scenario, request, again: false })),
             Err(failure) => Step::Done(nothing(&scenario, &failure)),
@@ -113,7 +113,7 @@ impl RowStage for GenerateStage {
 
 /// A scenario without an opening is no scenario: the table has no line for it.
 fn nothing(scenario: &Scenario, why: &dyn std::fmt::Display) -> Row {
-    Row { line: String::new(), flaw: Some(Flaw::Failed(format!("{}: {why}", scenario.id))) }
+    Row { lines: Vec::new(), flaw: Some(Flaw::Failed(format!("{}: {why}", scenario.id))) }
 }
 
 struct Writing {
@@ -130,7 +130,7 @@ impl Resume for Writing {
             Asked::Failed(failure) => return Step::Done(nothing(&scenario, &failure)),
         };
         match read_opening(&reply) {
-            Ok(opening) => Step::Done(Row { line: write(&Scenario { opening, ..scenario }), flaw: None }),
+            Ok(opening) => Step::Done(Row { lines: vec![write(&Scenario { opening, ..scenario })], flaw: None }),
             Err(why) if again => Step::Done(nothing(&scenario, &why)),
             Err(why) => {
                 let request = Request { messages: ask_again(&request.messages, &reply.text, &why), ..request };
@@ -184,7 +184,7 @@ mod tests {
     fn authored_openings_are_done_at_once() {
         let spec = spec(&[1], 1, 0, None, 7);
         let row = done(start(&spec));
-        assert_eq!(row, Row { line: write(&cells(&spec)[0].scenario), flaw: None });
+        assert_eq!(row, Row { lines: vec![write(&cells(&spec)[0].scenario)], flaw: None });
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
 
         let row = done(rest.resume(vec![replied(r#"{"opening": " cant sleep\n"}"#)]));
         let expected = Scenario { opening: "cant sleep".to_owned(), ..cells(&spec)[0].scenario.clone() };
-        assert_eq!(row, Row { line: write(&expected), flaw: None });
+        assert_eq!(row, Row { lines: vec![write(&expected)], flaw: None });
         assert_eq!(expected.origin, Origin::Written);
 
         // Another seed or another cell is another draw.
@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn no_line(row: &Row, why: &str) {
-        assert!(row.line.is_empty(), "{row:?}");
+        assert!(row.lines.is_empty(), "{row:?}");
         assert!(matches!(&row.flaw, Some(Flaw::Failed(told)) if told.contains(why)), "{row:?}");
     }
 
@@ -232,7 +232,7 @@ mod tests {
             rest
         };
         let row = done(bad("Hi there", "there is no JSON object in it").resume(vec![replied(r#"{"opening": "hey"}"#)]));
-        assert_eq!((row.flaw, row.line.contains("\"hey\"")), (None, true));
+        assert_eq!((row.flaw, row.lines[0].contains("\"hey\"")), (None, true));
         let long = format!(r#"{{"opening": "{}"}}"#, "é".repeat(1501));
         let row = done(bad(&long, "too long, not at most 1500 characters").resume(vec![replied("{}")]));
         no_line(&row, "opening");
