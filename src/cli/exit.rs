@@ -26,16 +26,23 @@ Exit codes:
     6  finished with more ungraded scenarios than allowed
   130  interrupted; what is finished is kept";
 
+impl Exit {
+    /// The number.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::BadInput | Self::Changes => 2,
+            Self::GateFailed => 3,
+            Self::Inconclusive => 4,
+            Self::Ungraded => 6,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Ok => 0,
-            Exit::Failed => 1,
-            Exit::BadInput | Exit::Changes => 2,
-            Exit::GateFailed => 3,
-            Exit::Inconclusive => 4,
-            Exit::Ungraded => 6,
-            Exit::Interrupted => 130,
-        })
+        Self::from(exit.code())
     }
 }

@@ -1,12 +1,15 @@
 //! The command line: one file a command. The only place that knows stdout and stderr, the environment, the working
 //! directory, `miette` and exit codes. Holds no logic of its own. Start at [`main`].
 
+mod account;
+mod ended;
 mod exit;
 mod open;
 mod output;
 mod plan;
 mod problems;
 mod progress;
+mod record;
 mod run;
 mod settings;
 mod validate;

@@ -7,8 +7,9 @@ use serde_json::json;
 use super::exit::Exit;
 use super::open;
 use super::output::{data, failure};
-use super::problems;
+use super::progress::mark;
 use super::settings::Settings;
+use crate::exec::Cause;
 use crate::plan::{Graph, PlannedStage, Status, plan};
 use crate::spec::Loaded;
 use crate::stats::text::thousands;
@@ -56,7 +57,7 @@ fn write(out: &mut dyn std::io::Write, planned: &[PlannedStage]) -> std::io::Res
                 writeln!(out, "= {id:widest$}  {kind:8}  cached{rows}")?;
             }
             Status::Run(reason) => {
-                let mark = problems::reason_mark(reason);
+                let mark = mark(Cause::of(reason));
                 writeln!(out, "{mark} {id:widest$}  {kind:8}  run: {reason}")?;
             }
         }

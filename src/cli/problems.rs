@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::output::say;
 use super::settings::Settings;
-use crate::plan::Reason;
 use crate::spec::{Problem, Related, Severity as ProblemSeverity};
 
 /// A problem as miette sees it.
@@ -153,13 +152,4 @@ pub(super) fn to_json(problem: &Problem) -> Value {
         "column": column,
         "help": problem.help,
     })
-}
-
-/// The sign before a stage that runs: new, changed, or reading one that runs.
-pub(super) fn reason_mark(reason: &Reason) -> char {
-    match reason {
-        Reason::New => '+',
-        Reason::Changed(_) | Reason::Incomplete | Reason::Lost => '~',
-        Reason::Waits(_) => '.',
-    }
 }

@@ -1,53 +1,60 @@
-//! Progress of a run on stderr: bars on a terminal, one line a stage otherwise.
+//! Progress of a run on stderr: a bar a running stage on a terminal, lines otherwise. A journal is told again as the same
+//! lines.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::output::{duration, say};
-use super::problems::reason_mark;
-use crate::exec::{Event, StageEnd, StageRun, Unit};
+use crate::exec::{Cause, Entry, Event, Happened, Unit};
 use crate::ids::StageId;
 use crate::stats::text::thousands;
-use crate::store::Tally;
+use crate::store::{Journal, Tally};
 
 pub(super) struct Progress {
     bars: Option<MultiProgress>,
-    running: Mutex<BTreeMap<StageId, ProgressBar>>,
+    running: Mutex<BTreeMap<StageId, Bar>>,
+    journal: Mutex<Option<Journal>>,
+    started: Instant,
     widest: usize,
+}
+
+struct Bar {
+    bar: ProgressBar,
+    since: Instant,
 }
 
 impl Progress {
     /// Progress of stages whose longest id has `widest` characters.
-    pub(super) fn new(bars: bool, widest: usize) -> Self {
-        Self { bars: bars.then(MultiProgress::new), running: Mutex::default(), widest }
+    pub(super) fn new(bars: bool, widest: usize, journal: Option<Journal>) -> Self {
+        Self {
+            bars: bars.then(MultiProgress::new),
+            running: Mutex::default(),
+            journal: Mutex::new(journal),
+            started: Instant::now(),
+            widest,
+        }
     }
 
     pub(super) fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Cached { stage, receipt } => {
-                let rows = receipt.rows.map(|rows| format!(" · {} rows", thousands(rows))).unwrap_or_default();
-                self.line('=', stage, &format!("cached{rows}"));
-            }
-            Event::Started { stage, kind, reason } => {
-                self.line(reason_mark(reason), stage, &format!("{kind}: {reason}"));
-            }
             Event::Total { stage, unit, total } => self.total(stage, *unit, *total),
             Event::Advanced { stage, by, tally } => self.advance(stage, *by, tally),
-            Event::Note { stage, text } => self.line(' ', stage, text),
-            Event::Finished { run } => self.finished(run),
+            Event::Finished { run } => self.clear(&run.id),
+            Event::Cached { .. } | Event::Started { .. } | Event::Note { .. } => {}
         }
-    }
-
-    fn line(&self, mark: char, stage: &StageId, text: &str) {
-        let width = self.widest;
-        let line = format!("{mark} {:width$}  {text}", stage.as_str());
+        let at_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Some(entry) = Entry::of(event, at_ms) else { return };
+        let line = line(&entry, self.widest);
         match &self.bars {
             // A line that went out is above the bars, not through them.
             Some(bars) => bars.suspend(|| say(&line)),
             None => say(&line),
+        }
+        if let Some(journal) = self.journal.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            journal.line(&serde_json::to_string(&entry).expect("an entry is always valid JSON"));
         }
     }
 
@@ -61,47 +68,83 @@ impl Progress {
         let bar = ProgressBar::new(total).with_style(style).with_prefix(format!("{:1$}", stage.as_str(), self.widest));
         let bar = bars.add(bar);
         bar.enable_steady_tick(Duration::from_millis(200));
+        let bar = Bar { bar, since: Instant::now() };
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(stage.clone(), bar);
     }
 
     fn advance(&self, stage: &StageId, by: u64, tally: &Tally) {
-        if let Some(bar) = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(stage) {
-            let calls = tally.calls_made + tally.calls_cached;
-            bar.set_message(format!("{} calls, {} cached", thousands(calls), thousands(tally.calls_cached)));
+        if let Some(Bar { bar, since }) = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(stage) {
+            bar.set_message(speed(tally, since.elapsed()));
             bar.inc(by);
         }
     }
 
-    fn finished(&self, run: &StageRun) {
-        let bar = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&run.id);
-        if let Some(bar) = bar {
+    fn clear(&self, stage: &StageId) {
+        let bar = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(stage);
+        if let Some(Bar { bar, since: _ }) = bar {
             bar.finish_and_clear();
         }
-        match &run.end {
-            StageEnd::Ran { receipt, complete } => {
-                let tally = &receipt.tally;
-                let mut parts: Vec<String> =
-                    receipt.rows.map(|rows| format!("{} rows", thousands(rows))).into_iter().collect();
-                let calls = tally.calls_made + tally.calls_cached;
-                if calls > 0 {
-                    parts.push(format!("{}/{} calls cached", thousands(tally.calls_cached), thousands(calls)));
-                }
-                if tally.rows_failed > 0 {
-                    parts.push(format!("{} rows without an answer", thousands(tally.rows_failed)));
-                }
-                if tally.rows_ungraded > 0 {
-                    parts.push(format!("{} rows ungraded", thousands(tally.rows_ungraded)));
-                }
-                parts.push(duration(tally.wall_ms));
-                if !complete {
-                    parts.push("not kept: run again to ask what is missing".to_owned());
-                }
-                self.line('✓', &run.id, &parts.join(" · "));
-            }
-            StageEnd::Failed(failure) => self.line('✗', &run.id, &failure.message),
-            StageEnd::Skipped { because } => self.line('-', &run.id, &format!("skipped: reads `{because}`")),
-            StageEnd::Cached(_) => self.line('=', &run.id, "made by another run meanwhile"),
-            StageEnd::Interrupted => {}
-        }
     }
+}
+
+/// `1.4 calls/s · 96 tokens/s · 30 % cached`
+fn speed(tally: &Tally, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64().max(0.001);
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let per_second = |count: u64| count as f64 / seconds;
+    let calls = tally.calls_made + tally.calls_cached;
+    if calls == 0 {
+        return "no calls".to_owned();
+    }
+    let rate = |rate: f64| if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
+    let mut parts = vec![format!("{} calls/s", rate(per_second(calls)))];
+    if tally.calls_made > 0 {
+        parts.push(format!("{} tokens/s", rate(per_second(tally.completion_tokens_made))));
+    }
+    parts.push(format!("{} % cached", tally.calls_cached * 100 / calls));
+    parts.join(" · ")
+}
+
+/// A journal's entry as one line for people, stages' ids filled up to `widest` characters.
+pub(super) fn line(entry: &Entry, widest: usize) -> String {
+    let Entry { at_ms: _, stage, what } = entry;
+    let rows = |rows: &Option<u64>| rows.map(|rows| format!(" · {} rows", thousands(rows))).unwrap_or_default();
+    let (mark, text) = match what {
+        Happened::Cached { rows: count } => ('=', format!("cached{}", rows(count))),
+        Happened::Started { kind, cause, reason } => (mark(*cause), format!("{kind}: {reason}")),
+        Happened::Note { text } => (' ', text.clone()),
+        Happened::Ran { rows, tally, complete } => ('✓', ran(*rows, tally, *complete)),
+        Happened::Confirmed => ('=', "came to what was there already".to_owned()),
+        Happened::Failed { message } => ('✗', message.clone()),
+        Happened::Skipped { because } => ('-', format!("skipped: reads `{because}`")),
+    };
+    format!("{mark} {:widest$}  {text}", stage.as_str())
+}
+
+/// The sign before a stage that runs: new, changed, or reading one that runs.
+pub(super) fn mark(cause: Cause) -> char {
+    match cause {
+        Cause::New => '+',
+        Cause::Changed => '~',
+        Cause::Waits => '.',
+    }
+}
+
+fn ran(rows: Option<u64>, tally: &Tally, complete: bool) -> String {
+    let mut parts: Vec<String> = rows.map(|rows| format!("{} rows", thousands(rows))).into_iter().collect();
+    let calls = tally.calls_made + tally.calls_cached;
+    if calls > 0 {
+        parts.push(format!("{}/{} calls cached", thousands(tally.calls_cached), thousands(calls)));
+    }
+    if tally.rows_failed > 0 {
+        parts.push(format!("{} rows without an answer", thousands(tally.rows_failed)));
+    }
+    if tally.rows_ungraded > 0 {
+        parts.push(format!("{} rows ungraded", thousands(tally.rows_ungraded)));
+    }
+    parts.push(duration(tally.wall_ms));
+    if !complete {
+        parts.push("not kept: run again to ask what is missing".to_owned());
+    }
+    parts.join(" · ")
 }

@@ -1,8 +1,9 @@
 //! Putting calls: first to the store, then to whoever is asking the same thing already, then to the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::OnceCell;
 
@@ -10,20 +11,32 @@ use super::StageFailure;
 use crate::engine::{Engine, EngineError, EngineErrorKind, Reply, Request};
 use crate::key::Key;
 use crate::stage::{Asked, CallFailure};
-use crate::store::{Put, Store, StoredCall, Tally};
+use crate::store::{CallReader, Put, Speed, Store, StoredCall, Tally};
 
 /// So many failures in a row, with no answer between them, mean that the engine is gone.
 const FAILURES_IN_A_ROW: u32 = 5;
+
+/// The calls of a run that are being asked: two stages that ask the same thing at once ask it once.
+#[derive(Default)]
+pub(super) struct Flights {
+    cells: Mutex<BTreeMap<Key, Arc<OnceCell<Reply>>>>,
+    /// Calls that were asked again in this run, where that is what the run is for.
+    refreshed: Mutex<BTreeSet<Key>>,
+}
 
 /// Puts the calls of one stage.
 pub(super) struct Caller {
     store: Arc<Store>,
     engine: Arc<dyn Engine>,
+    flights: Arc<Flights>,
     now: i64,
+    /// Whether replies in the store are passed over and replaced.
+    refresh: bool,
     /// Whether the context's size is in the stage's key: then a prompt that does not fit never will.
     context_is_keyed: bool,
+    width: usize,
     account: Mutex<Account>,
-    in_flight: Mutex<BTreeMap<Key, Arc<OnceCell<Reply>>>>,
+    waiting: Mutex<Waiting>,
     failures_in_a_row: AtomicU32,
 }
 
@@ -31,8 +44,31 @@ pub(super) struct Caller {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Account {
     pub(super) tally: Tally,
+    pub(super) speed: Speed,
     /// Calls that failed and might be answered another time.
     pub(super) unsettled: u64,
+}
+
+/// Since when how many calls are waited for.
+#[derive(Default)]
+struct Waiting {
+    calls: u32,
+    since: Option<Instant>,
+    busy_ms: f64,
+}
+
+/// A request with its key and the reply that the store had for it.
+pub(super) struct Looked {
+    pub(super) request: Request,
+    pub(super) key: Key,
+    pub(super) reply: Option<Reply>,
+}
+
+impl Looked {
+    /// The answer that the store had.
+    pub(super) fn into_answer(self) -> Option<Asked> {
+        self.reply.map(Asked::Replied)
+    }
 }
 
 /// Why one call was not answered.
@@ -41,81 +77,177 @@ enum Unanswered {
     Stage(StageFailure),
 }
 
+/// How a caller works, apart from whom it asks.
+pub(super) struct Manner {
+    pub(super) now: i64,
+    pub(super) refresh: bool,
+    pub(super) context_is_keyed: bool,
+    /// Most rows in work at once.
+    pub(super) jobs: Option<usize>,
+}
+
 impl Caller {
-    pub(super) fn new(store: Arc<Store>, engine: Arc<dyn Engine>, now: i64, context_is_keyed: bool) -> Self {
+    pub(super) fn new(store: Arc<Store>, engine: Arc<dyn Engine>, flights: Arc<Flights>, manner: &Manner) -> Self {
+        let Manner { now, refresh, context_is_keyed, jobs } = *manner;
+        let width = engine.width().min(jobs.unwrap_or(usize::MAX)).max(1);
         Self {
             store,
             engine,
+            flights,
             now,
+            refresh,
             context_is_keyed,
+            width,
             account: Mutex::default(),
-            in_flight: Mutex::default(),
+            waiting: Mutex::default(),
             failures_in_a_row: AtomicU32::new(0),
         }
     }
 
     /// How many rows are worth having in work at once.
     pub(super) fn width(&self) -> usize {
-        self.engine.width().max(1)
+        self.width
     }
 
     pub(super) fn account(&self) -> Account {
-        *lock(&self.account)
+        let mut account = *lock(&self.account);
+        let waiting = lock(&self.waiting);
+        let running = waiting.since.map_or(0.0, |since| since.elapsed().as_secs_f64() * 1000.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this run is small")]
+        {
+            account.speed.busy_ms = (waiting.busy_ms + running) as u64;
+        }
+        account
     }
 
-    /// Asks all `requests` at once and gives the answers in their order.
-    pub(super) async fn ask_all(&self, requests: &[Request]) -> Result<Vec<Asked>, StageFailure> {
-        futures_util::future::try_join_all(requests.iter().map(|request| self.ask(request))).await
+    /// Digest of who answers.
+    pub(super) fn model(&self) -> crate::key::BlobId {
+        self.engine.identity().digest()
     }
 
-    async fn ask(&self, request: &Request) -> Result<Asked, StageFailure> {
-        let recipe = request.recipe(self.engine.identity());
-        let key = recipe.key();
-        if let Some(stored) = self.store.calls()?.call(&key)? {
-            let reply = read_reply(&stored, &key)?;
+    /// Looks requests up in the store. Without waiting: for whoever has many rows to look through.
+    pub(super) fn look_up(
+        &self,
+        requests: Vec<Request>,
+        calls: &CallReader<'_>,
+        tally: &mut Tally,
+    ) -> Result<Vec<Looked>, StageFailure> {
+        let mut look = |request: Request| {
+            let key = request.recipe(self.engine.identity()).key();
+            let reply = self.known(&key, calls)?;
+            if let Some(reply) = &reply {
+                count(tally, reply, false);
+            }
+            Ok(Looked { request, key, reply })
+        };
+        requests.into_iter().map(&mut look).collect()
+    }
+
+    /// Looks a few requests up and counts what is found.
+    pub(super) fn look_up_now(&self, requests: Vec<Request>) -> Result<Vec<Looked>, StageFailure> {
+        let mut tally = Tally::default();
+        let looked = self.look_up(requests, &self.store.calls()?, &mut tally)?;
+        self.add(&tally);
+        Ok(looked)
+    }
+
+    /// What the store has for a key, unless the run is there to ask it again.
+    fn known(&self, key: &Key, calls: &CallReader<'_>) -> Result<Option<Reply>, StageFailure> {
+        if self.refresh && !lock(&self.flights.refreshed).contains(key) {
+            return Ok(None);
+        }
+        let Some(stored) = calls.call(key)? else { return Ok(None) };
+        read_reply(&stored, key).map(Some)
+    }
+
+    /// Adds what was looked up elsewhere.
+    pub(super) fn add(&self, found: &Tally) {
+        if found.calls_cached > 0 {
             self.failures_in_a_row.store(0, Ordering::Relaxed);
-            self.count(&reply, false);
+            let mut account = lock(&self.account);
+            let tally = &mut account.tally;
+            tally.calls_cached += found.calls_cached;
+            tally.saved_ms += found.saved_ms;
+            tally.engine_ms += found.engine_ms;
+            tally.prompt_tokens += found.prompt_tokens;
+            tally.completion_tokens += found.completion_tokens;
+        }
+    }
+
+    /// Asks all at once what the store did not have, and gives the answers in order.
+    pub(super) async fn ask_all(&self, looked: Vec<Looked>) -> Result<Vec<Asked>, StageFailure> {
+        futures_util::future::try_join_all(looked.into_iter().map(|looked| self.ask(looked))).await
+    }
+
+    async fn ask(&self, looked: Looked) -> Result<Asked, StageFailure> {
+        let Looked { request, key, reply } = looked;
+        if let Some(reply) = reply {
             return Ok(Asked::Replied(reply));
         }
-        let cell = Arc::clone(lock(&self.in_flight).entry(key).or_default());
-        let mut asked_here = false;
+        // Another row may have asked the same since. No other task can come between this and entering the flight.
+        if let Some(reply) = self.known(&key, &self.store.calls()?)? {
+            self.answered(&reply, None);
+            return Ok(Asked::Replied(reply));
+        }
+        let cell = Arc::clone(lock(&self.flights.cells).entry(key).or_default());
+        let mut asked_here = None;
         let answered = cell
             .get_or_try_init(|| async {
-                asked_here = true;
-                let reply = self.engine.complete(request).await.map_err(Unanswered::Engine)?;
-                let text = serde_json::to_string(&reply).expect("a reply is always valid JSON");
-                let stored = self.store.put_call(key, text, Put::First, self.now).await;
-                stored
-                    .map_err(StageFailure::from)
-                    .and_then(|stored| read_reply(&stored, &key))
-                    .map_err(Unanswered::Stage)
+                asked_here = Some(&request);
+                self.put(&request, key).await
             })
             .await;
-        match answered {
+        let answered = match answered {
             Ok(reply) => {
-                self.failures_in_a_row.store(0, Ordering::Relaxed);
-                self.count(reply, asked_here);
-                let reply = reply.clone();
-                lock(&self.in_flight).remove(&key);
-                Ok(Asked::Replied(reply))
+                self.answered(reply, asked_here);
+                Ok(Asked::Replied(reply.clone()))
             }
             Err(Unanswered::Stage(failure)) => Err(failure),
             Err(Unanswered::Engine(error)) => self.failed(error),
-        }
+        };
+        lock(&self.flights.cells).remove(&key);
+        answered
     }
 
-    fn count(&self, reply: &Reply, made: bool) {
-        let mut account = lock(&self.account);
-        let tally = &mut account.tally;
-        if made {
-            tally.calls_made += 1;
-        } else {
-            tally.calls_cached += 1;
-            tally.saved_ms += reply.elapsed_ms;
+    /// Puts one request to the engine and keeps its reply.
+    async fn put(&self, request: &Request, key: Key) -> Result<Reply, Unanswered> {
+        let reply = {
+            let _waiting = self.wait();
+            self.engine.complete(request).await.map_err(Unanswered::Engine)?
+        };
+        let text = serde_json::to_string(&reply).expect("a reply is always valid JSON");
+        let put = if self.refresh { Put::Replace } else { Put::First };
+        let stored = self.store.put_call(key, text, put, self.now).await;
+        let reply = stored
+            .map_err(StageFailure::from)
+            .and_then(|stored| read_reply(&stored, &key))
+            .map_err(Unanswered::Stage)?;
+        if self.refresh {
+            lock(&self.flights.refreshed).insert(key);
         }
-        tally.engine_ms += reply.elapsed_ms;
-        tally.prompt_tokens += u64::from(reply.usage.prompt_tokens);
-        tally.completion_tokens += u64::from(reply.usage.completion_tokens);
+        Ok(reply)
+    }
+
+    fn wait(&self) -> WaitGuard<'_> {
+        let mut waiting = lock(&self.waiting);
+        waiting.calls += 1;
+        waiting.since.get_or_insert_with(Instant::now);
+        WaitGuard(&self.waiting)
+    }
+
+    /// Counts a reply; `asked` is the request if it was put to the engine for it.
+    fn answered(&self, reply: &Reply, asked: Option<&Request>) {
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+        let mut account = lock(&self.account);
+        count(&mut account.tally, reply, asked.is_some());
+        if let Some(request) = asked {
+            let speed = &mut account.speed;
+            speed.calls += 1;
+            speed.prompt_chars +=
+                request.messages.iter().map(|message| message.content.chars().count() as u64).sum::<u64>();
+            speed.prompt_tokens += u64::from(reply.usage.prompt_tokens);
+            speed.completion_tokens += u64::from(reply.usage.completion_tokens);
+        }
     }
 
     /// Turns a failed call into a failed row, or into a failed stage where asking further is pointless.
@@ -143,6 +275,36 @@ impl Caller {
         }
         Ok(failed)
     }
+}
+
+/// Ends the waiting for one call, whatever became of it.
+struct WaitGuard<'a>(&'a Mutex<Waiting>);
+
+impl Drop for WaitGuard<'_> {
+    fn drop(&mut self) {
+        let mut waiting = lock(self.0);
+        waiting.calls -= 1;
+        if waiting.calls == 0
+            && let Some(since) = waiting.since.take()
+        {
+            waiting.busy_ms += since.elapsed().as_secs_f64() * 1000.0;
+        }
+    }
+}
+
+fn count(tally: &mut Tally, reply: &Reply, made: bool) {
+    let (prompt, completion) = (u64::from(reply.usage.prompt_tokens), u64::from(reply.usage.completion_tokens));
+    if made {
+        tally.calls_made += 1;
+        tally.prompt_tokens_made += prompt;
+        tally.completion_tokens_made += completion;
+    } else {
+        tally.calls_cached += 1;
+        tally.saved_ms += reply.elapsed_ms;
+    }
+    tally.engine_ms += reply.elapsed_ms;
+    tally.prompt_tokens += prompt;
+    tally.completion_tokens += completion;
 }
 
 fn fatal_help(kind: EngineErrorKind) -> &'static str {

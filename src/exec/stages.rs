@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::caller::Caller;
-use super::rows::{Source, drive};
+use super::caller::{Caller, Flights, Manner};
+use super::feed::{Cut, TableReader, TableWriter};
+use super::rows::{Source, Work, drive};
 use super::{Event, Output, Run, StageFailure, Unit};
 use crate::catalog::{self, Catalog};
 use crate::data::{Coverage, Judged, Scenario, WeightsRecord};
@@ -12,7 +13,7 @@ use crate::fetch::{self, gguf};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Decide, Generate, ModelRef, Pull, Research, Stage, WeightsSource};
+use crate::spec::{Decide, ModelRef, Research, Stage, WeightsSource};
 use crate::stage::{self, Known as _, RowStage, decide, generate, infer, judge, pull};
 use crate::store::{Receipt, Store};
 
@@ -24,51 +25,111 @@ pub(super) enum Executed {
     Made(Output),
 }
 
-/// Runs one stage, all of whose inputs are in `settled`.
-pub(super) async fn execute(
+/// The work of one stage, with all that it takes from others.
+pub(super) enum Task {
+    Research(Research, Recipe),
+    Pull(stage::WantedWeights, Recipe),
+    Scenarios(Work),
+    Rows(Work),
+    Decide(Decide, BlobId),
+}
+
+impl Task {
+    /// The table that others may follow while it is written, and how many rows it will have where that is known: of a
+    /// stage that waits for a model.
+    pub(super) fn streams(&self) -> Option<(&TableWriter, Option<u64>)> {
+        match self {
+            Self::Scenarios(work) | Self::Rows(work) => work.caller.as_ref().map(|_| (&work.table, work.total)),
+            Self::Research(..) | Self::Pull(..) | Self::Decide(..) => None,
+        }
+    }
+}
+
+/// Takes what a stage needs from those it reads, all of which are settled.
+pub(super) fn prepare(
     run: &Run<'_>,
+    flights: &Arc<Flights>,
     id: &StageId,
-    stage: &Stage,
     recipe: &Recipe,
     settled: &Settled<'_>,
-) -> Result<Executed, StageFailure> {
-    let output = match stage {
-        Stage::Research(stage) => tokio::task::block_in_place(|| research(run, stage, recipe))?,
-        Stage::Pull(stage) => return weights(run, id, stage, recipe, settled).await,
-        Stage::Generate(generate) => scenarios(run, id, stage, generate, settled).await?,
-        Stage::Infer(infer) => {
-            let work = infer::InferStage::new(infer);
-            over_table(run, id, stage, &work, &infer.scenarios, settled).await?
+) -> Result<Task, StageFailure> {
+    let stage = &run.pipeline.stages[id];
+    Ok(match stage {
+        Stage::Research(research) => Task::Research(research.clone(), recipe.clone()),
+        Stage::Pull(pull) => {
+            let wanted = stage::wanted(pull, settled).map_err(|error| StageFailure::from_input(id, error))?;
+            Task::Pull(wanted, recipe.clone())
         }
+        Stage::Generate(generate) => {
+            let cells = generate::cells(generate);
+            let total = Some(cells.len() as u64);
+            let source = Source::Made(Box::new(cells.into_iter().map(|cell| Ok(cell.to_line()))));
+            let work = Arc::new(generate::GenerateStage::new(generate));
+            Task::Scenarios(Work {
+                stage: work,
+                caller: caller(run, flights, stage, settled)?,
+                source,
+                total,
+                table: TableWriter::new(run.store)?,
+            })
+        }
+        Stage::Infer(_) | Stage::Judge(_) => {
+            let input = stage::table(stage).expect("it takes a table");
+            let lines = TableReader::of(run.store, &settled.output(input))?;
+            prepare_rows(run, flights, id, lines, settled.rows(input), settled)?
+        }
+        Stage::Decide(decide) => Task::Decide(decide.clone(), settled.output(&decide.verdicts)),
+    })
+}
+
+/// Takes what a row-wise stage needs from those it reads, all of which are settled but for the table it takes rows of.
+pub(super) fn prepare_rows(
+    run: &Run<'_>,
+    flights: &Arc<Flights>,
+    id: &StageId,
+    lines: TableReader,
+    total: Option<u64>,
+    settled: &Settled<'_>,
+) -> Result<Task, StageFailure> {
+    let stage = &run.pipeline.stages[id];
+    let work: Arc<dyn RowStage> = match stage {
+        Stage::Infer(infer) => Arc::new(infer::InferStage::new(infer)),
         Stage::Judge(judge) => {
-            let work = judge::JudgeStage::new(judge).map_err(|error| StageFailure::new(error.to_string(), None))?;
-            over_table(run, id, stage, &work, &judge.answers, settled).await?
+            let work = judge::JudgeStage::new(judge);
+            Arc::new(work.map_err(|error| StageFailure::new(error.to_string(), None))?)
         }
-        Stage::Decide(stage) => {
-            let verdicts = settled.output(&stage.verdicts);
-            tokio::task::block_in_place(|| decision(run, stage, &verdicts))?
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => {
+            unreachable!("`{id}` takes no rows")
         }
+    };
+    Ok(Task::Rows(Work {
+        stage: work,
+        caller: caller(run, flights, stage, settled)?,
+        source: Source::Table(lines),
+        total,
+        table: TableWriter::new(run.store)?,
+    }))
+}
+
+/// Does the work of one stage.
+pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<Executed, Cut> {
+    let output = match task {
+        Task::Research(stage, recipe) => tokio::task::block_in_place(|| research(run, &stage, &recipe))?,
+        Task::Pull(wanted, recipe) => return Ok(weights(run, id, wanted, &recipe).await?),
+        Task::Scenarios(work) => scenarios(run, id, work).await?,
+        Task::Rows(work) => drive(run, id, work, |_| Ok(())).await?,
+        Task::Decide(stage, verdicts) => tokio::task::block_in_place(|| decision(run, &stage, &verdicts))?,
     };
     Ok(Executed::Made(output))
 }
 
-/// Takes a whole upstream table through a row-wise stage.
-async fn over_table(
-    run: &Run<'_>,
-    id: &StageId,
-    stage: &Stage,
-    work: &dyn RowStage,
-    input: &StageId,
-    settled: &Settled<'_>,
-) -> Result<Output, StageFailure> {
-    let lines = run.store.lines(&settled.output(input))?;
-    let source = Source { lines: Box::new(lines), total: settled.rows(input).unwrap_or(0) };
-    let caller = caller(run, stage, settled)?;
-    drive(run, id, work, caller.as_ref(), source, |_| Ok(())).await
-}
-
 /// Who puts a stage's calls; nobody where it names no model.
-fn caller(run: &Run<'_>, stage: &Stage, settled: &Settled<'_>) -> Result<Option<Caller>, StageFailure> {
+fn caller(
+    run: &Run<'_>,
+    flights: &Arc<Flights>,
+    stage: &Stage,
+    settled: &Settled<'_>,
+) -> Result<Option<Arc<Caller>>, StageFailure> {
     let Some(model) = stage::model(stage) else { return Ok(None) };
     let weights = match model {
         ModelRef::Declared(_) => None,
@@ -84,8 +145,13 @@ fn caller(run: &Run<'_>, stage: &Stage, settled: &Settled<'_>) -> Result<Option<
         .engines
         .get(run.pipeline, run.store, model, weights.as_ref(), stage::context(stage))
         .map_err(|error| StageFailure::new(error.to_string(), None))?;
-    let context_is_keyed = matches!(model, ModelRef::Weights(_));
-    Ok(Some(Caller::new(Arc::clone(run.store), engine, run.now, context_is_keyed)))
+    let manner = Manner {
+        now: run.now,
+        refresh: run.refresh,
+        context_is_keyed: matches!(model, ModelRef::Weights(_)),
+        jobs: run.engines.jobs(),
+    };
+    Ok(Some(Arc::new(Caller::new(Arc::clone(run.store), engine, Arc::clone(flights), &manner))))
 }
 
 /// A file is keyed before it is read: what is read must be what was keyed, or a wrong result would be kept for good.
@@ -117,21 +183,9 @@ fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Outpu
     Ok(Output::record(put_record(run.store, &candidates.map_err(failed)?)?))
 }
 
-async fn scenarios(
-    run: &Run<'_>,
-    id: &StageId,
-    stage: &Stage,
-    generate: &Generate,
-    settled: &Settled<'_>,
-) -> Result<Output, StageFailure> {
-    let cells = generate::cells(generate);
-    let total = cells.len() as u64;
-    let lines = cells.into_iter().map(|cell| Ok(cell.to_line()));
-    let source = Source { lines: Box::new(lines), total };
-    let work = generate::GenerateStage::new(generate);
-    let caller = caller(run, stage, settled)?;
+async fn scenarios(run: &Run<'_>, id: &StageId, work: Work) -> Result<Output, Cut> {
     let mut coverage = Coverage::default();
-    let mut output = drive(run, id, &work, caller.as_ref(), source, |line| {
+    let mut output = drive(run, id, work, |line| {
         let scenario: Scenario =
             serde_json::from_str(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
         coverage.add(&scenario);
@@ -179,11 +233,10 @@ impl fetch::Watch for Watch<'_> {
 async fn weights(
     run: &Run<'_>,
     id: &StageId,
-    pull: &Pull,
+    wanted: stage::WantedWeights,
     recipe: &Recipe,
-    settled: &Settled<'_>,
 ) -> Result<Executed, StageFailure> {
-    let wanted = stage::wanted(pull, settled).map_err(|error| StageFailure::from_input(id, error))?;
+    run.engines.may_fetch(&wanted.source)?;
     let partial = run.store.partial_path(&BlobId::of(wanted.source.to_string().as_bytes()));
     let watch = Watch { run, id };
     let failed = |error: fetch::FetchError| StageFailure::new(error.to_string(), error.help());

@@ -51,6 +51,8 @@ pub enum Reason {
     Waits(StageId),
     /// It started before and did not come to its end, or some of its calls failed: only what is missing is asked.
     Incomplete,
+    /// It was told to, although its result is in the store.
+    Forced,
     /// Its result was in the store, but the bytes are gone or damaged.
     Lost,
 }
@@ -61,6 +63,7 @@ impl std::fmt::Display for Reason {
             Self::New => f.write_str("never run"),
             Self::Waits(stage) => write!(f, "reads `{stage}`, which runs"),
             Self::Incomplete => f.write_str("not finished last time"),
+            Self::Forced => f.write_str("told to compute again"),
             Self::Lost => f.write_str("its result is gone from the store"),
             Self::Changed(changes) => {
                 let (first, rest) = changes.split_first().expect("a change is never empty");

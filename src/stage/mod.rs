@@ -51,6 +51,16 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
     model.into_iter().chain(table).collect()
 }
 
+/// The stage whose table a row-wise stage takes row by row, if it takes another stage's.
+#[must_use]
+pub fn table(stage: &Stage) -> Option<&StageId> {
+    match stage {
+        Stage::Infer(infer) => Some(&infer.scenarios),
+        Stage::Judge(judge) => Some(&judge.answers),
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => None,
+    }
+}
+
 /// The model that a stage puts calls to, if it puts any.
 #[must_use]
 pub fn model(stage: &Stage) -> Option<&ModelRef> {

@@ -17,7 +17,7 @@ pub use calls::{CallReader, Put, StoredCall};
 pub use error::StoreError;
 pub use objects::{BlobWriter, Lines};
 pub use receipts::{Receipt, Tally};
-pub use runs::{RunEnded, RunRate, RunRecord, RunStage};
+pub use runs::{Journal, RunEnded, RunRate, RunRecord, RunStage};
 pub use speeds::Speed;
 
 use std::io;

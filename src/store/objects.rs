@@ -12,6 +12,7 @@ use crate::key::{BlobHasher, BlobId};
 pub struct BlobWriter {
     file: BufWriter<NamedTempFile>,
     hasher: BlobHasher,
+    written: u64,
     directory: PathBuf,
 }
 
@@ -31,15 +32,51 @@ impl BlobWriter {
         self.bytes(b"\n")
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Takes bytes as they are.
+    ///
+    /// # Errors
+    /// The disk is full or fails.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.hasher.update(bytes);
+        self.written += bytes.len() as u64;
         self.file.write_all(bytes).map_err(|error| StoreError::from_io(&self.directory, error))
+    }
+
+    /// Hands what was taken so far to the system, so that others can read it, and says how many bytes that are.
+    ///
+    /// # Errors
+    /// The disk is full or fails.
+    pub fn flush(&mut self) -> Result<u64, StoreError> {
+        self.file.flush().map_err(|error| StoreError::from_io(&self.directory, error))?;
+        Ok(self.written)
+    }
+
+    /// Reads the lines that are written so far, beside the writer.
+    ///
+    /// # Errors
+    /// The file system fails.
+    pub fn lines(&self) -> Result<Lines, StoreError> {
+        Lines::open(self.file.get_ref().path())
     }
 }
 
 /// The lines of an object, one after the other.
 pub struct Lines {
     reader: BufReader<fs_err::File>,
+    read: u64,
+}
+
+impl Lines {
+    fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = fs_err::File::open(path).map_err(|error| StoreError::from_io(path, error))?;
+        Ok(Self { reader: BufReader::with_capacity(1 << 16, file), read: 0 })
+    }
+
+    /// How many bytes of the object have been read.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read
+    }
 }
 
 impl std::fmt::Debug for Lines {
@@ -55,7 +92,8 @@ impl Iterator for Lines {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(0) => None,
-            Ok(_) => {
+            Ok(read) => {
+                self.read += read as u64;
                 if line.ends_with('\n') {
                     line.pop();
                 }
@@ -131,8 +169,7 @@ impl Store {
     /// It is missing or damaged, or the file system or the index fails.
     pub fn lines(&self, id: &BlobId) -> Result<Lines, StoreError> {
         let path = self.verified(id)?;
-        let file = fs_err::File::open(&path).map_err(|error| StoreError::from_io(&path, error))?;
-        Ok(Lines { reader: BufReader::with_capacity(1 << 16, file) })
+        Lines::open(&path)
     }
 
     /// Starts an object that comes piece by piece.
@@ -142,7 +179,12 @@ impl Store {
     pub fn writer(&self) -> Result<BlobWriter, StoreError> {
         let directory = self.directory().join("objects");
         let file = NamedTempFile::new_in(&directory).map_err(|error| StoreError::from_io(&directory, error))?;
-        Ok(BlobWriter { file: BufWriter::with_capacity(1 << 16, file), hasher: BlobHasher::default(), directory })
+        Ok(BlobWriter {
+            file: BufWriter::with_capacity(1 << 16, file),
+            hasher: BlobHasher::default(),
+            written: 0,
+            directory,
+        })
     }
 
     /// Ends an object that came piece by piece.
@@ -150,7 +192,7 @@ impl Store {
     /// # Errors
     /// The disk is full or fails.
     pub fn finish(&self, writer: BlobWriter) -> Result<BlobId, StoreError> {
-        let BlobWriter { file, hasher, directory } = writer;
+        let BlobWriter { file, hasher, written: _, directory } = writer;
         let id = hasher.finish();
         let failed = |error| StoreError::from_io(&directory, error);
         let file = file.into_inner().map_err(|error| failed(error.into_error()))?;

@@ -1,5 +1,8 @@
 //! The record of past runs.
 
+use std::io::Write;
+use std::path::PathBuf;
+
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +54,8 @@ pub struct RunRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunEnded {
+    /// It started, and was killed before its end could be noted; or it is still running.
+    Started,
     /// Every stage came to its end.
     Finished,
     /// Some calls failed: the next run asks them.
@@ -89,6 +94,21 @@ pub struct RunStage {
     pub output: Option<BlobId>,
 }
 
+/// Takes the lines of a run's journal.
+#[derive(Debug)]
+pub struct Journal {
+    file: fs_err::File,
+}
+
+impl Journal {
+    /// Writes one line. A journal is for people to look back: one that cannot be written stops nothing.
+    pub fn line(&mut self, line: &str) {
+        if let Err(error) = writeln!(self.file, "{line}") {
+            tracing::warn!(%error, "the journal cannot be written");
+        }
+    }
+}
+
 impl Store {
     /// Keeps the record of a run and gives its number.
     ///
@@ -104,6 +124,35 @@ impl Store {
             )
             .map_err(|error| self.failed(&error))?;
         Ok(index.last_insert_rowid().cast_unsigned())
+    }
+
+    /// Writes down how a run that was kept when it started has ended.
+    ///
+    /// # Errors
+    /// The index cannot be written.
+    pub fn end_run(&self, run: &RunRecord) -> Result<(), StoreError> {
+        let text = serde_json::to_string(run).expect("a run is always valid JSON");
+        self.index()
+            .execute("UPDATE runs SET record = ?2 WHERE id = ?1", params![run.id.cast_signed(), text])
+            .map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+
+    /// Where the journal of a run lies, JSON Lines; made when the run starts.
+    #[must_use]
+    pub fn journal_path(&self, id: u64) -> PathBuf {
+        self.directory().join("runs").join(format!("{id}.jsonl"))
+    }
+
+    /// Starts the journal of a run.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn journal(&self, id: u64) -> Result<Journal, StoreError> {
+        let path = self.journal_path(id);
+        let failed = |error| StoreError::from_io(&path, error);
+        fs_err::create_dir_all(self.directory().join("runs")).map_err(failed)?;
+        Ok(Journal { file: fs_err::File::create(&path).map_err(failed)? })
     }
 
     /// The last `limit` runs of a pipeline, or of all, newest first.

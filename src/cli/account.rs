@@ -1,0 +1,100 @@
+//! What a whole run took and saved.
+
+use serde_json::{Value, json};
+
+use super::output::duration;
+use crate::exec::{RunEnd, StageEnd, StageRun};
+use crate::stats::text::thousands;
+
+/// What a whole run took.
+pub(super) struct Account {
+    cached: usize,
+    ran: usize,
+    stopped: usize,
+    left_out: usize,
+    pub(super) calls: u64,
+    pub(super) calls_cached: u64,
+    pub(super) wall_ms: u64,
+    pub(super) saved_ms: u64,
+}
+
+impl Account {
+    pub(super) fn of(ended: &RunEnd, wall_ms: u64) -> Self {
+        let mut account =
+            Self { cached: 0, ran: 0, stopped: 0, left_out: 0, calls: 0, calls_cached: 0, wall_ms, saved_ms: 0 };
+        for StageRun { id: _, kind: _, end } in &ended.stages {
+            match end {
+                StageEnd::Cached(receipt) => {
+                    let tally = &receipt.tally;
+                    let calls = tally.calls_made + tally.calls_cached;
+                    account.cached += 1;
+                    account.calls += calls;
+                    account.calls_cached += calls;
+                    account.saved_ms += if calls > 0 { tally.engine_ms } else { tally.wall_ms };
+                }
+                StageEnd::Ran { receipt, complete: _ } => {
+                    account.ran += 1;
+                    account.calls += receipt.tally.calls_made + receipt.tally.calls_cached;
+                    account.calls_cached += receipt.tally.calls_cached;
+                    account.saved_ms += receipt.tally.saved_ms;
+                }
+                StageEnd::Failed(_) | StageEnd::Skipped { .. } | StageEnd::Interrupted => account.stopped += 1,
+                StageEnd::NotSelected => account.left_out += 1,
+            }
+        }
+        account
+    }
+
+    /// `6 stages, 5 cached, 1 run · 1,960/2,000 calls cached · 4.1 s · saved 3 m 20 s`
+    pub(super) fn line(&self) -> String {
+        let Self { cached, ran, stopped, left_out, .. } = self;
+        let mut parts = vec![format!("{} stages, {cached} cached, {ran} run", cached + ran + stopped + left_out)];
+        if *stopped > 0 {
+            parts[0] = format!("{}, {stopped} not finished", parts[0]);
+        }
+        if *left_out > 0 {
+            parts[0] = format!("{}, {left_out} left out", parts[0]);
+        }
+        if self.calls > 0 {
+            parts.push(format!("{}/{} calls cached", thousands(self.calls_cached), thousands(self.calls)));
+        }
+        parts.push(duration(self.wall_ms));
+        if self.saved_ms > 0 {
+            parts.push(format!("saved {}", duration(self.saved_ms)));
+        }
+        parts.join(" · ")
+    }
+
+    /// The same for programs, with what became of each stage.
+    pub(super) fn to_json(&self, ended: &RunEnd) -> Value {
+        let stages: Vec<_> = ended.stages.iter().map(stage_json).collect();
+        json!({
+            "stages": stages, "calls": self.calls, "calls_cached": self.calls_cached,
+            "calls_made": self.calls - self.calls_cached, "wall_ms": self.wall_ms, "saved_ms": self.saved_ms,
+        })
+    }
+}
+
+/// What became of a stage, in one word.
+pub(super) fn status(end: &StageEnd) -> &'static str {
+    match end {
+        StageEnd::Cached(_) => "cached",
+        StageEnd::Ran { complete: true, .. } => "run",
+        StageEnd::Ran { complete: false, .. } => "incomplete",
+        StageEnd::Failed(_) => "failed",
+        StageEnd::Skipped { .. } => "skipped",
+        StageEnd::Interrupted => "interrupted",
+        StageEnd::NotSelected => "left_out",
+    }
+}
+
+fn stage_json(stage: &StageRun) -> Value {
+    let receipt = stage.receipt();
+    // A stage from the store took nothing now; its tally says what it took when it was made.
+    let tally = receipt.map(|receipt| serde_json::to_value(receipt.tally).expect("a tally is always valid JSON"));
+    json!({
+        "stage": stage.id, "kind": stage.kind, "status": status(&stage.end),
+        "key": receipt.map(|receipt| receipt.key), "output": receipt.map(|receipt| receipt.output),
+        "rows": receipt.and_then(|receipt| receipt.rows), "tally": tally,
+    })
+}

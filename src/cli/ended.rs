@@ -1,0 +1,217 @@
+//! What a run came to: its report, written and shown, and its exit code.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::account::Account;
+use super::exit::Exit;
+use super::output::{data, failure, say};
+use super::settings::Settings;
+use crate::data::{Decision, Outcome as What};
+use crate::engine::embedded;
+use crate::exec::{RunEnd, StageEnd, StageRun};
+use crate::report::{self, ReportModel, Style};
+use crate::spec::{Pipeline, Stage};
+use crate::store::{Store, StoreError};
+
+/// How a run is shown.
+pub(super) struct Show<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) json: bool,
+    /// Warnings of the pipeline, for the report.
+    pub(super) notes: Vec<String>,
+}
+
+/// What a run came to, for its exit and its record.
+pub(super) struct Outcome {
+    pub(super) exit: Exit,
+    pub(super) decision: Option<Decision>,
+}
+
+/// Builds the report from what came out, writes and shows it, and says how the run ends.
+pub(super) fn report(
+    show: Show<'_>,
+    pipeline: &Pipeline,
+    store: &Store,
+    ended: &RunEnd,
+    account: &Account,
+) -> Result<Outcome, StoreError> {
+    let Show { settings, json, notes } = show;
+    let finished = ended.stages.iter().all(|stage| stage.receipt().is_some());
+    let mut exit = Exit::Ok;
+    let mut decision = None;
+    if finished {
+        let inputs = inputs(pipeline, store, ended, notes)?;
+        exit = exit_of(inputs.decision.as_ref());
+        decision.clone_from(&inputs.decision);
+        let model = report::build(inputs);
+        let markdown = write_markdown(pipeline, &model);
+        let written = if json {
+            print_json(Some(&model), ended, account)
+        } else {
+            let style = Style { color: settings.color_stdout(), width: settings.width() };
+            data(|out| report::terminal(&model, style, out))
+        };
+        if !written {
+            exit = Exit::Failed;
+        }
+        match markdown {
+            Ok(Some(path)) => say(&format!("report: {}", path.display())),
+            Ok(None) => {}
+            Err(error) => {
+                failure(&format!("the report cannot be written: {error}"), Some("see that its directory is writable"));
+                exit = Exit::Failed;
+            }
+        }
+        // Rows without an answer, or scenarios that could not be written, are not in what was decided on.
+        let holes = ended.stages.iter().filter(|stage| matches!(stage.end, StageEnd::Ran { complete: false, .. }));
+        for stage in holes {
+            say(&format!("`{}` is not complete: run again to ask what is missing", stage.id));
+            if exit != Exit::Failed {
+                exit = Exit::Ungraded;
+            }
+        }
+    } else if json && !print_json(None, ended, account) {
+        exit = Exit::Failed;
+    }
+    for stage in &ended.stages {
+        if let StageEnd::Failed(cause) = &stage.end {
+            failure(&format!("`{}`: {}", stage.id, cause.message), cause.help.as_deref());
+            exit = Exit::Failed;
+        }
+    }
+    if ended.interrupted {
+        say("interrupted: finished stages and calls are kept, run again to go on");
+        exit = Exit::Interrupted;
+    }
+    say(&account.line());
+    Ok(Outcome { exit, decision })
+}
+
+fn exit_of(decision: Option<&Decision>) -> Exit {
+    let Some(decision) = decision else { return Exit::Ok };
+    match (decision.outcome, &decision.gate) {
+        (What::Blocked, _) if decision.quotes.untrusted => Exit::Inconclusive,
+        (What::Blocked, _) => Exit::Ungraded,
+        (What::Inconclusive, _) => Exit::Inconclusive,
+        (_, Some(gate)) if !gate.passed => Exit::GateFailed,
+        (What::Deploy | What::FineTune | What::FullPipeline, _) => Exit::Ok,
+    }
+}
+
+/// Reads the small outputs that the report is made from. No table is read: a report costs the same at any size.
+fn inputs<'a>(
+    pipeline: &'a Pipeline,
+    store: &Store,
+    ended: &RunEnd,
+    notes: Vec<String>,
+) -> Result<report::Inputs<'a>, StoreError> {
+    let mut inputs = report::Inputs {
+        pipeline,
+        date: String::new(),
+        command: format!("evalflow run {}", pipeline.file.display()),
+        engine: Some(format!("evalflow {}, {}", env!("CARGO_PKG_VERSION"), embedded::build())),
+        stages: Vec::new(),
+        candidates: None,
+        weights: Vec::new(),
+        coverage: None,
+        decision: None,
+        notes,
+    };
+    // The day of the decision, or of the last result where nothing is decided, and not of this run: a run that finds
+    // everything in the store changes no report.
+    let made = |stage: &StageRun| stage.receipt().map(|receipt| (stage.kind == "decide", receipt.created_at));
+    if let Some((_, seconds)) = ended.stages.iter().filter_map(made).max() {
+        let day = jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%Y-%m-%d").to_string());
+        inputs.date = day.unwrap_or_default();
+    }
+    for StageRun { id, kind, end } in &ended.stages {
+        let (StageEnd::Cached(receipt) | StageEnd::Ran { receipt, complete: _ }) = end else { continue };
+        inputs.stages.push(report::StageRecord {
+            id: id.clone(),
+            kind: (*kind).to_owned(),
+            key: receipt.key,
+            output: receipt.output,
+            rows: receipt.rows,
+        });
+        match &pipeline.stages[id] {
+            Stage::Research(_) => inputs.candidates = Some(record(store, receipt)?),
+            Stage::Pull(_) => inputs.weights.push((id.clone(), record(store, receipt)?)),
+            Stage::Generate(_) => {
+                inputs.coverage = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
+            }
+            Stage::Decide(_) => inputs.decision = Some(record(store, receipt)?),
+            Stage::Infer(_) | Stage::Judge(_) => {}
+        }
+    }
+    Ok(inputs)
+}
+
+fn record<T: serde::de::DeserializeOwned>(store: &Store, receipt: &crate::store::Receipt) -> Result<T, StoreError> {
+    let bytes = store.read(&receipt.output)?;
+    serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {
+        path: store.object_path(&receipt.output),
+        message: format!("another version wrote it: {error}"),
+    })
+}
+
+/// What every report begins with: a file without it is somebody's own and is not written over.
+const MARK: &[u8] = b"<!-- Written by evalflow";
+
+/// Why the report could not be written, found out before anything is paid for.
+pub(super) fn report_in_the_way(pipeline: &Pipeline) -> Option<String> {
+    let file = pipeline.report.markdown.as_ref()?;
+    let path = pipeline.root.join(file);
+    if path.is_dir() {
+        return Some(format!("the report cannot be written: `{}` is a directory", file.display()));
+    }
+    let text = fs_err::read(path).ok()?;
+    let is_ours = text.is_empty() || text.starts_with(MARK);
+    (!is_ours).then(|| format!("the report would replace `{}`, which evalflow did not write", file.display()))
+}
+
+/// Writes the Markdown report where the pipeline wants one. One that is as it should be is not touched.
+fn write_markdown(pipeline: &Pipeline, model: &ReportModel) -> std::io::Result<Option<PathBuf>> {
+    let Some(file) = &pipeline.report.markdown else { return Ok(None) };
+    let path = pipeline.root.join(file);
+    let mut text = Vec::new();
+    report::markdown(model, &mut text)?;
+    if fs_err::read(&path).is_ok_and(|old| old == text) {
+        return Ok(Some(file.clone()));
+    }
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    fs_err::create_dir_all(directory)?;
+    let mut temporary = tempfile::Builder::new().prefix(".report").tempfile_in(directory)?;
+    temporary.write_all(&text)?;
+    readable_by_all(temporary.as_file())?;
+    temporary.persist(&path).map_err(|error| error.error)?;
+    Ok(Some(file.clone()))
+}
+
+/// A temporary file is made for its owner alone; a report is for everybody who may read the directory.
+fn readable_by_all(file: &std::fs::File) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    #[cfg(not(unix))]
+    let _: &std::fs::File = file;
+    Ok(())
+}
+
+/// Prints what a run took, and its report where it came to one.
+fn print_json(model: Option<&ReportModel>, ended: &RunEnd, account: &Account) -> bool {
+    data(|out| {
+        let mut report = serde_json::Value::Null;
+        if let Some(model) = model {
+            let mut text = Vec::new();
+            report::json(model, &mut text)?;
+            report = serde_json::from_slice(&text).expect("the report is valid JSON");
+        }
+        serde_json::to_writer_pretty(&mut *out, &json!({ "report": report, "run": account.to_json(ended) }))?;
+        writeln!(out)
+    })
+}

@@ -1,0 +1,91 @@
+//! The record of a run: kept when it starts, so that a killed one is not forgotten, and completed when it ends.
+
+use super::account::{Account, status};
+use super::ended::Outcome;
+use super::settings::Settings;
+use crate::exec::{RunEnd, StageEnd};
+use crate::plan::pipeline_name;
+use crate::spec::Pipeline;
+use crate::store::{Journal, RunEnded, RunRate, RunRecord, RunStage, Store, StoreError};
+
+pub(super) struct Recorder {
+    record: RunRecord,
+}
+
+impl Recorder {
+    /// Notes that a run starts, and opens its journal.
+    pub(super) fn start(
+        settings: &Settings,
+        pipeline: &Pipeline,
+        store: &Store,
+        options: Vec<String>,
+    ) -> Result<(Self, Option<Journal>), StoreError> {
+        let mut record = RunRecord {
+            id: 0,
+            pipeline: pipeline_name(pipeline),
+            started_at: settings.now,
+            wall_ms: 0,
+            commit: None,
+            dirty: None,
+            options,
+            ended: RunEnded::Started,
+            exit: 0,
+            outcome: None,
+            rate: None,
+            calls_made: 0,
+            calls_cached: 0,
+            cost: None,
+            cost_saved: None,
+            saved_ms: 0,
+            stages: Vec::new(),
+        };
+        record.id = store.put_run(&record)?;
+        let journal = store.journal(record.id)?;
+        Ok((Self { record }, Some(journal)))
+    }
+
+    /// Completes the record.
+    pub(super) fn end(
+        self,
+        store: &Store,
+        ended: &RunEnd,
+        account: &Account,
+        outcome: &Outcome,
+    ) -> Result<(), StoreError> {
+        let rate = outcome.decision.as_ref().map(|decision| {
+            let rate = &decision.rate;
+            RunRate { point: rate.point, lo: rate.lo, hi: rate.hi, confidence: rate.confidence, n: rate.n }
+        });
+        let stages = ended.stages.iter().map(|stage| RunStage {
+            id: stage.id.clone(),
+            status: status(&stage.end).to_owned(),
+            key: stage.receipt().map(|receipt| receipt.key),
+            output: stage.receipt().map(|receipt| receipt.output),
+        });
+        store.end_run(&RunRecord {
+            wall_ms: account.wall_ms,
+            ended: how(ended),
+            exit: outcome.exit.code(),
+            outcome: outcome.decision.as_ref().map(|decision| decision.outcome.as_str().to_owned()),
+            rate,
+            calls_made: account.calls - account.calls_cached,
+            calls_cached: account.calls_cached,
+            saved_ms: account.saved_ms,
+            stages: stages.collect(),
+            ..self.record
+        })
+    }
+}
+
+fn how(ended: &RunEnd) -> RunEnded {
+    let any = |is: fn(&StageEnd) -> bool| ended.stages.iter().any(|stage| is(&stage.end));
+    if ended.interrupted {
+        RunEnded::Interrupted
+    } else if any(|end| matches!(end, StageEnd::Failed(_))) {
+        RunEnded::Failed
+    } else if any(|end| matches!(end, StageEnd::Ran { complete: false, .. })) {
+        RunEnded::Incomplete
+    } else {
+        RunEnded::Finished
+    }
+}

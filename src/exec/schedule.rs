@@ -1,0 +1,429 @@
+//! Which stage starts when: as soon as what it reads is settled or, where rows can be taken as they come, is being
+//! written.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+use super::caller::Flights;
+use super::feed::{Cut, TableReader, TableWriter};
+use super::stages::{self, Executed, Task};
+use super::{Event, Output, Run, RunEnd, StageEnd, StageFailure, StageRun};
+use crate::ids::StageId;
+use crate::key::Recipe;
+use crate::plan::{Reason, Resolved, Settled, pipeline_name, resolve};
+use crate::spec::{ModelRef, Stage};
+use crate::stage;
+use crate::store::{Receipt, StoreError, Tally};
+
+/// Runs a pipeline until every stage has come to an end or `interrupt` does.
+///
+/// Finished calls and finished stages stay in the store whatever happens.
+pub async fn run(run: &Run<'_>, interrupt: impl Future<Output = ()>) -> RunEnd {
+    let mut schedule = Schedule::new(run);
+    let mut running = FuturesUnordered::new();
+    let mut interrupt = pin!(interrupt);
+    let mut interrupted = false;
+    loop {
+        while let Some(id) = schedule.ready.pop_front() {
+            if let Some(work) = schedule.start(&id) {
+                running.push(work);
+            }
+            while let Some(work) = schedule.streaming.pop_front() {
+                running.push(work);
+            }
+        }
+        if running.is_empty() {
+            break;
+        }
+        tokio::select! {
+            Some(ended) = running.next() => {
+                schedule.ended(ended);
+                while let Some(work) = schedule.streaming.pop_front() {
+                    running.push(work);
+                }
+            }
+            () = &mut interrupt => {
+                interrupted = true;
+                break;
+            }
+        }
+    }
+    drop(running);
+    schedule.into_end(interrupted)
+}
+
+/// A stage at work.
+type Working<'a> = LocalBoxFuture<'a, Ended>;
+
+/// A stage whose work has ended.
+struct Ended {
+    id: StageId,
+    /// What it was started for; none where its table was not settled then.
+    keyed: Option<Keyed>,
+    executed: Result<Executed, Cut>,
+    wall_ms: u64,
+}
+
+/// The key under which a stage's result is kept.
+struct Keyed {
+    recipe: Recipe,
+    /// Whether the result takes the place of one that is there.
+    replace: bool,
+}
+
+struct Schedule<'a> {
+    run: &'a Run<'a>,
+    settled: Settled<'a>,
+    flights: Arc<Flights>,
+    ends: BTreeMap<StageId, StageEnd>,
+    /// How many of a stage's inputs have not ended.
+    open: BTreeMap<StageId, usize>,
+    ready: VecDeque<StageId>,
+    /// Readers of the tables that are being written, for stages that may follow them.
+    tables: BTreeMap<StageId, Vec<(StageId, TableReader, Option<u64>)>>,
+    streaming: VecDeque<Working<'a>>,
+    started: BTreeSet<StageId>,
+    /// Streamed results whose upstream's end has not been heard of yet.
+    early: BTreeMap<StageId, Vec<Ended>>,
+    /// Stages that what is selected needs.
+    needed: BTreeSet<StageId>,
+    stopping: bool,
+    /// The stage on the embedded engine that is at work.
+    embedded_at_work: Option<StageId>,
+    /// Stages that wait for it.
+    held: VecDeque<StageId>,
+}
+
+impl<'a> Schedule<'a> {
+    fn new(run: &'a Run<'a>) -> Self {
+        let mut open = BTreeMap::new();
+        let mut ready = VecDeque::new();
+        for id in run.graph.order() {
+            let reads: BTreeSet<&StageId> = stage::reads(&run.pipeline.stages[id]).into_iter().collect();
+            if reads.is_empty() {
+                ready.push_back(id.clone());
+            }
+            open.insert(id.clone(), reads.len());
+        }
+        let mut needed = BTreeSet::new();
+        for id in run.graph.order().iter().rev() {
+            if run.selection.includes(run.graph, id) || run.graph.readers(id).any(|reader| needed.contains(reader)) {
+                needed.insert(id.clone());
+            }
+        }
+        Self {
+            run,
+            settled: Settled::new(run.pipeline, run.store),
+            flights: Arc::default(),
+            ends: BTreeMap::new(),
+            open,
+            ready,
+            tables: BTreeMap::new(),
+            streaming: VecDeque::new(),
+            started: BTreeSet::new(),
+            early: BTreeMap::new(),
+            needed,
+            stopping: false,
+            embedded_at_work: None,
+            held: VecDeque::new(),
+        }
+    }
+
+    fn stage(&self, id: &StageId) -> &'a Stage {
+        &self.run.pipeline.stages[id]
+    }
+
+    /// Settles a stage that needs no work, or gives its work. All that it reads has ended.
+    fn start(&mut self, id: &StageId) -> Option<Working<'a>> {
+        if self.started.contains(id) {
+            return None;
+        }
+        if !self.needed.contains(id) {
+            self.end(id.clone(), StageEnd::NotSelected);
+            return None;
+        }
+        // Two at once would only take processors and memory from each other.
+        if self.is_embedded(id) && self.embedded_at_work.is_some() {
+            self.held.push_back(id.clone());
+            return None;
+        }
+        let broken = stage::reads(self.stage(id)).into_iter().find(|read| !self.settled.is_settled(read));
+        if let Some(because) = broken {
+            self.end(id.clone(), StageEnd::Skipped { because: because.clone() });
+            return None;
+        }
+        if self.stopping {
+            self.end(id.clone(), StageEnd::Interrupted);
+            return None;
+        }
+        // Weights that were never hashed are read here, which may take its time.
+        let resolved = tokio::task::block_in_place(|| self.resolve(id));
+        let (keyed, reason) = match resolved {
+            Ok(Resolved::Hit(receipt)) if !self.run.selection.forces(self.run.graph, id) && !self.asks_again(id) => {
+                self.end(id.clone(), StageEnd::Cached(*receipt));
+                return None;
+            }
+            Ok(Resolved::Hit(_)) => {
+                // Resolving gives no recipe for a hit: it is made once more.
+                let recipe = stage::recipe(self.run.pipeline, self.stage(id), &self.settled);
+                match recipe.map_err(|error| StageFailure::from_input(id, error)) {
+                    Ok(recipe) => (Keyed { recipe, replace: true }, Reason::Forced),
+                    Err(failure) => {
+                        self.end(id.clone(), StageEnd::Failed(failure));
+                        return None;
+                    }
+                }
+            }
+            Ok(Resolved::Miss(recipe, reason)) => (Keyed { recipe, replace: false }, reason),
+            Err(failure) => {
+                self.end(id.clone(), StageEnd::Failed(failure));
+                return None;
+            }
+        };
+        if !self.run.selection.includes(self.run.graph, id) {
+            self.end(id.clone(), StageEnd::Failed(not_to_be_computed(id, &reason)));
+            return None;
+        }
+        let task = stages::prepare(self.run, &self.flights, id, &keyed.recipe, &self.settled);
+        self.work(id, Some(keyed), &reason, task)
+    }
+
+    /// Finds out whether a stage's result is there, and notes the recipe it has now, for next time to tell what changed.
+    fn resolve(&self, id: &StageId) -> Result<Resolved, StageFailure> {
+        let resolved = resolve(self.run.pipeline, id, self.stage(id), &self.settled, self.run.store)?;
+        self.remember(id, &resolved)?;
+        Ok(resolved)
+    }
+
+    fn remember(&self, id: &StageId, resolved: &Resolved) -> Result<(), StoreError> {
+        let name = pipeline_name(self.run.pipeline);
+        let store = self.run.store;
+        match resolved {
+            Resolved::Miss(recipe, Reason::Lost) => {
+                store.drop_receipt(&recipe.key())?;
+                store.set_latest(&name, id, recipe)
+            }
+            Resolved::Miss(recipe, _) => store.set_latest(&name, id, recipe),
+            Resolved::Hit(receipt) => store.set_latest_to_receipt(&name, id, &receipt.key),
+        }
+    }
+
+    /// Whether the run is there to ask this stage's model again.
+    fn asks_again(&self, id: &StageId) -> bool {
+        self.run.refresh && stage::model(self.stage(id)).is_some() && self.run.selection.includes(self.run.graph, id)
+    }
+
+    fn work(
+        &mut self,
+        id: &StageId,
+        keyed: Option<Keyed>,
+        reason: &Reason,
+        task: Result<Task, StageFailure>,
+    ) -> Option<Working<'a>> {
+        let run = self.run;
+        self.started.insert(id.clone());
+        (run.events)(Event::Started { stage: id, kind: run.kind(id), reason });
+        let task = match task {
+            Ok(task) => task,
+            Err(failure) => {
+                self.end(id.clone(), StageEnd::Failed(failure));
+                return None;
+            }
+        };
+        if self.is_embedded(id) {
+            self.embedded_at_work = Some(id.clone());
+        }
+        if let Some((table, rows)) = task.streams() {
+            self.follow(id, table, rows);
+        }
+        let id = id.clone();
+        Some(Box::pin(async move {
+            let started = Instant::now();
+            let executed = stages::execute(run, &id, task).await;
+            let wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            Ended { id, keyed, executed, wall_ms }
+        }))
+    }
+
+    /// Lets the stages that can take rows as they come follow a table that `id` is about to write.
+    fn follow(&mut self, id: &StageId, table: &TableWriter, rows: Option<u64>) {
+        let readers: Vec<StageId> = self.run.graph.readers(id).cloned().collect();
+        let mut waiting = Vec::new();
+        for reader in readers {
+            let takes_rows = stage::table(self.stage(&reader)) == Some(id);
+            let selected = self.run.selection.includes(self.run.graph, &reader) && !self.stopping;
+            if takes_rows && selected && self.overlaps(id, &reader) {
+                // Where the file cannot be opened a second time, the reader waits for the whole table.
+                if let Ok(lines) = table.reader() {
+                    waiting.push((reader, lines, rows));
+                }
+            }
+        }
+        self.tables.insert(id.clone(), waiting);
+        self.stream(id);
+    }
+
+    fn is_embedded(&self, id: &StageId) -> bool {
+        matches!(stage::model(self.stage(id)), Some(ModelRef::Weights(_)))
+    }
+
+    /// Whether working on both at once gains anything: two models inside of this process share its processors.
+    fn overlaps(&self, writer: &StageId, reader: &StageId) -> bool {
+        stage::model(self.stage(reader)).is_some() && !(self.is_embedded(writer) && self.is_embedded(reader))
+    }
+
+    /// Starts the stages all of whose inputs are settled but for the table that `id` is writing.
+    fn stream(&mut self, id: &StageId) {
+        let Some(waiting) = self.tables.remove(id) else { return };
+        let mut still = Vec::new();
+        for (reader, lines, rows) in waiting {
+            let others = stage::reads(self.stage(&reader));
+            if !others.into_iter().all(|read| read == id || self.settled.is_settled(read)) {
+                still.push((reader, lines, rows));
+                continue;
+            }
+            let task = stages::prepare_rows(self.run, &self.flights, &reader, lines, rows, &self.settled);
+            let reason = Reason::Waits(id.clone());
+            if let Some(work) = self.work(&reader, None, &reason, task) {
+                self.streaming.push_back(work);
+            }
+        }
+        self.tables.insert(id.clone(), still);
+    }
+
+    /// Takes note of a stage whose work has ended.
+    fn ended(&mut self, ended: Ended) {
+        let waits = stage::table(self.stage(&ended.id)).filter(|_| ended.keyed.is_none());
+        match waits {
+            Some(upstream) if !self.ends.contains_key(upstream) => {
+                self.early.entry(upstream.clone()).or_default().push(ended);
+            }
+            _ => self.conclude(ended),
+        }
+    }
+
+    fn conclude(&mut self, ended: Ended) {
+        let Ended { id, keyed, executed, wall_ms } = ended;
+        let lost = stage::table(self.stage(&id)).filter(|table| !self.settled.is_settled(table));
+        let end = match executed {
+            // The whole table was read, and then its stage could not keep it.
+            Ok(_) if let Some(because) = lost => StageEnd::Skipped { because: because.clone() },
+            Ok(Executed::Found(receipt)) => StageEnd::Cached(receipt),
+            Ok(Executed::Made(output)) => match self.keep(&id, keyed, output, wall_ms) {
+                Ok(end) => end,
+                Err(failure) => StageEnd::Failed(failure),
+            },
+            Err(Cut::Failure(failure)) => StageEnd::Failed(failure),
+            Err(Cut::Writer) => {
+                let because = stage::table(self.stage(&id)).expect("what was cut off read a table").clone();
+                StageEnd::Skipped { because }
+            }
+        };
+        self.end(id, end);
+    }
+
+    /// Writes the receipt, last of all: every blob of it is in the store by now.
+    fn keep(&self, id: &StageId, keyed: Option<Keyed>, output: Output, wall_ms: u64) -> Result<StageEnd, StageFailure> {
+        let Output { blob, also, calls, rows, summary, tally, complete } = output;
+        let Keyed { recipe, replace } = match keyed {
+            Some(keyed) => keyed,
+            // What it read is settled only now, and may be what it read before.
+            None => {
+                if let Resolved::Hit(receipt) = self.resolve(id)?
+                    && receipt.output == blob
+                    && tally.calls_made == 0
+                {
+                    return Ok(StageEnd::Cached(*receipt));
+                }
+                let recipe = stage::recipe(self.run.pipeline, self.stage(id), &self.settled);
+                let recipe = recipe.map_err(|error| StageFailure::from_input(id, error))?;
+                Keyed { recipe, replace: self.run.selection.forces(self.run.graph, id) || self.asks_again(id) }
+            }
+        };
+        let receipt = Receipt {
+            key: recipe.key(),
+            kind: self.run.kind(id).to_owned(),
+            output: blob,
+            also,
+            calls,
+            rows,
+            summary,
+            tally: Tally { wall_ms, ..tally },
+            created_at: self.run.now,
+        };
+        if !complete {
+            return Ok(StageEnd::Ran { receipt, complete });
+        }
+        if replace {
+            self.run.store.replace_receipt(&recipe, &receipt)?;
+            return Ok(StageEnd::Ran { receipt, complete });
+        }
+        let kept = self.run.store.put_receipt(&recipe, &receipt)?;
+        // Where another process was faster its result counts; what this one did still belongs to this run's account.
+        Ok(StageEnd::Ran { receipt: Receipt { tally: receipt.tally, ..kept }, complete })
+    }
+
+    fn end(&mut self, id: StageId, end: StageEnd) {
+        let stage = StageRun { kind: self.run.kind(&id), id, end };
+        match &stage.end {
+            StageEnd::Cached(receipt) if !self.started.contains(&stage.id) => {
+                (self.run.events)(Event::Cached { stage: &stage.id, receipt });
+            }
+            StageEnd::NotSelected => {}
+            StageEnd::Cached(_)
+            | StageEnd::Ran { .. }
+            | StageEnd::Failed(_)
+            | StageEnd::Skipped { .. }
+            | StageEnd::Interrupted => (self.run.events)(Event::Finished { run: &stage }),
+        }
+        if let Some(receipt) = stage.receipt() {
+            self.settled.settle(stage.id.clone(), receipt);
+        }
+        self.stopping |= matches!(stage.end, StageEnd::Failed(_)) && !self.run.keep_going;
+        let StageRun { id, kind: _, end } = stage;
+        self.ends.insert(id.clone(), end);
+        self.tables.remove(&id);
+        if self.embedded_at_work.as_ref() == Some(&id) {
+            self.embedded_at_work = None;
+            self.ready.append(&mut self.held);
+        }
+        let readers: Vec<StageId> = self.run.graph.readers(&id).cloned().collect();
+        for reader in readers {
+            let open = self.open.get_mut(&reader).expect("every stage is counted");
+            *open -= 1;
+            if *open == 0 {
+                self.ready.push_back(reader);
+            } else if let Some(writer) = stage::table(self.stage(&reader)).cloned()
+                && self.tables.contains_key(&writer)
+            {
+                self.stream(&writer);
+            }
+        }
+        for early in self.early.remove(&id).unwrap_or_default() {
+            self.conclude(early);
+        }
+    }
+
+    fn into_end(self, interrupted: bool) -> RunEnd {
+        let mut ends = self.ends;
+        let stages = self.run.graph.order().iter().map(|id| {
+            let end = ends.remove(id).unwrap_or(StageEnd::Interrupted);
+            StageRun { id: id.clone(), kind: self.run.kind(id), end }
+        });
+        RunEnd { stages: stages.collect(), interrupted }
+    }
+}
+
+fn not_to_be_computed(id: &StageId, reason: &Reason) -> StageFailure {
+    StageFailure::new(
+        format!("its result is not in the store ({reason}), and the options leave it out"),
+        Some(format!("add `--only {id}`, or run without `--only` and `--from`")),
+    )
+}
