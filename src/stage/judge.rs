@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
 use crate::check::{CheckError, Compiled};
 use crate::data::{Answer, Grade, Judged, Quote, Verdict, VerdictKind};
-use crate::engine::{Reply, Request, Sampling};
-use crate::judge::{ParseError, Schemas, ask_again, grade, is_quoted, messages, read_opinion};
-use crate::spec::{Ask, Condition, Criterion, Judge, Question, Rubric};
+use crate::engine::{Reply, Request, Sampling, Schema};
+use crate::judge::{Evidence, ParseError, Schemas, ask_again, grade, is_quoted, question_text, read_opinion};
+use crate::spec::{Ask, Condition, Criterion, Judge, Rubric};
 
 /// Raised when the same fields and inputs would give other rows: a change of the judge's prompt, of how its answers are
 /// read, of a check or of the pass rule.
@@ -33,17 +34,35 @@ pub struct JudgeStage {
 #[derive(Debug)]
 struct Inner {
     rubric: Rubric,
-    /// One a criterion; none where a judge is asked.
-    checks: Vec<Option<Compiled>>,
-    schemas: Schemas,
+    /// One a criterion.
+    ways: Vec<Way>,
+    /// How many opinions each question gets.
+    repeat: u32,
     max_tokens: u32,
+}
+
+/// How a criterion is decided; all that is the same for each row.
+#[derive(Debug)]
+enum Way {
+    Check(Compiled),
+    Ask { text: String, schema: Schema, allow_not_applicable: bool },
 }
 
 /// What is known about one criterion of a row.
 enum Slot {
     Found(Finding),
-    /// A judge must say; this is what it is asked.
-    Asked(Request),
+    /// A judge must say, once or several times over.
+    Asked(Vec<Opinion>),
+}
+
+/// How far the judge's opinion on one question has come.
+enum Opinion {
+    /// It is to be asked for.
+    Open,
+    /// What was said could not be read: it is asked for once more.
+    Unread { said: String, why: ParseError },
+    /// It is there, or will never be.
+    Found(Finding),
 }
 
 struct Finding {
@@ -59,29 +78,34 @@ impl JudgeStage {
     /// # Errors
     /// A check does not compile.
     pub fn new(spec: &Judge) -> Result<Self, CheckError> {
-        let compile = |criterion: &Criterion| match &criterion.ask {
-            Ask::Question(_) => Ok(None),
-            Ask::Check(check) => check.compile().map(Some),
+        let schemas = Schemas::new();
+        let way = |criterion: &Criterion| match &criterion.ask {
+            Ask::Question(question) => Ok(Way::Ask {
+                text: question_text(question),
+                schema: schemas.of(question.allow_not_applicable),
+                allow_not_applicable: question.allow_not_applicable,
+            }),
+            Ask::Check(check) => check.compile().map(Way::Check),
         };
-        let checks = spec.rubric.criteria.iter().map(compile).collect::<Result<_, _>>()?;
-        let (rubric, schemas) = (spec.rubric.clone(), Schemas::new());
-        Ok(Self { inner: Arc::new(Inner { rubric, checks, schemas, max_tokens: spec.max_tokens }) })
+        let ways = spec.rubric.criteria.iter().map(way).collect::<Result<_, _>>()?;
+        let rubric = spec.rubric.clone();
+        Ok(Self { inner: Arc::new(Inner { rubric, ways, repeat: 1, max_tokens: spec.max_tokens }) })
     }
 }
 
 impl RowStage for JudgeStage {
     fn start(&self, line: &str) -> Result<Step, RowError> {
         let answer: Answer = read(line, "an answer")?;
-        let context = template_context(&answer.scenario);
-        let criteria = self.inner.rubric.criteria.iter().zip(&self.inner.checks);
-        let slots = criteria.map(|(criterion, check)| self.inner.open(criterion, check.as_ref(), &answer, &context));
-        let slots = slots.collect();
-        Ok(Round { inner: Arc::clone(&self.inner), answer, slots, again: false }.step())
+        let criteria = self.inner.rubric.criteria.iter().zip(&self.inner.ways);
+        let open = |(criterion, way)| self.inner.open(criterion, way, &answer, &template_context(&answer.scenario));
+        let slots = criteria.map(open).collect();
+        Ok(Round { inner: Arc::clone(&self.inner), answer, slots }.step())
     }
 }
 
 impl Inner {
-    fn open(&self, criterion: &Criterion, check: Option<&Compiled>, answer: &Answer, context: &Value) -> Slot {
+    /// Finds out all that can be found out without a judge.
+    fn open(&self, criterion: &Criterion, way: &Way, answer: &Answer, context: &impl Serialize) -> Slot {
         match criterion.when.as_ref().map(|when| (when, when.holds(context))) {
             None | Some((_, Ok(true))) => {}
             Some((when, Ok(false))) => {
@@ -98,19 +122,13 @@ impl Inner {
             let reason = format!("there is no reply{}", why.unwrap_or_default());
             return Slot::Found(Finding::new(VerdictKind::Ungraded, reason));
         };
-        match (&criterion.ask, check) {
-            (Ask::Check(_), check) => {
-                let found = check.expect("each check was compiled when the stage was made").evaluate(reply);
+        match way {
+            Way::Ask { .. } => Slot::Asked((0..self.repeat).map(|_| Opinion::Open).collect()),
+            Way::Check(check) => {
+                let found = check.evaluate(reply);
                 let verdict = if found.holds { VerdictKind::Pass } else { VerdictKind::Fail };
                 Slot::Found(Finding { verdict, evidence: found.evidence, reason: found.reason, quote: None })
             }
-            (Ask::Question(question), _) => Slot::Asked(Request {
-                messages: messages(&answer.scenario.opening, reply, question),
-                sampling: Sampling::Greedy,
-                max_tokens: self.max_tokens,
-                schema: Some(self.schemas.of(question.allow_not_applicable)),
-                repetition: 0,
-            }),
         }
     }
 }
@@ -129,52 +147,80 @@ impl Finding {
     }
 }
 
-/// A row with questions that are asked for the first time, or `again`.
+/// A row with questions that are asked for the first time, or once more.
 struct Round {
     inner: Arc<Inner>,
     answer: Answer,
+    /// One a criterion.
     slots: Vec<Slot>,
-    again: bool,
 }
 
 impl Round {
     fn step(self) -> Step {
-        let open = |slot: &Slot| match slot {
-            Slot::Asked(request) => Some(request.clone()),
-            Slot::Found(_) => None,
-        };
-        let requests: Vec<Request> = self.slots.iter().filter_map(open).collect();
+        let requests = self.requests();
         if requests.is_empty() { Step::Done(self.finish()) } else { Step::Ask(requests, Box::new(self)) }
     }
 
-    fn settle(&self, question: &Question, request: &Request, answer: Asked) -> Slot {
+    /// What is to be asked: criterion by criterion, opinion by opinion.
+    fn requests(&self) -> Vec<Request> {
+        let mut shared = None;
+        let mut requests = Vec::new();
+        for (way, slot) in self.inner.ways.iter().zip(&self.slots) {
+            let (Way::Ask { text, schema, allow_not_applicable: _ }, Slot::Asked(opinions)) = (way, slot) else {
+                continue;
+            };
+            for (repetition, opinion) in (0..).zip(opinions) {
+                let unread = match opinion {
+                    Opinion::Found(_) => continue,
+                    Opinion::Open => None,
+                    Opinion::Unread { said, why } => Some((said, why)),
+                };
+                let evidence = shared.get_or_insert_with(|| Evidence::new(&self.answer.scenario.opening, self.reply()));
+                let mut messages = evidence.ask(text);
+                if let Some((said, why)) = unread {
+                    messages = ask_again(messages, said, why);
+                }
+                requests.push(Request {
+                    messages,
+                    sampling: Sampling::Greedy,
+                    max_tokens: self.inner.max_tokens,
+                    schema: Some(schema.clone()),
+                    repetition,
+                });
+            }
+        }
+        requests
+    }
+
+    fn reply(&self) -> &str {
+        self.answer.reply.as_deref().unwrap_or_default()
+    }
+
+    fn settle(&self, before: &Opinion, allow_not_applicable: bool, answer: Asked) -> Opinion {
         let reply = match answer {
             Asked::Replied(reply) => reply,
             Asked::Failed(failure) => {
                 let reason = format!("the judge did not answer: {} ({})", failure.message, failure.kind);
-                return Slot::Found(Finding::new(VerdictKind::Ungraded, reason));
+                return Opinion::Found(Finding::new(VerdictKind::Ungraded, reason));
             }
         };
-        let response = self.answer.reply.as_deref().unwrap_or_default();
-        match read_finding(&reply, question, response) {
-            Ok(finding) => Slot::Found(finding),
-            Err(why) if self.again => {
+        match read_finding(&reply, allow_not_applicable, self.reply()) {
+            Ok(finding) => Opinion::Found(finding),
+            Err(why) if matches!(before, Opinion::Unread { .. }) => {
                 let reason = format!("the judge's answer could not be read, twice: {why}");
-                Slot::Found(Finding::new(VerdictKind::Ungraded, reason))
+                Opinion::Found(Finding::new(VerdictKind::Ungraded, reason))
             }
-            Err(why) => {
-                let messages = ask_again(&request.messages, &reply.text, &why);
-                Slot::Asked(Request { messages, ..request.clone() })
-            }
+            Err(why) => Opinion::Unread { said: reply.text, why },
         }
     }
 
     fn finish(self) -> Row {
-        let Self { inner, answer, slots, again: _ } = self;
+        let Self { inner, answer, slots } = self;
         let Answer { scenario, reply, finish: _, tokens: _, failure } = answer;
         let verdict = |(criterion, slot): (&Criterion, Slot)| {
-            let Slot::Found(Finding { verdict, evidence, reason, quote }) = slot else {
-                unreachable!("a row with an open question is not finished")
+            let Finding { verdict, evidence, reason, quote } = match slot {
+                Slot::Found(finding) => finding,
+                Slot::Asked(opinions) => agreed(opinions),
             };
             Verdict { criterion: criterion.id.clone(), verdict, critical: criterion.critical, evidence, reason, quote }
         };
@@ -187,29 +233,38 @@ impl Round {
     }
 }
 
+/// What all opinions on one question come to.
+fn agreed(opinions: Vec<Opinion>) -> Finding {
+    let mut found = opinions.into_iter().map(|opinion| match opinion {
+        Opinion::Found(finding) => finding,
+        Opinion::Open | Opinion::Unread { .. } => unreachable!("a row with an open question is not finished"),
+    });
+    found.next().expect("each question gets an opinion")
+}
+
 impl Resume for Round {
     fn resume(mut self: Box<Self>, answers: Vec<Asked>) -> Step {
         let mut answers = answers.into_iter();
-        let slots = std::mem::take(&mut self.slots);
-        let criteria = Arc::clone(&self.inner);
-        let settled =
-            criteria.rubric.criteria.iter().zip(slots).map(|(criterion, slot)| match (&criterion.ask, slot) {
-                (Ask::Question(question), Slot::Asked(request)) => {
-                    let answer = answers.next().expect("each request has one answer");
-                    self.settle(question, &request, answer)
-                }
-                (_, slot) => slot,
-            });
-        let slots = settled.collect();
+        let mut slots = std::mem::take(&mut self.slots);
+        for (way, slot) in self.inner.ways.iter().zip(&mut slots) {
+            let (Way::Ask { text: _, schema: _, allow_not_applicable }, Slot::Asked(opinions)) = (way, slot) else {
+                continue;
+            };
+            for opinion in opinions.iter_mut().filter(|opinion| !matches!(opinion, Opinion::Found(_))) {
+                let answer = answers.next().expect("each request has one answer");
+                *opinion = self.settle(opinion, *allow_not_applicable, answer);
+            }
+        }
         assert!(answers.next().is_none(), "each answer has one request");
-        Self { slots, again: true, ..*self }.step()
+        self.slots = slots;
+        self.step()
     }
 }
 
 /// Reads the judge's answer. Words it quotes that are not there are taken away, but its verdict is kept: judges now and
 /// then see right and copy wrong. One that does so often is not trusted with a decision: see `decide`.
-fn read_finding(reply: &Reply, question: &Question, response: &str) -> Result<Finding, ParseError> {
-    let opinion = read_opinion(&reply.text, reply.finish, question.allow_not_applicable)?;
+fn read_finding(reply: &Reply, allow_not_applicable: bool, response: &str) -> Result<Finding, ParseError> {
+    let opinion = read_opinion(&reply.text, reply.finish, allow_not_applicable)?;
     let (mut evidence, mut reason) = (opinion.evidence, opinion.reason);
     let quote =
         (!evidence.is_empty()).then(|| if is_quoted(&evidence, response) { Quote::Found } else { Quote::Missing });
@@ -228,7 +283,7 @@ mod tests {
     use crate::data::RowFailure;
     use crate::engine::{Finish, Role, Usage};
     use crate::ids::{CriterionId, ModelName, StageId};
-    use crate::spec::{ModelRef, PassRule};
+    use crate::spec::{ModelRef, PassRule, Question};
     use crate::stage::row::tests::{asks, done, failed, replied, scenario};
 
     use VerdictKind::{Fail, NotApplicable, Pass, Ungraded};
@@ -379,7 +434,7 @@ mod tests {
                 question.allow_not_applicable = allow;
             }
             let (requests, rest) = asks(start(&spec, &line(Some("A reply."), &[])));
-            let schema = &requests[0].schema.as_ref().unwrap().json;
+            let schema = requests[0].schema.as_ref().unwrap().json();
             let verdicts = schema["properties"]["verdict"]["enum"].as_array().unwrap().len();
             (verdicts, rest.resume(vec![says("not_applicable", "")]))
         };

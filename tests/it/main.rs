@@ -6,6 +6,10 @@ mod env;
 mod failures;
 mod http;
 mod incremental;
+mod key_calls;
+mod key_golden;
+mod key_world;
+mod keys;
 #[cfg(feature = "llama")]
 mod model;
 mod shipped;

@@ -39,7 +39,7 @@ fn question() -> Request {
 }
 
 fn full_question() -> Request {
-    let schema = Schema { name: "verdict".into(), json: json!({ "type": "object" }).into() };
+    let schema = Schema::new("verdict", json!({ "type": "object" }));
     let sampling = Sampling::Seeded { temperature: 0.5, top_p: 0.9, seed: 3 };
     Request { sampling, schema: Some(schema), ..question() }
 }

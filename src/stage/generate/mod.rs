@@ -58,7 +58,7 @@ impl GenerateStage {
             "required": ["opening"],
             "additionalProperties": false,
         });
-        let schema = Schema { name: "opening".into(), json: json.into() };
+        let schema = Schema::new("opening", json);
         Self { prompt: spec.taxonomy.writer_prompt.clone(), schema, seed: spec.seed }
     }
 
@@ -133,7 +133,7 @@ impl Resume for Writing {
             Ok(opening) => Step::Done(Row { lines: vec![write(&Scenario { opening, ..scenario })], flaw: None }),
             Err(why) if again => Step::Done(nothing(&scenario, &why)),
             Err(why) => {
-                let request = Request { messages: ask_again(&request.messages, &reply.text, &why), ..request };
+                let request = Request { messages: ask_again(request.messages, &reply.text, &why), ..request };
                 Step::Ask(vec![request.clone()], Box::new(Self { scenario, request, again: true }))
             }
         }
