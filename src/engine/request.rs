@@ -69,7 +69,27 @@ pub enum Sampling {
 }
 
 impl Sampling {
-    fn recipe(self) -> Value {
+    /// The sampling that a stage's settings come to: at temperature 0 there is nothing to draw, so neither `top_p` nor
+    /// `seed` is in it, and changing them asks nothing again.
+    #[must_use]
+    pub fn of(temperature: f64, top_p: f64, seed: u64) -> Self {
+        if temperature > 0.0 { Self::Seeded { temperature, top_p, seed } } else { Self::Greedy }
+    }
+
+    /// The sampling of one of several independent samples: each is drawn with a seed of its own.
+    #[must_use]
+    pub fn repeated(self, repetition: u32) -> Self {
+        match self {
+            Self::Greedy => Self::Greedy,
+            Self::Seeded { temperature, top_p, seed } => {
+                Self::Seeded { temperature, top_p, seed: seed.wrapping_add(u64::from(repetition)) }
+            }
+        }
+    }
+
+    /// As it goes into recipes.
+    #[must_use]
+    pub fn recipe(self) -> Value {
         match self {
             Self::Greedy => json!("greedy"),
             Self::Seeded { temperature, top_p, seed } => {

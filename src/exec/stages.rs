@@ -12,7 +12,7 @@ use crate::fetch::{self, gguf};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Decide, Generate, ModelRef, Pull, Research, Stage, WeightsSource};
+use crate::spec::{Decide, Generate, GenerateFrom, ModelRef, Pull, Research, Stage, WeightsSource};
 use crate::stage::{self, Known as _, RowStage, decide, generate, infer, judge, pull};
 use crate::store::{Receipt, Store};
 
@@ -35,7 +35,7 @@ pub(super) async fn execute(
     let output = match stage {
         Stage::Research(stage) => tokio::task::block_in_place(|| research(run, stage, recipe))?,
         Stage::Pull(stage) => return weights(run, id, stage, recipe, settled).await,
-        Stage::Generate(generate) => scenarios(run, id, stage, generate, settled).await?,
+        Stage::Generate(generate) => scenarios(run, id, stage, generate, recipe, settled).await?,
         Stage::Infer(infer) => {
             let work = infer::InferStage::new(infer);
             over_table(run, id, stage, &work, &infer.scenarios, settled).await?
@@ -122,12 +122,19 @@ async fn scenarios(
     id: &StageId,
     stage: &Stage,
     generate: &Generate,
+    recipe: &Recipe,
     settled: &Settled<'_>,
 ) -> Result<Output, StageFailure> {
-    let cells = generate::cells(generate);
-    let total = cells.len() as u64;
-    let lines = cells.into_iter().map(|cell| Ok(cell.to_line()));
-    let source = Source { lines: Box::new(lines), total };
+    let limit = generate.limit.unwrap_or(u64::MAX);
+    let source = match &generate.from {
+        GenerateFrom::Taxonomy(expand) => {
+            let cells = generate::cells(expand);
+            let total = limit.min(cells.len() as u64);
+            let taken = cells.take(usize::try_from(limit).unwrap_or(usize::MAX));
+            Source { lines: Box::new(taken.map(|cell| Ok(cell.to_line()))), total }
+        }
+        GenerateFrom::File(path) => tokio::task::block_in_place(|| scenario_file(run, path, recipe, limit))?,
+    };
     let work = generate::GenerateStage::new(generate);
     let caller = caller(run, stage, settled)?;
     let mut coverage = Coverage::default();
@@ -138,11 +145,34 @@ async fn scenarios(
         Ok(())
     })
     .await?;
+    if let GenerateFrom::File(path) = &generate.from {
+        // Read twice, so looked at once more: what is in the table must be what was keyed.
+        check_unchanged(recipe, &run.store.file_id(&run.pipeline.root.join(path))?, path)?;
+    }
     coverage.failed = output.tally.rows_failed;
     // A suite with holes is not the one that was asked for: it is not kept, and what is missing is asked again.
     output.complete &= output.tally.rows_failed == 0;
     output.summary = Some(serde_json::to_value(&coverage).expect("a summary is always valid JSON"));
     Ok(output)
+}
+
+/// Checks a whole file of scenarios before the first of them goes on, then reads it again row by row.
+fn scenario_file(run: &Run<'_>, path: &Path, recipe: &Recipe, limit: u64) -> Result<Source, StageFailure> {
+    let shown = path.display().to_string();
+    let open = || {
+        let file = fs_err::File::open(run.pipeline.root.join(path));
+        file.map(std::io::BufReader::new)
+            .map_err(|source| failed_file(&generate::ScenarioFileError::Read { file: shown.clone(), source }))
+    };
+    let checked = generate::check_file(open()?, &shown).map_err(|error| failed_file(&error))?;
+    check_unchanged(recipe, &checked.blob, path)?;
+    let taken = generate::Lines::new(open()?, &shown).take(usize::try_from(limit).unwrap_or(usize::MAX));
+    let lines = taken.map(|cell| cell.map(|cell| cell.to_line()).map_err(std::io::Error::other));
+    Ok(Source { lines: Box::new(lines), total: limit.min(checked.scenarios) })
+}
+
+fn failed_file(error: &generate::ScenarioFileError) -> StageFailure {
+    StageFailure::new(error.to_string(), Some(error.help().to_owned()))
 }
 
 fn decision(run: &Run<'_>, decide: &Decide, verdicts: &BlobId) -> Result<Output, StageFailure> {

@@ -36,6 +36,7 @@ pub(crate) fn scenario_line(id: &str, opening: &str) -> String {
 pub(crate) fn answer_line(id: &str, reply: &str) -> String {
     let answer = Answer {
         scenario: scenario(id, "hi"),
+        repetition: 0,
         reply: Some(reply.to_owned()),
         finish: Some(Finish::Stop),
         tokens: None,

@@ -63,7 +63,7 @@ fn calls(world: &World) -> Vec<(String, Recipe)> {
     };
     let of = |id: &str| match world.stage(id) {
         Stage::Generate(generate) => {
-            let cells: Vec<String> = generate::cells(generate).into_iter().map(|cell| cell.to_line()).collect();
+            let cells: Vec<String> = generate::cells(generate.expand().unwrap()).map(|cell| cell.to_line()).collect();
             let work = generate::GenerateStage::new(generate);
             let steps = cells.iter().map(|line| work.start(line).unwrap());
             steps.filter(|step| matches!(step, Step::Ask(..))).flat_map(asks).collect::<Vec<_>>()

@@ -15,6 +15,7 @@ use serde_json::json;
 pub(crate) const PIPELINE: &str = "pipelines/p.yaml";
 pub(crate) const CATALOG: &str = "catalog/models.csv";
 pub(crate) const TAXONOMY: &str = "scenarios/t.yaml";
+pub(crate) const IMPORTED: &str = "scenarios/s.jsonl";
 pub(crate) const RUBRIC: &str = "rubrics/r.yaml";
 pub(crate) const SYSTEM: &str = "pipelines/system.md";
 pub(crate) const PROMPT: &str = "pipelines/prompt.md";
@@ -62,6 +63,10 @@ stages:
     infer: { model: server, scenarios: scenarios }
   embedded:
     infer: { model: weights, scenarios: scenarios }
+  repeated: { infer: { model: canned, scenarios: imported, repeat: 3 } }
+  panel:
+    judge: { answers: repeated, rubric: rubrics/r.yaml, model: server, temperature: 0.5, top_p: 0.8, seed: 3, repeat: 5 }
+  imported: { generate: { file: scenarios/s.jsonl } }
   checked:
     judge: { answers: greedy, rubric: rubrics/checks.yaml }
 "#,
@@ -107,6 +112,7 @@ criteria:
   - { id: form, check: { json: { schema: { type: object, required: [a] } } } }
 "#,
     ),
+    (IMPORTED, "{\"opening\": \"hi\"}\n"),
     (SYSTEM, "You are kind.\n"),
     (PROMPT, "{{ scenario.opening }}!\n"),
     (WEIGHTS, "GGUF"),

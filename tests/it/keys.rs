@@ -7,7 +7,7 @@ use evalflow::key::{Key, Recipe};
 use evalflow::stage;
 use serde_json::Value;
 
-use crate::key_world::{CATALOG, PIPELINE, PROMPT, RUBRIC, SYSTEM, TAXONOMY, WEIGHTS, World};
+use crate::key_world::{CATALOG, IMPORTED, PIPELINE, PROMPT, RUBRIC, SYSTEM, TAXONOMY, WEIGHTS, World};
 
 /// Each field of the recipes of stages that between them have all fields there are, and an edit of a file that must change
 /// it: stage, field, file, old and new.
@@ -50,6 +50,13 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
         ),
     ),
     ("wheel", "source", PIPELINE, "==1.2.3#", "==1.2.4#"),
+    ("imported", "file", IMPORTED, "hi", "ho"),
+    ("repeated", "repeat", PIPELINE, "repeat: 3", "repeat: 4"),
+    ("repeated", "sampling", PIPELINE, "repeat: 3", "repeat: 3, temperature: 0.1"),
+    ("panel", "repeat", PIPELINE, "repeat: 5", "repeat: 6"),
+    ("panel", "sampling.seed", PIPELINE, "seed: 3", "seed: 4"),
+    ("panel", "sampling.temperature", PIPELINE, "temperature: 0.5", "temperature: 0.6"),
+    ("panel", "sampling.top_p", PIPELINE, "top_p: 0.8", "top_p: 0.7"),
     ("scenarios", "count", PIPELINE, "count: 4", "count: 5"),
     ("scenarios", "seed", PIPELINE, "seed: 7", "seed: 8"),
     ("scenarios", "styles[]", PIPELINE, "[terse, long]", "[long, terse]"),
@@ -143,7 +150,7 @@ fn every_field_of_every_kind_is_in_the_table_and_changes_the_key() {
     let listed: BTreeSet<&str> = FIELDS.iter().map(|(id, ..)| *id).collect();
     for id in listed.into_iter().map(|id| StageId::new(id).unwrap()) {
         let before = world.recipe(&id);
-        met.extend(fields(&before).into_keys().map(|path| (id.to_string(), path)));
+        met.extend(fields(&before).into_keys().map(|path| (stage::kind(world.stage(id.as_str())), path)));
         for (_, path, file, old, new) in FIELDS.iter().filter(|(of, ..)| *of == id.as_str()) {
             let after = world.edited(file, old, new).recipe(&id);
             assert_ne!(
@@ -154,8 +161,8 @@ fn every_field_of_every_kind_is_in_the_table_and_changes_the_key() {
             assert_ne!(after.key(), before.key(), "{id}.{path}");
         }
     }
-    let table: BTreeSet<(String, String)> =
-        FIELDS.iter().map(|(id, path, ..)| ((*id).to_owned(), (*path).to_owned())).collect();
+    let row = |(id, path, ..): &(&str, &str, &str, &str, &str)| (stage::kind(world.stage(id)), (*path).to_owned());
+    let table: BTreeSet<(&str, String)> = FIELDS.iter().map(row).collect();
     let missing: Vec<_> = met.difference(&table).collect();
     let gone: Vec<_> = table.difference(&met).collect();
     assert!(missing.is_empty() && gone.is_empty(), "not in the table: {missing:#?}, not in a recipe: {gone:#?}");
@@ -178,6 +185,8 @@ fn nothing_volatile_is_in_a_key() {
         ("concurrency: 3", "concurrency: 30"),
         ("timeout: 60", "timeout: 5m"),
         ("retries: 2", "retries: 0"),
+        ("retries: 2", "retries: 2, price: { prompt: 0.15, completion: 0.6 }"),
+        ("delay_ms: 1", "price: { prompt: 1, completion: 0 }"),
         (", api_key: \"${KEY}\"", ""),
         ("delay_ms: 1, concurrency: 2", "delay_ms: 9"),
         ("canned", "renamed"),
@@ -188,6 +197,7 @@ fn nothing_volatile_is_in_a_key() {
     }
     for (from, to) in [
         (TAXONOMY, "elsewhere/t.yaml"),
+        (IMPORTED, "elsewhere/s.jsonl"),
         (RUBRIC, "elsewhere/r.yaml"),
         (SYSTEM, "elsewhere/s.md"),
         (PROMPT, "elsewhere/p.md"),
@@ -210,5 +220,16 @@ fn a_stage_may_be_renamed() {
         let (_, id) = world.stages().into_iter().find(|(_, other)| other.as_str() == id).unwrap();
         let renamed = world.renamed(&id, "renamed");
         assert_eq!(renamed.recipe(&StageId::new("renamed").unwrap()).key(), world.recipe(&id).key(), "{id}");
+    }
+}
+
+/// A part of a suite is another table; what is asked of its rows is what the whole asks of them.
+#[test]
+fn a_limit_is_in_the_keys_of_the_tables_it_shortens_only() {
+    let (world, mut limited) = (World::new(), World::new());
+    limited.pipeline.limit_scenarios(3);
+    for (kind, id) in world.stages() {
+        let same = limited.recipe(&id).key() == world.recipe(&id).key();
+        assert_eq!(same, kind != "generate", "{id}");
     }
 }

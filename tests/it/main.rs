@@ -12,6 +12,7 @@ mod key_world;
 mod keys;
 #[cfg(feature = "llama")]
 mod model;
+mod repeat;
 mod shipped;
 mod tidy;
 mod usage;
