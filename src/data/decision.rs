@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rows::is_first;
 use crate::ids::{CriterionId, ScenarioId};
 
 /// The decision and all that it rests on.
@@ -86,12 +87,27 @@ pub struct Rate {
     pub hi: f64,
     /// Level of the interval, in (0, 1).
     pub confidence: f64,
-    /// `wilson`.
+    /// `wilson`, or `wilson_clustered` where scenarios have several answers each.
     pub method: String,
-    /// Scenarios that passed.
+    /// Scenarios that passed; with several answers each, answers.
     pub passed: u64,
-    /// Scenarios that count: passed and failed ones.
+    /// Scenarios that count: passed and failed ones; with several answers each, answers.
     pub n: u64,
+    /// What several answers to a scenario are worth; none where each has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clustered: Option<ClusteredRate>,
+}
+
+/// How much the answers to one scenario resemble each other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusteredRate {
+    /// Scenarios with an answer that counts.
+    pub scenarios: u64,
+    /// So many answers to a scenario each would say as much.
+    pub n_eff: f64,
+    /// `n / n_eff`.
+    pub design_effect: f64,
 }
 
 /// Pass rates at which the outcome changes.
@@ -108,8 +124,11 @@ pub struct Thresholds {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
-    /// All scenarios.
+    /// All scenarios; where they have several answers each, all answers, and so are the others.
     pub total: u64,
+    /// All scenarios, where they have several answers each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenarios: Option<u64>,
     /// Met the pass rule.
     pub passed: u64,
     /// Did not.
@@ -194,6 +213,9 @@ pub struct FailedIn {
 pub struct Failure {
     /// Where.
     pub scenario: ScenarioId,
+    /// Which of several answers to it, from 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub repetition: u32,
     /// What was asked.
     pub opening: String,
     /// What was answered.
@@ -222,6 +244,9 @@ pub struct GroupSummary {
 pub struct Example {
     /// Where.
     pub scenario: ScenarioId,
+    /// Which of several answers to it, from 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub repetition: u32,
     /// What was asked.
     pub opening: String,
     /// What was answered.

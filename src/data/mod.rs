@@ -12,8 +12,8 @@ mod weights;
 pub use candidates::{Candidate, Candidates, Place};
 pub use coverage::Coverage;
 pub use decision::{
-    Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More, Outcome, Quotes,
-    Rate, Thresholds,
+    ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More,
+    Outcome, Quotes, Rate, Thresholds,
 };
-pub use rows::{Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind};
+pub use rows::{Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes};
 pub use weights::WeightsRecord;

@@ -31,7 +31,7 @@ pub struct Scenario {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The taxonomy's author.
+    /// A person: the author of the taxonomy or of the file.
     Authored,
     /// The writer model.
     Written,
@@ -64,12 +64,20 @@ impl From<Usage> for Tokens {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+pub(super) fn is_first(repetition: &u32) -> bool {
+    *repetition == 0
+}
+
 /// One answered scenario, or the reason why it was not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// What was asked.
     pub scenario: Scenario,
+    /// Which of several answers to the scenario it is, from 0; a table without repeats does not name it.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub repetition: u32,
     /// What was answered.
     pub reply: Option<String>,
     /// Why the reply ended.
@@ -96,6 +104,23 @@ pub struct Verdict {
     pub reason: String,
     /// Whether the words that a judge quoted are in the reply; none where it quoted nothing, or code decided.
     pub quote: Option<Quote>,
+    /// What all opinions said, where a judge was asked for several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<Votes>,
+}
+
+/// How several opinions on one criterion divide.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Votes {
+    /// Opinions `pass`.
+    pub pass: u32,
+    /// Opinions `fail`.
+    pub fail: u32,
+    /// Opinions `not_applicable`.
+    pub not_applicable: u32,
+    /// Opinions that could not be had or read.
+    pub ungraded: u32,
 }
 
 /// Whether quoted words are where they are said to be.
@@ -142,6 +167,9 @@ pub enum Grade {
 pub struct Judged {
     /// What was asked.
     pub scenario: Scenario,
+    /// Which of several answers to the scenario it judges, from 0; a table without repeats does not name it.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub repetition: u32,
     /// What was answered.
     pub reply: Option<String>,
     /// Why there is no reply.

@@ -1,12 +1,13 @@
 //! The plain data an engine takes and gives.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Identity;
-use crate::key::Recipe;
+use crate::key::{Key, Recipe, to_canonical, write_canonical, write_canonical_text};
 
 /// Raised when the same request would be put to a model in another way.
 const CALL_VERSION: u32 = 1;
@@ -68,7 +69,27 @@ pub enum Sampling {
 }
 
 impl Sampling {
-    fn recipe(self) -> Value {
+    /// The sampling that a stage's settings come to: at temperature 0 there is nothing to draw, so neither `top_p` nor
+    /// `seed` is in it, and changing them asks nothing again.
+    #[must_use]
+    pub fn of(temperature: f64, top_p: f64, seed: u64) -> Self {
+        if temperature > 0.0 { Self::Seeded { temperature, top_p, seed } } else { Self::Greedy }
+    }
+
+    /// The sampling of one of several independent samples: each is drawn with a seed of its own.
+    #[must_use]
+    pub fn repeated(self, repetition: u32) -> Self {
+        match self {
+            Self::Greedy => Self::Greedy,
+            Self::Seeded { temperature, top_p, seed } => {
+                Self::Seeded { temperature, top_p, seed: seed.wrapping_add(u64::from(repetition)) }
+            }
+        }
+    }
+
+    /// As it goes into recipes.
+    #[must_use]
+    pub fn recipe(self) -> Value {
         match self {
             Self::Greedy => json!("greedy"),
             Self::Seeded { temperature, top_p, seed } => {
@@ -81,10 +102,33 @@ impl Sampling {
 /// A JSON schema that a reply must satisfy. Cheap to clone: one is shared by all rows of a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schema {
-    /// A name for interfaces that ask for one: letters, digits, `_`.
-    pub name: Arc<str>,
-    /// The JSON schema. Members are generated in the order of `required`.
-    pub json: Arc<Value>,
+    name: Arc<str>,
+    json: Arc<Value>,
+    /// The schema's canonical text, for keys: written once and not for each call.
+    canonical: Arc<str>,
+}
+
+impl Schema {
+    /// Takes a JSON schema, and a name for interfaces that ask for one: letters, digits, `_`.
+    ///
+    /// Members are generated in the order of `required`.
+    #[must_use]
+    pub fn new(name: &str, json: Value) -> Self {
+        let canonical = to_canonical(&json).into();
+        Self { name: name.into(), json: Arc::new(json), canonical }
+    }
+
+    /// The name. No part of a key: it says nothing to a model.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The JSON schema.
+    #[must_use]
+    pub fn json(&self) -> &Arc<Value> {
+        &self.json
+    }
 }
 
 /// One question to a model: with the engine's [`Identity`], all that decides the reply.
@@ -103,12 +147,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// The recipe of the call: this request put to that engine.
+    /// The recipe of the call: this request put to that engine. Where only the key is wanted, [`CallKeys`] is quicker.
     #[must_use]
     pub fn recipe(&self, identity: &Identity) -> Recipe {
         // Without `..`: a new field does not compile until it is in the key.
         let Self { messages, sampling, max_tokens, schema, repetition } = self;
-        let schema = schema.as_ref().map(|Schema { name: _, json }| json.as_ref());
+        let schema = schema.as_ref().map(|Schema { name: _, json, canonical: _ }| json.as_ref());
         Recipe::new(
             "call",
             CALL_VERSION,
@@ -122,6 +166,66 @@ impl Request {
             }),
         )
     }
+}
+
+/// Makes the keys of the calls to one engine: those that [`Request::recipe`] gives, without building a recipe for each.
+///
+/// A run asks for the key of every call, hundreds of thousands of times, mostly to find that the reply is in the store.
+#[derive(Debug, Clone)]
+pub struct CallKeys {
+    /// The canonical text up to the first value that a request decides.
+    before: String,
+    behind: String,
+}
+
+impl CallKeys {
+    /// Takes what answers; its canonical text is written once.
+    #[must_use]
+    pub fn new(identity: &Identity) -> Self {
+        let [mut before, behind] = Recipe::around_fields("call", CALL_VERSION);
+        before.push_str("{\"engine\":");
+        write_canonical(&identity.0, &mut before);
+        before.push_str(",\"max_tokens\":");
+        Self { before, behind }
+    }
+
+    /// The key of the call: this request put to that engine.
+    #[must_use]
+    pub fn key(&self, request: &Request) -> Key {
+        Key::of_canonical(&self.canonical(request))
+    }
+
+    /// Writes the members in the order of their names, as canonical JSON has them.
+    fn canonical(&self, request: &Request) -> String {
+        // Without `..`: a new field does not compile until it is in the key.
+        let Request { messages, sampling, max_tokens, schema, repetition } = request;
+        let text: usize = messages.iter().map(|message| message.content.len() + message.content.len() / 16 + 40).sum();
+        let schema = schema.as_ref().map_or("null", |Schema { name: _, json: _, canonical }| canonical);
+        let mut out = String::with_capacity(self.before.len() + text + schema.len() + self.behind.len() + 160);
+        out.push_str(&self.before);
+        push(&mut out, format_args!("{max_tokens},\"messages\":["));
+        for (index, Message { role, content }) in messages.iter().enumerate() {
+            out.push_str(if index > 0 { ",{\"content\":" } else { "{\"content\":" });
+            write_canonical_text(content, &mut out);
+            out.push_str(",\"role\":");
+            write_canonical_text(role.as_str(), &mut out);
+            out.push('}');
+        }
+        push(&mut out, format_args!("],\"repetition\":{repetition},\"sampling\":"));
+        match sampling {
+            Sampling::Greedy => out.push_str("\"greedy\""),
+            sampling @ Sampling::Seeded { .. } => write_canonical(&sampling.recipe(), &mut out),
+        }
+        out.push_str(",\"schema\":");
+        out.push_str(schema);
+        out.push('}');
+        out.push_str(&self.behind);
+        out
+    }
+}
+
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a String takes any text");
 }
 
 /// Why a reply ended.
@@ -156,4 +260,54 @@ pub struct Reply {
     pub usage: Usage,
     /// Time the engine worked on it, in milliseconds: without waiting in a queue or between retries.
     pub elapsed_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text() -> impl Strategy<Value = String> {
+        "(\\PC|[\\x00-\\x7f]){0,40}"
+    }
+
+    fn message() -> impl Strategy<Value = Message> {
+        let role = prop_oneof![Just(Role::System), Just(Role::User), Just(Role::Assistant)];
+        (role, text()).prop_map(|(role, content)| Message { role, content })
+    }
+
+    fn sampling() -> impl Strategy<Value = Sampling> {
+        let number = || prop_oneof![any::<f64>(), 0.0..2.0_f64, Just(1.0), Just(-0.0)];
+        let seeded = (number(), number(), any::<u64>());
+        prop_oneof![
+            Just(Sampling::Greedy),
+            seeded.prop_map(|(temperature, top_p, seed)| Sampling::Seeded { temperature, top_p, seed }),
+        ]
+    }
+
+    fn schema() -> impl Strategy<Value = Option<Schema>> {
+        let json = prop::collection::btree_map(
+            text(),
+            prop_oneof![text().prop_map(Value::from), any::<u8>().prop_map(Value::from)],
+            0..4,
+        );
+        prop::option::of((text(), json).prop_map(|(name, json)| Schema::new(&name, json!({ "z": json, "a": [2, 1] }))))
+    }
+
+    proptest! {
+        /// The two ways to a key are written apart, so one holds the other.
+        #[test]
+        fn the_quick_way_writes_the_same_text(
+            messages in prop::collection::vec(message(), 0..4), sampling in sampling(), max_tokens in any::<u32>(),
+            schema in schema(), repetition in any::<u32>(), name in text(),
+        ) {
+            let identity = Identity(json!({ "model": name, "engine": "x", "list": [1, null, { "b": 1.5, "a": true }] }));
+            let request = Request { messages, sampling, max_tokens, schema, repetition };
+            let recipe = request.recipe(&identity);
+            let keys = CallKeys::new(&identity);
+            prop_assert_eq!(keys.canonical(&request), recipe.canonical());
+            prop_assert_eq!(keys.key(&request), recipe.key());
+        }
+    }
 }

@@ -29,7 +29,7 @@ pub struct ScriptedEngine {
 /// What decides the replies of such an engine: the replies themselves, in order.
 #[must_use]
 pub fn identity(spec: &spec::Scripted) -> Identity {
-    let spec::Scripted { replies, otherwise, delay_ms: _, concurrency: _ } = spec;
+    let spec::Scripted { replies, otherwise, delay_ms: _, concurrency: _, price: _ } = spec;
     Identity(json!({ "engine": "scripted", "replies": replies, "otherwise": otherwise }))
 }
 
@@ -165,6 +165,7 @@ mod tests {
             otherwise: otherwise.map(ToOwned::to_owned),
             delay_ms: 0,
             concurrency: 4,
+            price: None,
         }
     }
 
@@ -237,7 +238,12 @@ mod tests {
     #[test]
     fn the_identity_is_the_script_and_nothing_else() {
         let one = spec(&[("a", "b")], None);
-        let other = Scripted { delay_ms: 9, concurrency: 9, ..one.clone() };
+        let other = Scripted {
+            delay_ms: 9,
+            concurrency: 9,
+            price: Some(spec::Price { prompt: 1.0, completion: 2.0 }),
+            ..one.clone()
+        };
         assert_eq!(identity(&one), identity(&other));
         assert_eq!(
             identity(&one).0,

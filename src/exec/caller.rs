@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::OnceCell;
 
 use super::StageFailure;
-use crate::engine::{Engine, EngineError, EngineErrorKind, Reply, Request};
+use crate::engine::{CallKeys, Engine, EngineError, EngineErrorKind, Reply, Request};
 use crate::key::Key;
 use crate::stage::{Asked, CallFailure};
 use crate::store::{CallReader, Put, Speed, Store, StoredCall, Tally};
@@ -27,6 +27,7 @@ pub(super) struct Flights {
 /// Puts the calls of one stage.
 pub(super) struct Caller {
     store: Arc<Store>,
+    keys: CallKeys,
     engine: Arc<dyn Engine>,
     flights: Arc<Flights>,
     now: i64,
@@ -92,6 +93,7 @@ impl Caller {
         let width = engine.width().min(jobs.unwrap_or(usize::MAX)).max(1);
         Self {
             store,
+            keys: CallKeys::new(engine.identity()),
             engine,
             flights,
             now,
@@ -133,7 +135,7 @@ impl Caller {
         tally: &mut Tally,
     ) -> Result<Vec<Looked>, StageFailure> {
         let mut look = |request: Request| {
-            let key = request.recipe(self.engine.identity()).key();
+            let key = self.keys.key(&request);
             let reply = self.known(&key, calls)?;
             if let Some(reply) = &reply {
                 count(tally, reply, false);

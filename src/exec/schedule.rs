@@ -191,7 +191,7 @@ impl<'a> Schedule<'a> {
             self.end(id.clone(), StageEnd::Failed(not_to_be_computed(id, &reason)));
             return None;
         }
-        let task = stages::prepare(self.run, &self.flights, id, &keyed.recipe, &self.settled);
+        let task = stages::prepare(self.run, &self.flights, id, &keyed.recipe, keyed.replace, &self.settled);
         self.work(id, Some(keyed), &reason, task)
     }
 

@@ -1,6 +1,6 @@
 //! What each kind of stage does when it runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::caller::{Caller, Flights, Manner};
@@ -13,7 +13,7 @@ use crate::fetch::{self, gguf};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Decide, ModelRef, Research, Stage, WeightsSource};
+use crate::spec::{Decide, Generate, GenerateFrom, ModelRef, Research, Stage, WeightsSource};
 use crate::stage::{self, Known as _, RowStage, decide, generate, infer, judge, pull};
 use crate::store::{Receipt, Store};
 
@@ -28,8 +28,17 @@ pub(super) enum Executed {
 /// The work of one stage, with all that it takes from others.
 pub(super) enum Task {
     Research(Research, Recipe),
-    Pull(stage::WantedWeights, Recipe),
-    Scenarios(Work),
+    Pull {
+        wanted: stage::WantedWeights,
+        recipe: Recipe,
+        /// Whether it is brought although it is there.
+        again: bool,
+    },
+    Scenarios {
+        work: Work,
+        /// The file they come from, which must be what was keyed to the end.
+        file: Option<(PathBuf, Recipe)>,
+    },
     Rows(Work),
     Decide(Decide, BlobId),
 }
@@ -39,8 +48,10 @@ impl Task {
     /// stage that waits for a model.
     pub(super) fn streams(&self) -> Option<(&TableWriter, Option<u64>)> {
         match self {
-            Self::Scenarios(work) | Self::Rows(work) => work.caller.as_ref().map(|_| (&work.table, work.total)),
-            Self::Research(..) | Self::Pull(..) | Self::Decide(..) => None,
+            Self::Scenarios { work, file: _ } | Self::Rows(work) => {
+                work.caller.as_ref().map(|_| (&work.table, work.total))
+            }
+            Self::Research(..) | Self::Pull { .. } | Self::Decide(..) => None,
         }
     }
 }
@@ -51,6 +62,7 @@ pub(super) fn prepare(
     flights: &Arc<Flights>,
     id: &StageId,
     recipe: &Recipe,
+    again: bool,
     settled: &Settled<'_>,
 ) -> Result<Task, StageFailure> {
     let stage = &run.pipeline.stages[id];
@@ -58,20 +70,22 @@ pub(super) fn prepare(
         Stage::Research(research) => Task::Research(research.clone(), recipe.clone()),
         Stage::Pull(pull) => {
             let wanted = stage::wanted(pull, settled).map_err(|error| StageFailure::from_input(id, error))?;
-            Task::Pull(wanted, recipe.clone())
+            Task::Pull { wanted, recipe: recipe.clone(), again }
         }
         Stage::Generate(generate) => {
-            let cells = generate::cells(generate);
-            let total = Some(cells.len() as u64);
-            let source = Source::Made(Box::new(cells.into_iter().map(|cell| Ok(cell.to_line()))));
-            let work = Arc::new(generate::GenerateStage::new(generate));
-            Task::Scenarios(Work {
-                stage: work,
+            let (source, total) = scenario_source(run, generate, recipe)?;
+            let work = Work {
+                stage: Arc::new(generate::GenerateStage::new(generate)),
                 caller: caller(run, flights, stage, settled)?,
                 source,
-                total,
+                total: Some(total),
                 table: TableWriter::new(run.store)?,
-            })
+            };
+            let file = match &generate.from {
+                GenerateFrom::Taxonomy(_) => None,
+                GenerateFrom::File(path) => Some((path.clone(), recipe.clone())),
+            };
+            Task::Scenarios { work, file }
         }
         Stage::Infer(_) | Stage::Judge(_) => {
             let input = stage::table(stage).expect("it takes a table");
@@ -115,8 +129,8 @@ pub(super) fn prepare_rows(
 pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<Executed, Cut> {
     let output = match task {
         Task::Research(stage, recipe) => tokio::task::block_in_place(|| research(run, &stage, &recipe))?,
-        Task::Pull(wanted, recipe) => return Ok(weights(run, id, wanted, &recipe).await?),
-        Task::Scenarios(work) => scenarios(run, id, work).await?,
+        Task::Pull { wanted, recipe, again } => return Ok(weights(run, id, wanted, &recipe, again).await?),
+        Task::Scenarios { work, file } => scenarios(run, id, work, file).await?,
         Task::Rows(work) => drive(run, id, work, |_| Ok(())).await?,
         Task::Decide(stage, verdicts) => tokio::task::block_in_place(|| decision(run, &stage, &verdicts))?,
     };
@@ -183,7 +197,21 @@ fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Outpu
     Ok(Output::record(put_record(run.store, &candidates.map_err(failed)?)?))
 }
 
-async fn scenarios(run: &Run<'_>, id: &StageId, work: Work) -> Result<Output, Cut> {
+/// Where the rows of a scenario stage come from, and how many there are.
+fn scenario_source(run: &Run<'_>, generate: &Generate, recipe: &Recipe) -> Result<(Source, u64), StageFailure> {
+    let limit = generate.limit.unwrap_or(u64::MAX);
+    match &generate.from {
+        GenerateFrom::Taxonomy(expand) => {
+            let cells = generate::cells(expand);
+            let total = limit.min(cells.len() as u64);
+            let taken = cells.take(usize::try_from(limit).unwrap_or(usize::MAX));
+            Ok((Source::Made(Box::new(taken.map(|cell| Ok(cell.to_line())))), total))
+        }
+        GenerateFrom::File(path) => tokio::task::block_in_place(|| scenario_file(run, path, recipe, limit)),
+    }
+}
+
+async fn scenarios(run: &Run<'_>, id: &StageId, work: Work, file: Option<(PathBuf, Recipe)>) -> Result<Output, Cut> {
     let mut coverage = Coverage::default();
     let mut output = drive(run, id, work, |line| {
         let scenario: Scenario =
@@ -192,11 +220,35 @@ async fn scenarios(run: &Run<'_>, id: &StageId, work: Work) -> Result<Output, Cu
         Ok(())
     })
     .await?;
+    if let Some((path, recipe)) = file {
+        // Read twice, so looked at once more: what is in the table must be what was keyed.
+        let read = run.store.file_id(&run.pipeline.root.join(&path)).map_err(StageFailure::from)?;
+        check_unchanged(&recipe, &read, &path)?;
+    }
     coverage.failed = output.tally.rows_failed;
     // A suite with holes is not the one that was asked for: it is not kept, and what is missing is asked again.
     output.complete &= output.tally.rows_failed == 0;
     output.summary = Some(serde_json::to_value(&coverage).expect("a summary is always valid JSON"));
     Ok(output)
+}
+
+/// Checks a whole file of scenarios before the first of them goes on, then reads it again row by row.
+fn scenario_file(run: &Run<'_>, path: &Path, recipe: &Recipe, limit: u64) -> Result<(Source, u64), StageFailure> {
+    let shown = path.display().to_string();
+    let open = || {
+        let file = fs_err::File::open(run.pipeline.root.join(path));
+        file.map(std::io::BufReader::new)
+            .map_err(|source| failed_file(&generate::ScenarioFileError::Read { file: shown.clone(), source }))
+    };
+    let checked = generate::check_file(open()?, &shown).map_err(|error| failed_file(&error))?;
+    check_unchanged(recipe, &checked.blob, path)?;
+    let taken = generate::Lines::new(open()?, &shown).take(usize::try_from(limit).unwrap_or(usize::MAX));
+    let lines = taken.map(|cell| cell.map(|cell| cell.to_line()).map_err(|error| failed_file(&error)));
+    Ok((Source::Made(Box::new(lines)), limit.min(checked.scenarios)))
+}
+
+fn failed_file(error: &generate::ScenarioFileError) -> StageFailure {
+    StageFailure::new(error.to_string(), Some(error.help().to_owned()))
 }
 
 fn decision(run: &Run<'_>, decide: &Decide, verdicts: &BlobId) -> Result<Output, StageFailure> {
@@ -235,6 +287,7 @@ async fn weights(
     id: &StageId,
     wanted: stage::WantedWeights,
     recipe: &Recipe,
+    again: bool,
 ) -> Result<Executed, StageFailure> {
     run.engines.may_fetch(&wanted.source)?;
     let partial = run.store.partial_path(&BlobId::of(wanted.source.to_string().as_bytes()));
@@ -242,7 +295,7 @@ async fn weights(
     let failed = |error: fetch::FetchError| StageFailure::new(error.to_string(), error.help());
     let place = fetch::Place::acquire(&partial, &watch).await.map_err(failed)?;
     // Whoever held the place before may have brought what is wanted here.
-    if let Some(receipt) = run.store.receipt(&recipe.key())? {
+    if !again && let Some(receipt) = run.store.receipt(&recipe.key())? {
         return Ok(Executed::Found(receipt));
     }
     let asked = fetch::Wanted { source: &wanted.source, root: &run.pipeline.root, sha256: wanted.sha256.as_deref() };

@@ -1,7 +1,5 @@
 //! The form of a judge's answer, as a JSON schema.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use crate::engine::Schema;
@@ -49,11 +47,13 @@ fn schema(name: &str, verdicts: &[&str]) -> Schema {
         "required": ["evidence", "reason", "verdict"],
         "additionalProperties": false,
     });
-    Schema { name: name.into(), json: Arc::new(json) }
+    Schema::new(name, json)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -62,11 +62,11 @@ mod tests {
         for (allowed, verdicts) in [(false, json!(["pass", "fail"])), (true, json!(["pass", "fail", "not_applicable"]))]
         {
             let schema = schemas.of(allowed);
-            assert_eq!(schema.json["properties"]["verdict"]["enum"], verdicts);
-            assert_eq!(schema.json["required"], json!(["evidence", "reason", "verdict"]));
-            assert_eq!(schema.json["additionalProperties"], json!(false));
-            assert!(Arc::ptr_eq(&schema.json, &schemas.of(allowed).json), "one schema is shared");
-            assert!(jsonschema::meta::is_valid(&schema.json));
+            assert_eq!(schema.json()["properties"]["verdict"]["enum"], verdicts);
+            assert_eq!(schema.json()["required"], json!(["evidence", "reason", "verdict"]));
+            assert_eq!(schema.json()["additionalProperties"], json!(false));
+            assert!(Arc::ptr_eq(schema.json(), schemas.of(allowed).json()), "one schema is shared");
+            assert!(jsonschema::meta::is_valid(schema.json()));
         }
     }
 }

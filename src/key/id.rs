@@ -92,7 +92,9 @@ digest_type!(
 );
 
 impl Key {
-    pub(super) fn of_canonical(canonical: &str) -> Self {
+    /// The key of the recipe with this canonical text.
+    #[must_use]
+    pub fn of_canonical(canonical: &str) -> Self {
         Self(blake3::derive_key("evalflow recipe key v1", canonical.as_bytes()))
     }
 }

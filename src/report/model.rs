@@ -147,7 +147,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         decision.as_ref(),
         &Context {
             criteria: &criteria,
-            suite: chain.generate.map(|(id, generate)| Suite::of(id, generate)),
+            suite: chain.generate.and_then(|(id, generate)| Suite::of(id, generate)),
             backup: candidates.as_ref().and_then(|candidates| backup(pipeline, candidates)),
             file: &file,
         },
@@ -235,18 +235,27 @@ fn model_in_words(pipeline: &spec::Pipeline, model: &spec::ModelRef) -> String {
 fn answered_by(pipeline: &spec::Pipeline, infer: &spec::Infer) -> String {
     let model = model_in_words(pipeline, &infer.model);
     let system = if infer.system.is_some() { "with" } else { "without" };
-    format!("{model}; {system} a system prompt, at most {} tokens, temperature {}", infer.max_tokens, infer.temperature)
+    let times = times("each scenario is answered", infer.repeat);
+    format!(
+        "{model}; {system} a system prompt, at most {} tokens, temperature {}{times}",
+        infer.max_tokens, infer.temperature
+    )
+}
+
+fn times(what: &str, repeat: u32) -> String {
+    if repeat > 1 { format!("; {what} {repeat} times") } else { String::new() }
 }
 
 fn judged_by(pipeline: &spec::Pipeline, judge: &spec::Judge) -> String {
     let criteria = &judge.rubric.criteria;
     let by_code = criteria.iter().filter(|criterion| matches!(criterion.ask, spec::Ask::Check(_))).count();
     let pass = judge.rubric.pass;
+    let times = times("each question is asked", judge.repeat);
     let judge = judge.model.as_ref().map_or_else(|| "nobody".to_owned(), |model| model_in_words(pipeline, model));
     let rule = format!(
         "a reply passes if no critical criterion fails and it earns {} of the weight that applies",
         round_percent(pass.score)
     );
     let asked = |number: usize| if number == 1 { "1 criterion".to_owned() } else { format!("{number} criteria") };
-    format!("{judge} ({}), and code ({}); {rule}", asked(criteria.len() - by_code), asked(by_code))
+    format!("{judge} ({}), and code ({}){times}; {rule}", asked(criteria.len() - by_code), asked(by_code))
 }

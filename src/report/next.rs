@@ -1,7 +1,7 @@
 //! What to do now: the steps that follow from a decision.
 
 use super::model::{CriterionText, NextStep};
-use super::text::{excerpt, failed_in, one_line};
+use super::text::{excerpt, failed_in, one_line, reply_name};
 use crate::data::{CriterionSummary, Decision, GroupSummary, Outcome};
 use crate::ids::{CriterionId, StageId};
 use crate::spec;
@@ -26,11 +26,13 @@ pub(super) struct Suite {
 }
 
 impl Suite {
-    pub(super) fn of(stage: &StageId, generate: &spec::Generate) -> Self {
+    /// What a stage expands; none where it reads a file, which has no cells to fill.
+    pub(super) fn of(stage: &StageId, generate: &spec::Generate) -> Option<Self> {
+        let generate = generate.expand()?;
         let taxonomy = &generate.taxonomy;
         let subtopics: usize = taxonomy.topics.iter().map(|topic| topic.subtopics.len()).sum();
         let cells = taxonomy.edge_cases.len() + subtopics * generate.styles.len();
-        Self { stage: stage.clone(), taxonomy: taxonomy.name.clone(), cells }
+        Some(Self { stage: stage.clone(), taxonomy: taxonomy.name.clone(), cells })
     }
 }
 
@@ -101,13 +103,13 @@ fn review_sheet(decision: &Decision) -> Vec<String> {
         |criteria: &[CriterionId]| list(&criteria.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>(), "and");
     let worst = decision.worst.iter().map(|example| {
         let failed = if example.failed.is_empty() { "no criterion".to_owned() } else { names(&example.failed) };
-        format!("`{}`: score {:.2}, fails {failed}", example.scenario, example.score)
+        format!("{}: score {:.2}, fails {failed}", reply_name(&example.scenario, example.repetition), example.score)
     });
     let seen: Vec<&CriterionId> = decision.worst.iter().flat_map(|example| &example.failed).collect();
     let unseen = failing(decision).filter(|criterion| !seen.contains(&&criterion.criterion)).take(CRITERIA);
     let unseen = unseen.filter_map(|criterion| {
         let example = criterion.examples.first()?;
-        Some(format!("`{}`: fails `{}`", example.scenario, criterion.criterion))
+        Some(format!("{}: fails `{}`", reply_name(&example.scenario, example.repetition), criterion.criterion))
     });
     worst.chain(unseen).collect()
 }
@@ -208,7 +210,9 @@ fn inconclusive(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
 /// How many scenarios would settle all that can be settled, and how to ask for them.
 fn more_scenarios(decision: &Decision, suite: Option<&Suite>) -> Option<NextStep> {
     let graded = decision.more.iter().filter_map(|more| more.scenarios).max()?;
-    let (total, n) = (decision.counts.total, decision.rate.n);
+    let counts = decision.counts;
+    let total = counts.scenarios.unwrap_or(counts.total);
+    let n = decision.rate.clustered.map_or(decision.rate.n, |clustered| clustered.scenarios);
     // Some scenarios of the next run will go without a grade too, as they did in this one.
     let needed = graded.saturating_mul(total).div_ceil(n.max(1));
     let more = needed.saturating_sub(total);

@@ -5,7 +5,7 @@ use std::io;
 use super::model::ReportModel;
 use super::text::{bar, one_line};
 use crate::data::{CriterionSummary, Decision, Outcome};
-use crate::stats::text::thousands;
+use crate::stats::text::{count, thousands};
 
 /// How the terminal takes text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,11 @@ fn summary(
     let counts = decision.counts;
     let [total, passed, failed, ungraded, invalid] =
         [counts.total, counts.passed, counts.failed, counts.ungraded, counts.invalid].map(thousands);
-    let text = format!("{total} scenarios: {passed} passed, {failed} failed, {ungraded} ungraded, {invalid} invalid");
+    let all = match counts.scenarios {
+        None => format!("{total} scenarios"),
+        Some(scenarios) => format!("{total} answers to {}", count(scenarios, "scenario")),
+    };
+    let text = format!("{all}: {passed} passed, {failed} failed, {ungraded} ungraded, {invalid} invalid");
     hanging("", &text, width, out)?;
     if let Some(gate) = decision.gate {
         let least = if gate.least == Outcome::Deploy { "deploy" } else { "fine_tune or better" };

@@ -84,6 +84,10 @@ fn pipeline() -> spec::Pipeline {
         rubric: rubric(),
         model: Some(spec::ModelRef::Declared(ModelName::new("judge").unwrap())),
         max_tokens: 256,
+        temperature: 0.0,
+        top_p: 1.0,
+        seed: 0,
+        repeat: 1,
         context: None,
     };
     let infer = spec::Infer {
@@ -95,10 +99,12 @@ fn pipeline() -> spec::Pipeline {
         temperature: 0.0,
         top_p: 1.0,
         seed: 0,
+        repeat: 1,
         context: None,
     };
     let styles = ["terse", "detailed"].map(ToOwned::to_owned).to_vec();
-    let generate = spec::Generate { taxonomy: taxonomy(), styles, count: Some(18), seed: 7, writer: None };
+    let expand = spec::Expand { taxonomy: taxonomy(), styles, count: Some(18), seed: 7, writer: None };
+    let generate = spec::Generate::of(expand);
     let research = spec::Research {
         catalog: Vec::new(),
         require: spec::Require::default(),
@@ -112,6 +118,7 @@ fn pipeline() -> spec::Pipeline {
         concurrency: 1,
         timeout_s: 1,
         retries: 0,
+        price: None,
     };
     spec::Pipeline {
         name: "therapy".to_owned(),
@@ -142,6 +149,7 @@ fn judged(index: usize, grade: Grade) -> Judged {
         evidence: if index == 0 { "<b>quoted</b>\n# words".to_owned() } else { "Try box breathing".to_owned() },
         reason: if index == 0 { "| it *advises* first".to_owned() } else { "it advises before it listens".to_owned() },
         quote: None,
+        votes: None,
     };
     let kind = |fails: bool| match grade {
         Grade::Ungraded => VerdictKind::Ungraded,
@@ -161,6 +169,7 @@ fn judged(index: usize, grade: Grade) -> Judged {
             opening: "heart wont slow down\nand im on the bus".to_owned(),
             origin: if index == 2 { Origin::Written } else { Origin::Authored },
         },
+        repetition: 0,
         reply: Some(if index == 0 { HOSTILE.to_owned() } else { reply }),
         failure: None,
         verdicts: vec![

@@ -1,6 +1,7 @@
 //! Texts that nobody here wrote, made safe to show; and how numbers stand in a report.
 
 use crate::data::{FailedIn, Rate, Thresholds};
+use crate::ids::ScenarioId;
 use crate::stats::text::{list, percents, round_percent, thousands};
 
 /// Characters that order text anew and could make it read as what it is not.
@@ -51,6 +52,14 @@ pub(super) fn rate(rate: &Rate) -> String {
             format!("{point} % ({lo}–{hi} %)")
         }
         None => "–".to_owned(),
+    }
+}
+
+/// `` `sleep/waking/terse` ``, and which of several answers to it where it is not the first.
+pub(super) fn reply_name(scenario: &ScenarioId, repetition: u32) -> String {
+    match repetition {
+        0 => format!("`{scenario}`"),
+        repetition => format!("`{scenario}`, answer {}", repetition + 1),
     }
 }
 
@@ -136,7 +145,8 @@ mod tests {
             (Some(0.84), 0.701, 0.917, "────────────────────┼───────┼━━━━●━━━───"),
             (None, 0.0, 1.0, "━━━━━━━━━━━━━━━━━━━━╋━━━━━━━╋━━━━━━━━━━━"),
         ] {
-            let rate = Rate { point, lo, hi, confidence: 0.95, method: "wilson".to_owned(), passed: 0, n: 0 };
+            let rate =
+                Rate { point, lo, hi, confidence: 0.95, method: "wilson".to_owned(), passed: 0, n: 0, clustered: None };
             assert_eq!(bar(&rate, &thresholds, 40), [line, "0 %               50 %    70 %     100 %"]);
         }
     }

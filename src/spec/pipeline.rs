@@ -31,6 +31,28 @@ pub struct Pipeline {
     pub report: ReportFiles,
 }
 
+impl Pipeline {
+    /// What a model's tokens cost; none where the file does not say, and for the embedded engine.
+    #[must_use]
+    pub fn price(&self, model: &ModelRef) -> Option<Price> {
+        match model {
+            ModelRef::Weights(_) => None,
+            ModelRef::Declared(name) => match self.models.get(name)? {
+                Model::OpenAi(OpenAi { price, .. }) | Model::Scripted(Scripted { price, .. }) => *price,
+            },
+        }
+    }
+
+    /// Lets every `generate` stage make only the first so many rows of its table.
+    pub fn limit_scenarios(&mut self, n: u64) {
+        for stage in self.stages.values_mut() {
+            if let Stage::Generate(generate) = stage {
+                generate.limit = Some(n);
+            }
+        }
+    }
+}
+
 /// Where reports go, relative to the root.
 #[derive(Debug, Clone, Default)]
 pub struct ReportFiles {
@@ -79,6 +101,26 @@ pub struct OpenAi {
     pub timeout_s: u64,
     /// How often a request is asked again after a transient failure.
     pub retries: u32,
+    /// What its tokens cost.
+    pub price: Option<Price>,
+}
+
+/// What tokens cost, in US dollars a million. Never part of an identity or a key: a price changes no reply.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Price {
+    /// Of prompts, at least 0.
+    pub prompt: f64,
+    /// Of what is generated, at least 0.
+    pub completion: f64,
+}
+
+impl Price {
+    /// What so many tokens cost, in US dollars.
+    #[must_use]
+    pub fn cost(&self, prompt_tokens: u64, completion_tokens: u64) -> f64 {
+        const MILLION: f64 = 1_000_000.0;
+        (prompt_tokens as f64 * self.prompt + completion_tokens as f64 * self.completion) / MILLION
+    }
 }
 
 /// A text that came from the environment and must not be seen: its `Debug` form hides it, and it has no other.
@@ -116,6 +158,8 @@ pub struct Scripted {
     pub delay_ms: u64,
     /// Requests in flight at once. Not part of the identity.
     pub concurrency: usize,
+    /// What its tokens would cost, for trying. Not part of the identity.
+    pub price: Option<Price>,
 }
 
 /// One canned reply.
@@ -233,6 +277,24 @@ pub enum Pick {
 /// `generate: {...}`
 #[derive(Debug, Clone)]
 pub struct Generate {
+    /// What scenarios are made of.
+    pub from: GenerateFrom,
+    /// Only so many of the first rows of the table, for a run on a part of it; the file never says so.
+    pub limit: Option<u64>,
+}
+
+/// What scenarios are made of.
+#[derive(Debug, Clone)]
+pub enum GenerateFrom {
+    /// A taxonomy, expanded.
+    Taxonomy(Box<Expand>),
+    /// A file of JSON Lines that holds them, relative to the root. It is not read before the stage runs.
+    File(PathBuf),
+}
+
+/// How a taxonomy is expanded.
+#[derive(Debug, Clone)]
+pub struct Expand {
     /// What is expanded.
     pub taxonomy: Taxonomy,
     /// Which styles of the taxonomy, in order; never empty.
@@ -243,6 +305,23 @@ pub struct Generate {
     pub seed: u64,
     /// Writes openings where the taxonomy has none. Present if any is missing.
     pub writer: Option<ModelRef>,
+}
+
+impl Generate {
+    /// The whole suite that a taxonomy comes to.
+    #[must_use]
+    pub fn of(expand: Expand) -> Self {
+        Self { from: GenerateFrom::Taxonomy(Box::new(expand)), limit: None }
+    }
+
+    /// The taxonomy and how it is expanded, if it is not a file.
+    #[must_use]
+    pub fn expand(&self) -> Option<&Expand> {
+        match &self.from {
+            GenerateFrom::Taxonomy(expand) => Some(expand),
+            GenerateFrom::File(_) => None,
+        }
+    }
 }
 
 /// `infer: {...}`
@@ -264,6 +343,8 @@ pub struct Infer {
     pub top_p: f64,
     /// Seed for `temperature` above 0.
     pub seed: u64,
+    /// How many answers each scenario gets, at least 1.
+    pub repeat: u32,
     /// Tokens of context for the embedded engine.
     pub context: Option<u32>,
 }
@@ -279,6 +360,14 @@ pub struct Judge {
     pub model: Option<ModelRef>,
     /// Most tokens of one verdict.
     pub max_tokens: u32,
+    /// 0 = greedy.
+    pub temperature: f64,
+    /// In (0, 1].
+    pub top_p: f64,
+    /// Seed for `temperature` above 0.
+    pub seed: u64,
+    /// How many opinions each question gets, at least 1; the majority's verdict counts.
+    pub repeat: u32,
     /// Tokens of context for the embedded engine.
     pub context: Option<u32>,
 }

@@ -265,6 +265,7 @@ fn the_whole_of_a_pipeline_is_read() {
         [(&"ifeval".to_owned(), &3.0), (&"bbh".to_owned(), &1.0)]
     );
     assert!(matches!(&pull.from, PullFrom::Candidate { stage, pick: Pick::Primary } if stage.as_str() == "candidates"));
+    let generate = generate.expand().unwrap();
     assert_eq!((generate.count, generate.seed, generate.styles.len()), (Some(50), 7, 3));
     assert_eq!(generate.taxonomy.topics.len(), 8);
     assert_eq!(infer.prompt.source(), "{{ scenario.opening }}");
@@ -473,4 +474,17 @@ proptest! {
             problems.as_slice().iter().for_each(assert_sound);
         }
     }
+}
+
+#[test]
+fn prices_are_read_and_reckoned() {
+    let text = "evalflow: 1\nname: x\nmodels:\n  m: { openai: { base_url: 'http://h', model: m, price: { prompt: 0.15, completion: 0.60 } } }\n  n: { scripted: { otherwise: '', price: { prompt: 1, completion: 0 } } }\n  o: { scripted: { otherwise: '' } }\nstages: { a: { pull: { from: 'file:x' } } }\n";
+    let Loaded { pipeline, .. } = load_text(text, &[]).unwrap();
+    let price = |name| pipeline.price(&ModelRef::Declared(crate::ids::ModelName::new(name).unwrap()));
+    let cost = |name, prompt, completion| price(name).map(|price| format!("{:.6}", price.cost(prompt, completion)));
+    assert_eq!(cost("m", 1_000_000, 500_000).as_deref(), Some("0.450000"));
+    assert_eq!(cost("m", 0, 0).as_deref(), Some("0.000000"));
+    assert_eq!(cost("n", 3, 1_000_000).as_deref(), Some("0.000003"));
+    assert_eq!((price("o"), price("unknown")), (None, None));
+    assert_eq!(pipeline.price(&ModelRef::Weights(crate::ids::StageId::new("a").unwrap())), None);
 }

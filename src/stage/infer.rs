@@ -1,10 +1,10 @@
-//! `infer`: asks a model each scenario once.
+//! `infer`: asks a model each scenario, once or several times over.
 
 use serde_json::{Value, json};
 
-use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, only, read, template_context, write};
+use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
 use crate::data::{Answer, RowFailure, Scenario};
-use crate::engine::{Message, Request, Role, Sampling};
+use crate::engine::{Message, Reply, Request, Role, Sampling};
 use crate::spec::{Infer, Template, TemplateError};
 
 /// Raised when the same fields and inputs would give other rows.
@@ -13,19 +13,16 @@ pub const VERSION: u32 = 1;
 /// The stage's own fields, as they go into its recipe; what it reads and who answers are added by the caller.
 #[must_use]
 pub fn fields(spec: &Infer) -> Value {
-    let Infer { model: _, scenarios: _, system, prompt, max_tokens, temperature, top_p, seed, context } = spec;
-    // Greedy choice has no use for a seed: changing it must not ask again.
-    let sampling = match sampling(*temperature, *top_p, *seed) {
-        Sampling::Greedy => json!("greedy"),
-        Sampling::Seeded { temperature, top_p, seed } => {
-            json!({ "temperature": temperature, "top_p": top_p, "seed": seed })
-        }
-    };
-    json!({ "system": system, "prompt": prompt, "max_tokens": max_tokens, "sampling": sampling, "context": context })
-}
-
-fn sampling(temperature: f64, top_p: f64, seed: u64) -> Sampling {
-    if temperature > 0.0 { Sampling::Seeded { temperature, top_p, seed } } else { Sampling::Greedy }
+    let Infer { model: _, scenarios: _, system, prompt, max_tokens, temperature, top_p, seed, repeat, context } = spec;
+    let sampling = Sampling::of(*temperature, *top_p, *seed).recipe();
+    let mut fields = json!({
+        "system": system, "prompt": prompt, "max_tokens": max_tokens, "sampling": sampling, "context": context,
+    });
+    // A stage without repeats has the key that it had before there were any.
+    if *repeat > 1 {
+        fields["repeat"] = json!(repeat);
+    }
+    fields
 }
 
 /// Scenarios → answers.
@@ -35,14 +32,20 @@ pub struct InferStage {
     prompt: Template,
     max_tokens: u32,
     sampling: Sampling,
+    repeat: u32,
 }
 
 impl InferStage {
     /// Takes what the stage needs of its checked form.
     #[must_use]
     pub fn new(spec: &Infer) -> Self {
-        let sampling = sampling(spec.temperature, spec.top_p, spec.seed);
-        Self { system: spec.system.clone(), prompt: spec.prompt.clone(), max_tokens: spec.max_tokens, sampling }
+        Self {
+            system: spec.system.clone(),
+            prompt: spec.prompt.clone(),
+            max_tokens: spec.max_tokens,
+            sampling: Sampling::of(spec.temperature, spec.top_p, spec.seed),
+            repeat: spec.repeat,
+        }
     }
 
     fn messages(&self, scenario: &Scenario) -> Result<Vec<Message>, TemplateError> {
@@ -61,17 +64,18 @@ impl RowStage for InferStage {
         let scenario: Scenario = read(line, "a scenario")?;
         Ok(match self.messages(&scenario) {
             Err(error) => {
-                Step::Done(failed(scenario, RowFailure { kind: "template".to_owned(), message: error.to_string() }))
+                let failure = RowFailure { kind: "template".to_owned(), message: error.to_string() };
+                Step::Done(row(scenario, (0..self.repeat).map(|_| Err(failure.clone()))))
             }
             Ok(messages) => {
-                let request = Request {
-                    messages,
-                    sampling: self.sampling,
+                let request = |repetition| Request {
+                    messages: messages.clone(),
+                    sampling: self.sampling.repeated(repetition),
                     max_tokens: self.max_tokens,
                     schema: None,
-                    repetition: 0,
+                    repetition,
                 };
-                Step::Ask(vec![request], Box::new(Waiting { scenario }))
+                Step::Ask((0..self.repeat).map(request).collect(), Box::new(Waiting { scenario }))
             }
         })
     }
@@ -83,38 +87,43 @@ struct Waiting {
 
 impl Resume for Waiting {
     fn resume(self: Box<Self>, answers: Vec<Asked>) -> Step {
-        let Self { scenario } = *self;
-        Step::Done(match only(answers) {
-            Asked::Failed(failure) => failed(scenario, failure.into()),
-            // How long it took is not in the row: equal answers must give equal bytes.
-            Asked::Replied(reply) => {
-                let answer = Answer {
-                    scenario,
-                    reply: Some(reply.text),
-                    finish: Some(reply.finish),
-                    tokens: Some(reply.usage.into()),
-                    failure: None,
-                };
-                Row { lines: vec![write(&answer)], flaw: None }
-            }
-        })
+        let answers = answers.into_iter().map(|answer| match answer {
+            Asked::Replied(reply) => Ok(reply),
+            Asked::Failed(failure) => Err(failure.into()),
+        });
+        Step::Done(row(self.scenario, answers))
     }
 }
 
-fn failed(scenario: Scenario, failure: RowFailure) -> Row {
-    let flaw = Flaw::Failed(format!("{}: {}: {}", scenario.id, failure.kind, failure.message));
-    let answer = Answer { scenario, reply: None, finish: None, tokens: None, failure: Some(failure) };
-    Row { lines: vec![write(&answer)], flaw: Some(flaw) }
+/// One line an answer; the row has the flaw of the first that failed.
+fn row(scenario: Scenario, answers: impl Iterator<Item = Result<Reply, RowFailure>>) -> Row {
+    let mut flaw = None;
+    let mut blank = Answer { scenario, repetition: 0, reply: None, finish: None, tokens: None, failure: None };
+    let lines = (0..).zip(answers).map(|(repetition, answer)| {
+        blank.repetition = repetition;
+        (blank.reply, blank.finish, blank.tokens, blank.failure) = match answer {
+            // How long it took is not in the row: equal answers must give equal bytes.
+            Ok(reply) => (Some(reply.text), Some(reply.finish), Some(reply.usage.into()), None),
+            Err(failure) => {
+                flaw.get_or_insert_with(|| {
+                    Flaw::Failed(format!("{}: {}: {}", blank.scenario.id, failure.kind, failure.message))
+                });
+                (None, None, None, Some(failure))
+            }
+        };
+        write(&blank)
+    });
+    Row { lines: lines.collect(), flaw }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::Tokens;
-    use crate::engine::{Finish, Reply, Usage};
+    use crate::engine::{Finish, Usage};
     use crate::ids::{ModelName, StageId};
     use crate::spec::ModelRef;
-    use crate::stage::row::tests::{asks, done, failed as call_failed, scenario};
+    use crate::stage::row::tests::{asks, done, failed as call_failed, replied, scenario};
 
     fn spec(system: Option<&str>, prompt: &str) -> Infer {
         Infer {
@@ -126,6 +135,7 @@ mod tests {
             temperature: 0.0,
             top_p: 1.0,
             seed: 7,
+            repeat: 1,
             context: None,
         }
     }
@@ -157,12 +167,47 @@ mod tests {
         assert!(!row.lines[0].contains("elapsed"), "times are not in rows");
         let expected = Answer {
             scenario: scenario("hi {{ 1 }}", &[]),
+            repetition: 0,
             reply: Some(" Hello,\n\n".to_owned()),
             finish: Some(Finish::Length),
             tokens: Some(Tokens { prompt: 5, completion: 2 }),
             failure: None,
         };
         assert_eq!(answer(&row), expected);
+    }
+
+    #[test]
+    fn several_answers_are_several_calls_and_lines() {
+        let asked = |repeat| {
+            let spec = Infer { temperature: 0.5, seed: u64::MAX, repeat, ..spec(None, "{{ scenario.opening }}") };
+            asks(InferStage::new(&spec).start(&line("hi")).unwrap())
+        };
+        let (requests, rest) = asked(3);
+        let seeds: Vec<(u32, u64)> = requests
+            .iter()
+            .map(|request| match request.sampling {
+                Sampling::Seeded { seed, .. } => (request.repetition, seed),
+                Sampling::Greedy => panic!("it is drawn"),
+            })
+            .collect();
+        assert_eq!(seeds, [(0, u64::MAX), (1, 0), (2, 1)]);
+        assert_eq!(asked(5).0[..3], requests[..], "more answers ask for the missing ones only");
+        assert_eq!(asked(1).0[..], requests[..1]);
+
+        let row = done(rest.resume(vec![replied("a"), call_failed("rejected"), replied("c")]));
+        assert_eq!(row.lines.len(), 3);
+        let answers: Vec<Answer> = row.lines.iter().map(|line| read(line, "an answer").unwrap()).collect();
+        let shown: Vec<_> = answers.iter().map(|a| (a.repetition, a.reply.as_deref(), a.failure.is_some())).collect();
+        assert_eq!(shown, [(0, Some("a"), false), (1, None, true), (2, Some("c"), false)]);
+        assert!(!row.lines[0].contains("repetition") && row.lines[2].contains(r#""repetition":2"#));
+        assert_eq!(row.flaw, Some(Flaw::Failed("sleep/nights/terse: rejected: it did not work".to_owned())));
+
+        let greedy = Infer { repeat: 2, ..spec(None, "{{ scenario.opening }}") };
+        let (requests, _) = asks(InferStage::new(&greedy).start(&line("hi")).unwrap());
+        assert!(requests.iter().all(|request| request.sampling == Sampling::Greedy));
+        let broken =
+            Infer { repeat: 2, ..spec(None, "{% if scenario.opening == 'hi' %}{{ scenario.tags + 1 }}{% endif %}") };
+        assert_eq!(done(InferStage::new(&broken).start(&line("hi")).unwrap()).lines.len(), 2);
     }
 
     #[test]
@@ -193,6 +238,7 @@ mod tests {
                 Infer { prompt: Template::new("q").unwrap(), ..base() },
                 Infer { max_tokens: 1, ..base() },
                 Infer { context: Some(1), ..base() },
+                Infer { repeat: 2, ..base() },
                 Infer { top_p: 0.5, ..drawn() },
                 Infer { seed: 8, ..drawn() },
             ]

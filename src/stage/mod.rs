@@ -66,7 +66,7 @@ pub fn table(stage: &Stage) -> Option<&StageId> {
 pub fn model(stage: &Stage) -> Option<&ModelRef> {
     match stage {
         Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
-        Stage::Generate(generate) => generate.writer.as_ref(),
+        Stage::Generate(generate) => generate.expand().and_then(|expand| expand.writer.as_ref()),
         Stage::Infer(infer) => Some(&infer.model),
         Stage::Judge(judge) => judge.model.as_ref(),
     }

@@ -12,7 +12,7 @@ use crate::data::{Candidates, WeightsRecord};
 use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
-use crate::spec::{Model, ModelRef, Pipeline, PullFrom, Stage, WeightsSource};
+use crate::spec::{GenerateFrom, Model, ModelRef, Pipeline, PullFrom, Stage, WeightsSource};
 
 /// What is known of upstream results and of files when a recipe is made.
 pub trait Known {
@@ -97,8 +97,14 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             (pull::VERSION, pull::fields(stage), inputs)
         }
         Stage::Generate(stage) => {
-            let writer = stage.writer.as_ref().map(|model| identity(pipeline, model, known)).transpose()?;
-            (generate::VERSION, generate::fields(stage), json!({ "writer": writer.map(|identity| identity.0) }))
+            let inputs = match &stage.from {
+                GenerateFrom::File(path) => json!({ "file": known.file(path).map_err(RecipeError::Known)? }),
+                GenerateFrom::Taxonomy(expand) => {
+                    let writer = expand.writer.as_ref().map(|model| identity(pipeline, model, known)).transpose()?;
+                    json!({ "writer": writer.map(|identity| identity.0) })
+                }
+            };
+            (generate::VERSION, generate::fields(stage), inputs)
         }
         Stage::Infer(stage) => {
             let model = identity(pipeline, &stage.model, known)?;

@@ -6,7 +6,6 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
 use crate::data::{RowFailure, Scenario};
 use crate::engine::{EngineError, EngineErrorKind, Reply, Request};
@@ -121,16 +120,24 @@ pub(super) fn write<T: Serialize>(row: &T) -> String {
 }
 
 /// What prompt templates and conditions may name: the fields of [`crate::spec::SCENARIO_FIELDS`].
-pub(super) fn template_context(scenario: &Scenario) -> Value {
+pub(super) fn template_context(scenario: &Scenario) -> impl Serialize + '_ {
+    #[derive(Serialize)]
+    struct Context<'a> {
+        scenario: Fields<'a>,
+    }
+    #[derive(Serialize)]
+    struct Fields<'a> {
+        topic: &'a str,
+        subtopic: Option<&'a str>,
+        style: &'a str,
+        tags: &'a [String],
+        opening: &'a str,
+        edge_case: bool,
+    }
+
     let Scenario { id: _, topic, subtopic, style, tags, edge_case, opening, origin: _ } = scenario;
-    json!({ "scenario": {
-        "topic": topic,
-        "subtopic": subtopic,
-        "style": style,
-        "tags": tags,
-        "opening": opening,
-        "edge_case": edge_case,
-    }})
+    let subtopic = subtopic.as_deref();
+    Context { scenario: Fields { topic, subtopic, style, tags, opening, edge_case: *edge_case } }
 }
 
 #[cfg(test)]
@@ -183,7 +190,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_context_has_exactly_the_known_fields() {
-        let context = template_context(&scenario("hi", &[]));
+        let context = serde_json::to_value(template_context(&scenario("hi", &[]))).unwrap();
         let mut known = SCENARIO_FIELDS.to_vec();
         known.sort_unstable();
         let mut found: Vec<&String> = context["scenario"].as_object().unwrap().keys().collect();

@@ -56,7 +56,26 @@ pub fn n_to_decide_wilson(k: u64, n: u64, threshold: f64, confidence: f64) -> Op
     if n == 0 {
         return None;
     }
-    let rate = k as f64 / n as f64;
+    fewest(k as f64 / n as f64, n, threshold, confidence)
+}
+
+/// The fewest clusters that would leave `threshold` outside, if the rate and the design effect stayed where they are.
+///
+/// `n_eff` is what the clusters are worth in independent rows. Reckoned with the normal quantile, which Student's t comes
+/// to with so many clusters.
+#[must_use]
+pub fn n_to_decide_clustered(rate: f64, n_eff: f64, clusters: u64, threshold: f64, confidence: f64) -> Option<u64> {
+    if n_eff < 1.0 {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a number of rows")]
+    let needed = fewest(rate, n_eff as u64, threshold, confidence)?;
+    let clusters_needed = (needed as f64 / n_eff * clusters as f64).ceil();
+    #[expect(clippy::cast_possible_truncation, reason = "at most a million rows' worth of clusters")]
+    Some((clusters_needed as u64).max(clusters + 1))
+}
+
+fn fewest(rate: f64, n: u64, threshold: f64, confidence: f64) -> Option<u64> {
     let settled = |n: u64| excludes(wilson(rate * n as f64, n as f64, confidence), threshold);
     if settled(n) {
         return Some(n);

@@ -19,10 +19,14 @@ pub struct Interval {
 /// any scenario nothing is known, and the interval is [0, 1].
 #[must_use]
 pub fn wilson(k: f64, n: f64, confidence: f64) -> Interval {
+    wilson_at(k, n, two_sided_z(confidence))
+}
+
+/// The same interval with another quantile than that of the normal distribution.
+pub(super) fn wilson_at(k: f64, n: f64, z: f64) -> Interval {
     if n <= 0.0 {
         return Interval { lo: 0.0, hi: 1.0 };
     }
-    let z = two_sided_z(confidence);
     let p = k / n;
     let shrink = 1.0 + z * z / n;
     let centre = (p + z * z / (2.0 * n)) / shrink;

@@ -1,8 +1,10 @@
 //! Reference vectors, computed by established statistics libraries: `tests/data/stat_vectors.json`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::{n_to_decide_wilson, outcome_at, outcome_by_interval, wilson};
+use super::{ClusteredInterval, Clusters, n_to_decide_wilson, outcome_at, outcome_by_interval, two_sided_t, wilson};
 use crate::data::{Outcome, Thresholds};
 
 /// Functions that the vectors cover and this program does not have. A name in neither place fails the test, so a slip of
@@ -26,7 +28,6 @@ const NOT_BUILT: &[&str] = &[
     "chinchilla_loss",
     "chinchilla_optimal",
     "clopper_pearson",
-    "cluster_se_cr1",
     "cohen_kappa",
     "compute_buffer_bytes",
     "davidson_ties",
@@ -133,11 +134,27 @@ const NOT_BUILT: &[&str] = &[
     "vocab_moments",
     "weight_bytes",
     "weighted_kappa",
-    "wilson_clustered",
 ];
 
 fn band(outcome: Outcome) -> String {
     outcome.as_str().to_uppercase()
+}
+
+/// The clusters of a vector, whose scores are counted in ten-thousandths.
+fn clusters(input: &Value) -> Clusters {
+    const PARTS: f64 = 10_000.0;
+    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for (x, cluster) in input["x"].as_array().unwrap().iter().zip(input["cluster"].as_array().unwrap()) {
+        let parts = x.as_f64().unwrap() * PARTS;
+        assert!((parts - parts.round()).abs() < 1e-6, "{x} has few decimals");
+        let (sum, rows) = sums.entry(cluster.to_string()).or_default();
+        #[expect(clippy::cast_possible_truncation, reason = "a score in [0, 1]")]
+        let parts = parts.round() as u64;
+        (*sum, *rows) = (*sum + parts, *rows + 1);
+    }
+    let mut all = Clusters::in_parts_of(10_000);
+    sums.values().for_each(|(sum, rows)| all.add(*sum, *rows));
+    all
 }
 
 /// What this program gives for a vector's input; none for a function that it does not have.
@@ -158,6 +175,25 @@ fn compute(function: &str, input: &Value) -> Option<Value> {
                 "hi": interval.hi,
                 "band": band(outcome_by_interval(interval, &thresholds)),
                 "point_band": band(outcome_at(k / n, &thresholds)),
+            })
+        }
+        "cluster_se_cr1" => {
+            let clusters = clusters(input);
+            json!({ "se": clusters.cluster_se_cr1(), "G": clusters.clusters() })
+        }
+        "wilson_clustered" => {
+            let clusters = clusters(input);
+            let ClusteredInterval { interval, n_eff, design_effect } = clusters.wilson_clustered(float("conf"));
+            let rows: Vec<f64> = input["x"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+            json!({
+                "p": rows.iter().sum::<f64>() / rows.len() as f64,
+                "se": clusters.cluster_se_cr1(),
+                "G": clusters.clusters(),
+                "n_eff": n_eff,
+                "deff": design_effect,
+                "t": two_sided_t(float("conf"), u32::try_from(clusters.clusters() - 1).unwrap()),
+                "lo": interval.lo,
+                "hi": interval.hi,
             })
         }
         "n_to_decide_wilson" => json!(n_to_decide_wilson(whole("k"), whole("n"), float("t"), float("conf"))),

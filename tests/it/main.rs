@@ -6,8 +6,13 @@ mod env;
 mod failures;
 mod http;
 mod incremental;
+mod key_calls;
+mod key_golden;
+mod key_world;
+mod keys;
 #[cfg(feature = "llama")]
 mod model;
+mod repeat;
 mod shipped;
 mod tidy;
 mod usage;

@@ -111,7 +111,7 @@ impl<'m> Session<'m> {
         }
         let prompt = self.tokenise(&request.messages)?;
         let prompt_tokens = self.check_size(&prompt, request.max_tokens)?;
-        let constraint = request.schema.as_ref().map(|schema| self.constrain(&schema.json)).transpose()?;
+        let constraint = request.schema.as_ref().map(|schema| self.constrain(schema.json())).transpose()?;
         let Some(cached_tokens) = self.prefill(&prompt, abandoned)? else { return Ok(None) };
         let Some((writer, finish)) = self.generate(request, constraint, abandoned)? else { return Ok(None) };
         let usage = Usage { prompt_tokens, cached_tokens, completion_tokens: writer.tokens };

@@ -136,7 +136,7 @@ fn verdict_schema() -> Schema {
         "required": ["evidence", "reason", "verdict"],
         "additionalProperties": false,
     });
-    Schema { name: "verdict".into(), json: schema.into() }
+    Schema::new("verdict", schema)
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn the_model_itself_ends_a_reply() {
 #[tokio::test]
 async fn requests_that_can_never_be_answered_are_rejected_and_others_are() {
     let engine = LlamaEngine::new(config());
-    let bad = Schema { name: "bad".into(), json: json!({ "type": "nonsense" }).into() };
+    let bad = Schema::new("bad", json!({ "type": "nonsense" }));
     let error = engine.complete(&Request { schema: Some(bad), ..request("Hi", 5) }).await.unwrap_err();
     assert_eq!(error.kind, EngineErrorKind::Rejected);
     assert!(
@@ -210,7 +210,7 @@ async fn requests_that_can_never_be_answered_are_rejected_and_others_are() {
 async fn a_request_given_up_does_not_block_the_queue() {
     let engine = LlamaEngine::new(LlamaConfig { context: Some(8192), ..config() });
     let long = Request {
-        schema: Some(Schema { name: "long".into(), json: json!({ "type": "string", "minLength": 30_000 }).into() }),
+        schema: Some(Schema::new("long", json!({ "type": "string", "minLength": 30_000 }))),
         ..request("Tell me a very long story.", 8000)
     };
     let short = request("Hi", 3);

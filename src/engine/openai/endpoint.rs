@@ -173,6 +173,7 @@ mod tests {
             concurrency: 1,
             timeout_s: 1,
             retries: 0,
+            price: None,
         }
     }
 

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::complaint::Complaint;
-use crate::engine::{Request, Sampling, Schema};
+use crate::engine::{Request, Sampling};
 
 /// What is left out of, or put differently in, the bodies for one server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -97,11 +97,11 @@ impl Form {
                 (!self.without_seed).then(|| json!(seed_of(seed, request.repetition)))
             }
             (Parameter::Format, _) => {
-                let Schema { name, json } = request.schema.as_ref()?;
+                let schema = request.schema.as_ref()?;
                 match self.format {
                     Format::Schema => Some(json!({
                         "type": "json_schema",
-                        "json_schema": { "name": name.as_ref(), "schema": json.as_ref(), "strict": true },
+                        "json_schema": { "name": schema.name(), "schema": schema.json().as_ref(), "strict": true },
                     })),
                     Format::Object => Some(json!({ "type": "json_object" })),
                     Format::Nothing => None,
@@ -243,7 +243,7 @@ fn find_word(text: &str, word: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Message, Role};
+    use crate::engine::{Message, Role, Schema};
     use proptest::prelude::*;
     use reqwest::StatusCode;
 
@@ -252,7 +252,7 @@ mod tests {
             messages: vec![Message::new(Role::System, "s"), Message::new(Role::User, "u")],
             sampling,
             max_tokens: 9,
-            schema: with_schema.then(|| Schema { name: "verdict".into(), json: json!({ "type": "object" }).into() }),
+            schema: with_schema.then(|| Schema::new("verdict", json!({ "type": "object" }))),
             repetition: 0,
         }
     }

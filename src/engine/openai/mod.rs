@@ -52,7 +52,7 @@ pub struct OpenAiEngine {
 #[must_use]
 pub fn identity(spec: &spec::OpenAi) -> Identity {
     // The key is left out, and so is what only decides when a reply comes.
-    let spec::OpenAi { base_url: _, model, api_key: _, concurrency: _, timeout_s: _, retries: _ } = spec;
+    let spec::OpenAi { base_url: _, model, api_key: _, concurrency: _, timeout_s: _, retries: _, price: _ } = spec;
     Identity(json!({ "engine": "openai", "endpoint": endpoint::base(spec), "model": model }))
 }
 

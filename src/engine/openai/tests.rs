@@ -19,7 +19,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn spec(base_url: String) -> OpenAi {
     let api_key = Some(Secret::new(KEY.to_owned()));
-    OpenAi { base_url, model: "small".to_owned(), api_key, concurrency: 4, timeout_s: 60, retries: 2 }
+    OpenAi { base_url, model: "small".to_owned(), api_key, concurrency: 4, timeout_s: 60, retries: 2, price: None }
 }
 
 fn engine_of(spec: &OpenAi, timeout: Duration) -> (OpenAiEngine, Arc<JumpingClock>) {
@@ -39,7 +39,7 @@ fn question() -> Request {
 }
 
 fn full_question() -> Request {
-    let schema = Schema { name: "verdict".into(), json: json!({ "type": "object" }).into() };
+    let schema = Schema::new("verdict", json!({ "type": "object" }));
     let sampling = Sampling::Seeded { temperature: 0.5, top_p: 0.9, seed: 3 };
     Request { sampling, schema: Some(schema), ..question() }
 }

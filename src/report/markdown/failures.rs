@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::super::model::ReportModel;
-use super::super::text::{excerpt, failed_in, rate};
+use super::super::text::{excerpt, failed_in, rate, reply_name};
 use super::escape::{inline, quoted};
 use super::{heading, table_head, table_row};
 use crate::data::{CriterionSummary, Decision, Example, Failure};
@@ -25,7 +25,7 @@ const OPENING: usize = 200;
 const ASKS: usize = 200;
 
 /// The replies quoted so far and the criterion under which each stands, so that none is quoted twice.
-type Quoted<'a> = BTreeMap<&'a ScenarioId, &'a CriterionId>;
+type Quoted<'a> = BTreeMap<(&'a ScenarioId, u32), &'a CriterionId>;
 
 pub(super) fn failure_analysis(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     let Some(decision) = model.decision.as_ref().filter(|decision| !decision.criteria.is_empty()) else {
@@ -91,21 +91,23 @@ fn pattern<'a>(
     writeln!(out, "- By topic: {}", inline(&failed_in(&summary.failed_topics, GROUPS)))?;
     writeln!(out, "- By style: {}", inline(&failed_in(&summary.failed_styles, GROUPS)))?;
     summary.examples.iter().try_for_each(|failure| {
-        let before = quoted.get(&failure.scenario).copied();
+        let reply = (&failure.scenario, failure.repetition);
+        let before = quoted.get(&reply).copied();
         if before.is_none() {
-            quoted.insert(&failure.scenario, &summary.criterion);
+            quoted.insert(reply, &summary.criterion);
         }
         failure_example(failure, before, out)
     })
 }
 
 fn failure_example(failure: &Failure, quoted_under: Option<&CriterionId>, out: &mut dyn Write) -> io::Result<()> {
-    let Failure { scenario, opening, reply, evidence, reason } = failure;
+    let Failure { scenario, repetition, opening, reply, evidence, reason } = failure;
+    let name = reply_name(scenario, *repetition);
     let mut parts = Vec::new();
     if let Some(criterion) = quoted_under {
-        parts.push(format!("`{scenario}`, quoted above under `{criterion}`"));
+        parts.push(format!("{name}, quoted above under `{criterion}`"));
     } else {
-        parts.push(format!("`{scenario}`"));
+        parts.push(name);
         parts.extend(part("Message", opening, OPENING));
         parts.extend(part("Reply", reply, REPLY));
     }
@@ -151,7 +153,8 @@ fn scored_example(number: usize, example: &Example, out: &mut dyn Write) -> io::
     let failed: Vec<String> = example.failed.iter().map(|criterion| format!("`{criterion}`")).collect();
     let failed =
         if failed.is_empty() { "no criterion failed".to_owned() } else { format!("failed {}", failed.join(", ")) };
-    writeln!(out, "**{number}.** `{}`, score {:.2}, {failed}", example.scenario, example.score)?;
+    let name = reply_name(&example.scenario, example.repetition);
+    writeln!(out, "**{number}.** {name}, score {:.2}, {failed}", example.score)?;
     let parts: Vec<String> = [part("Message", &example.opening, OPENING), part("Reply", &example.reply, REPLY)]
         .into_iter()
         .flatten()

@@ -61,20 +61,37 @@ fn matrix(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
 
 fn outcomes(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
     heading(3, "Pass rate", out)?;
-    table_head(&[">Scenarios", ">Passed", ">Failed", ">Ungraded", ">Invalid", ">Pass rate of the graded"], out)?;
     let counts = decision.counts;
+    let (one, all) = if counts.scenarios.is_some() { ("answer", ">Answers") } else { ("scenario", ">Scenarios") };
+    table_head(&[all, ">Passed", ">Failed", ">Ungraded", ">Invalid", ">Pass rate of the graded"], out)?;
     let numbers = [counts.total, counts.passed, counts.failed, counts.ungraded, counts.invalid].map(thousands);
     let mut row = numbers.to_vec();
     row.push(rate(&decision.rate));
     table_row(&row, out)?;
     let level = round_percent(decision.rate.confidence);
+    let of = if counts.scenarios.is_some() { ", of which those to one scenario are a cluster" } else { "" };
     writeln!(
         out,
-        "\nIn parentheses, here and below: the {level} Wilson interval. Ungraded (a verdict or the reply is missing) and \
-         invalid (too few criteria apply) scenarios are out of the rate."
+        "\nIn parentheses, here and below: the {level} Wilson interval{of}. Ungraded (a verdict or the reply is missing) \
+         and invalid (too few criteria apply) {one}s are out of the rate."
     )?;
+    if let (Some(scenarios), Some(clustered)) = (counts.scenarios, decision.rate.clustered) {
+        writeln!(
+            out,
+            "\n{} to {}, {:.1} each: worth {:.1} to a scenario each (design effect {:.2}).",
+            count(counts.total, "answer"),
+            count(scenarios, "scenario"),
+            counts.total as f64 / scenarios as f64,
+            clustered.n_eff,
+            clustered.design_effect,
+        )?;
+    }
     if let Some(mean) = decision.mean_score {
-        writeln!(out, "\nMean score {mean:.2}, from 0 to 1, over {}.", count(decision.rate.n, "graded scenario"))?;
+        writeln!(
+            out,
+            "\nMean score {mean:.2}, from 0 to 1, over {}.",
+            count(decision.rate.n, &format!("graded {one}"))
+        )?;
     }
     groups("Topic", &decision.topics, out)?;
     groups("Style", &decision.styles, out)?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::spec::env::{is_malformed, is_one_variable};
-use crate::spec::pipeline::{Model, OpenAi, Scripted, ScriptedReply, Secret};
+use crate::spec::pipeline::{Model, OpenAi, Price, Scripted, ScriptedReply, Secret};
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, only_entry, shorten};
 use crate::spec::{units, url};
@@ -30,6 +30,7 @@ fn openai(mut fields: Fields<'_>) -> Option<Model> {
     let concurrency = concurrency(&mut fields);
     let timeout_s = fields.optional("timeout").map_or(Some(120), timeout);
     let retries = fields.optional("retries").map_or(Some(4), |field| field.small(0..=10));
+    let price = fields.optional("price").and_then(price);
     fields.finish();
     Some(Model::OpenAi(OpenAi {
         base_url: base_url?,
@@ -38,7 +39,16 @@ fn openai(mut fields: Fields<'_>) -> Option<Model> {
         concurrency: concurrency?,
         timeout_s: timeout_s?,
         retries: retries?,
+        price,
     }))
+}
+
+fn price(field: Field<'_>) -> Option<Price> {
+    let mut fields = field.fields()?;
+    let prompt = fields.required("prompt").and_then(|field| field.number(0.0..));
+    let completion = fields.required("completion").and_then(|field| field.number(0.0..));
+    fields.finish();
+    Some(Price { prompt: prompt?, completion: completion? })
 }
 
 fn concurrency(fields: &mut Fields<'_>) -> Option<usize> {
@@ -118,8 +128,10 @@ fn scripted(mut fields: Fields<'_>) -> Option<Model> {
     if !fields.has("replies") && !fields.has("otherwise") {
         fields.missing(&["replies", "otherwise"]);
     }
+    let price = fields.optional("price").and_then(price);
     fields.finish();
-    Some(Model::Scripted(Scripted { replies: replies?, otherwise, delay_ms: delay_ms?, concurrency: concurrency? }))
+    let (replies, delay_ms, concurrency) = (replies?, delay_ms?, concurrency?);
+    Some(Model::Scripted(Scripted { replies, otherwise, delay_ms, concurrency, price }))
 }
 
 fn reply(field: Field<'_>) -> Option<ScriptedReply> {

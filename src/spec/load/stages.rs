@@ -1,6 +1,7 @@
 //! One reader a kind of stage.
 
 use std::ops::{Bound, Range};
+use std::path::Path;
 
 use indexmap::IndexMap;
 
@@ -10,7 +11,9 @@ use super::rubric::{self, ReadRubric};
 use super::taxonomy::{self, ReadTaxonomy};
 use super::wires::{Kind, Need, Outline};
 use crate::ids::{ModelName, StageId};
-use crate::spec::pipeline::{Decide, Gate, Generate, Infer, Judge, Model, ModelRef, Pull, PullFrom, Stage};
+use crate::spec::pipeline::{
+    Decide, Expand, Gate, Generate, GenerateFrom, Infer, Judge, Model, ModelRef, Pull, PullFrom, Stage,
+};
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, Reader, did_you_mean};
 use crate::spec::source::WeightsSource;
@@ -63,6 +66,7 @@ pub(super) fn read(
         .collect();
     report_second_decision(sketches);
     warn_of_self_judging(sketches, &stages, models);
+    warn_of_equal_samples(sketches, &stages);
     stages
 }
 
@@ -126,9 +130,14 @@ impl Context<'_> {
     }
 
     fn generate(&self, mut fields: Fields<'_>) -> Option<Generate> {
+        let one = fields.exactly_one(["taxonomy", "file"]);
+        let file = fields.optional("file");
+        if one == Some("file") {
+            return self.scenario_file(fields, file?);
+        }
         let sink = self.files.sink;
         let taxonomy = fields
-            .required("taxonomy")
+            .optional("taxonomy")
             .and_then(|field| self.files.document(field))
             .and_then(|document| taxonomy::read(document, sink));
         let styles = fields.optional("styles").map(Field::texts);
@@ -154,7 +163,27 @@ impl Context<'_> {
         if !has_writer {
             cells.check_openings(reader, &at, count);
         }
-        Some(Generate { taxonomy: read.taxonomy, styles, count: count.map(|(_, count)| count), seed: seed?, writer })
+        let count = count.map(|(_, count)| count);
+        one?;
+        Some(Generate::of(Expand { taxonomy: read.taxonomy, styles, count, seed: seed?, writer }))
+    }
+
+    /// The file may have a million lines: only that it is there is found out here.
+    fn scenario_file(&self, mut fields: Fields<'_>, field: Field<'_>) -> Option<Generate> {
+        for name in ["styles", "count", "seed", "writer"] {
+            fields.optional(name);
+            let Some(span) = fields.key_span(name) else { continue };
+            let message = format!("`{name}` says how a taxonomy is expanded, and there is a `file`");
+            let problem = fields.reader.problem(Code::UnknownField, span, "not with a file", message);
+            fields.reader.push(match name {
+                "count" => problem.help("remove it; `evalflow run --limit N` takes the first lines of the file"),
+                _ => problem.help("remove it: the file holds the scenarios as they are"),
+            });
+        }
+        fields.optional("taxonomy");
+        fields.finish();
+        let path = self.files.existing(field, Path::new(field.text()?))?;
+        Some(Generate { from: GenerateFrom::File(path), limit: None })
     }
 
     fn infer(&self, mut fields: Fields<'_>) -> Option<Infer> {
@@ -166,22 +195,21 @@ impl Context<'_> {
             None => Template::new("{{ scenario.opening }}").ok(),
         };
         let max_tokens = fields.optional("max_tokens").map_or(Some(256), |field| field.small(1..=LONGEST_REPLY));
-        let temperature = fields.optional("temperature").map_or(Some(0.0), |field| field.number(0.0..=2.0));
-        let top_p = fields
-            .optional("top_p")
-            .map_or(Some(1.0), |field| field.number((Bound::Excluded(0.0), Bound::Included(1.0))));
-        let seed = fields.optional("seed").map_or(Some(0), |field| field.integer(0..=u64::MAX));
+        let sampling = sampling(&mut fields);
+        let repeat = repeat(&mut fields);
         let context = context_size(&mut fields);
         fields.finish();
+        let Sampling { temperature, top_p, seed } = sampling?;
         Some(Infer {
             model: model?,
             scenarios: scenarios?,
             system: system.flatten(),
             prompt: prompt?,
             max_tokens: max_tokens?,
-            temperature: temperature?,
-            top_p: top_p?,
-            seed: seed?,
+            temperature,
+            top_p,
+            seed,
+            repeat: repeat?,
             context,
         })
     }
@@ -195,6 +223,8 @@ impl Context<'_> {
         let has_model = fields.has("model");
         let model = fields.optional("model").and_then(|field| self.outline.model(field));
         let max_tokens = fields.optional("max_tokens").map_or(Some(200), |field| field.small(32..=LONGEST_REPLY));
+        let sampling = sampling(&mut fields);
+        let repeat = repeat(&mut fields);
         let context = context_size(&mut fields);
         let (reader, span) = (fields.reader, fields.span.clone());
         fields.finish();
@@ -209,7 +239,18 @@ impl Context<'_> {
                     .help("add `model:` with an entry of `models` or a `pull` stage"),
             );
         }
-        Some(Judge { answers: answers?, rubric, model, max_tokens: max_tokens?, context })
+        let Sampling { temperature, top_p, seed } = sampling?;
+        Some(Judge {
+            answers: answers?,
+            rubric,
+            model,
+            max_tokens: max_tokens?,
+            temperature,
+            top_p,
+            seed,
+            repeat: repeat?,
+            context,
+        })
     }
 
     fn decide(&self, mut fields: Fields<'_>) -> Option<Decide> {
@@ -256,6 +297,25 @@ impl Context<'_> {
             gate: gate.flatten(),
         })
     }
+}
+
+/// How a model's tokens are drawn.
+struct Sampling {
+    temperature: f64,
+    top_p: f64,
+    seed: u64,
+}
+
+fn sampling(fields: &mut Fields<'_>) -> Option<Sampling> {
+    let temperature = fields.optional("temperature").map_or(Some(0.0), |field| field.number(0.0..=2.0));
+    let inside = (Bound::Excluded(0.0), Bound::Included(1.0));
+    let top_p = fields.optional("top_p").map_or(Some(1.0), |field| field.number(inside));
+    let seed = fields.optional("seed").map_or(Some(0), |field| field.integer(0..=u64::MAX));
+    Some(Sampling { temperature: temperature?, top_p: top_p?, seed: seed? })
+}
+
+fn repeat(fields: &mut Fields<'_>) -> Option<u32> {
+    fields.optional("repeat").map_or(Some(1), |field| field.small(1..=100))
 }
 
 fn context_size(fields: &mut Fields<'_>) -> Option<u32> {
@@ -347,6 +407,33 @@ impl Cells {
             }
         }
         cells
+    }
+}
+
+/// Warns where a model is asked several times what it answers the same each time. A server may answer otherwise with
+/// temperature 0 as well, and an `infer` stage may be there to find that out; a judge is asked for opinions.
+fn warn_of_equal_samples(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Stage>) {
+    for (id, stage) in stages {
+        let is_equal = match stage {
+            Stage::Infer(infer) => infer.temperature <= 0.0 && matches!(infer.model, ModelRef::Weights(_)),
+            Stage::Judge(judge) => judge.temperature <= 0.0,
+            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => false,
+        };
+        let sketch = sketches.iter().find(|sketch| sketch.id.as_ref() == Some(id) && is_equal);
+        let Some(entries) = sketch.and_then(|sketch| sketch.body.entries()) else { continue };
+        let field = |name: &str| entries.iter().find(|(key, _)| key.name == name).map(|(_, field)| *field);
+        let Some(repeat) = field("repeat") else { continue };
+        let (Stage::Infer(Infer { repeat: times, .. }) | Stage::Judge(Judge { repeat: times, .. })) = stage else {
+            continue;
+        };
+        if *times > 1 {
+            let message = format!("with temperature 0 all {times} samples are the same");
+            let problem = repeat.problem(Code::EqualSamples, "equal samples", message);
+            repeat.push(match field("temperature") {
+                Some(temperature) => problem.other(repeat.reader.file, temperature.span(), "always the likeliest"),
+                None => problem,
+            });
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! `decide`: verdicts → one decision, with all that it rests on.
 //!
 //! Owns how verdicts are counted, what blocks a decision and the sentences that explain it; what an interval allows is
-//! left to `stats`. Whole-table, but rows are only counted: memory does not grow with them. Start at [`Tally`].
+//! left to `stats`. Whole-table, but rows are only counted: memory does not grow with them. Rows of one scenario, which lie
+//! side by side, are a cluster. Start at [`Tally`].
 
 mod reasons;
 #[cfg(test)]
@@ -12,8 +13,8 @@ use std::collections::BTreeMap;
 
 use self::reasons::{Findings, blocked_because, reasons};
 use crate::data::{
-    Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, Grade, GroupSummary, Judged, More,
-    Outcome, Quote, Quotes, Rate, Thresholds, VerdictKind,
+    ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, Grade, GroupSummary,
+    Judged, More, Outcome, Quote, Quotes, Rate, Thresholds, VerdictKind,
 };
 use crate::ids::{CriterionId, ScenarioId};
 use crate::spec;
@@ -44,6 +45,9 @@ const MOST_MISSING_QUOTES: f64 = 0.15;
 /// Fewer quotes than this say nothing about a judge.
 const FEWEST_QUOTES: u64 = 20;
 
+/// Fewer scenarios with several answers each than this decide nothing, whatever their interval.
+const FEWEST_CLUSTERS: u64 = 5;
+
 /// Most characters of a text that goes into the decision.
 const LONGEST_TEXT: usize = 2_000;
 
@@ -54,6 +58,10 @@ const LONGEST_TEXT: usize = 2_000;
 pub struct Tally {
     rules: Rules,
     counts: Counts,
+    /// The scenario of the row that was counted last, and how many there were with it.
+    scenario: Option<ScenarioId>,
+    scenarios: u64,
+    grades: Rated,
     quotes: Quotes,
     scores: stats::UnitMean,
     criteria: BTreeMap<CriterionId, CriterionTally>,
@@ -75,8 +83,7 @@ struct Rules {
 #[derive(Debug, Default)]
 struct CriterionTally {
     critical: bool,
-    passed: u64,
-    failed: u64,
+    verdicts: Rated,
     not_applicable: u64,
     ungraded: u64,
     topics: BTreeMap<String, PassFail>,
@@ -86,8 +93,18 @@ struct CriterionTally {
 
 #[derive(Debug, Default)]
 struct GroupTally {
-    grades: PassFail,
+    grades: Rated,
     ungraded: u64,
+}
+
+/// Passes and failures, by the scenarios they belong to.
+#[derive(Debug, Default)]
+struct Rated {
+    counts: PassFail,
+    clusters: stats::Clusters,
+    /// The number of the scenario that was counted last, and its passes and failures so far.
+    scenario: u64,
+    here: PassFail,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +116,37 @@ struct PassFail {
 impl PassFail {
     fn add(&mut self, passed: bool) {
         *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
+    }
+}
+
+impl Rated {
+    fn add(&mut self, passed: bool, scenario: u64) {
+        if self.scenario != scenario {
+            self.close();
+            self.scenario = scenario;
+        }
+        self.counts.add(passed);
+        self.here.add(passed);
+    }
+
+    fn close(&mut self) {
+        let PassFail { passed, failed } = std::mem::take(&mut self.here);
+        self.clusters.add(passed, passed + failed);
+    }
+
+    fn rate(mut self, confidence: f64) -> Rate {
+        self.close();
+        let PassFail { passed, failed } = self.counts;
+        let n = passed + failed;
+        let point = (n > 0).then(|| passed as f64 / n as f64);
+        if !self.clusters.are_clustered() {
+            let Interval { lo, hi } = stats::wilson(passed as f64, n as f64, confidence);
+            return Rate { point, lo, hi, confidence, method: "wilson".to_owned(), passed, n, clustered: None };
+        }
+        let stats::ClusteredInterval { interval, n_eff, design_effect } = self.clusters.wilson_clustered(confidence);
+        let Interval { lo, hi } = interval;
+        let clustered = Some(ClusteredRate { scenarios: self.clusters.clusters(), n_eff, design_effect });
+        Rate { point, lo, hi, confidence, method: "wilson_clustered".to_owned(), passed, n, clustered }
     }
 }
 
@@ -119,6 +167,9 @@ impl Tally {
         Self {
             rules,
             counts: Counts::default(),
+            scenario: None,
+            scenarios: 0,
+            grades: Rated::default(),
             quotes: Quotes::default(),
             scores: stats::UnitMean::default(),
             criteria: BTreeMap::new(),
@@ -129,9 +180,17 @@ impl Tally {
         }
     }
 
-    /// Counts one judged response.
+    /// Counts one judged response. Those to one scenario come one after the other.
     pub fn add(&mut self, row: &Judged) {
+        if self.scenario.as_ref() != Some(&row.scenario.id) {
+            self.scenario = Some(row.scenario.id.clone());
+            self.scenarios += 1;
+        }
+        let scenario = self.scenarios;
         self.counts.total += 1;
+        if let Grade::Pass | Grade::Fail = row.grade {
+            self.grades.add(row.grade == Grade::Pass, scenario);
+        }
         *(match row.grade {
             Grade::Pass => &mut self.counts.passed,
             Grade::Fail => &mut self.counts.failed,
@@ -141,8 +200,8 @@ impl Tally {
         for (groups, name) in [(&mut self.topics, &row.scenario.topic), (&mut self.styles, &row.scenario.style)] {
             let group = entry(groups, name);
             match row.grade {
-                Grade::Pass => group.grades.add(true),
-                Grade::Fail => group.grades.add(false),
+                Grade::Pass => group.grades.add(true, scenario),
+                Grade::Fail => group.grades.add(false, scenario),
                 Grade::Ungraded => group.ungraded += 1,
                 Grade::Invalid => {}
             }
@@ -153,7 +212,7 @@ impl Tally {
                 Some(Quote::Missing) => self.quotes.missing += 1,
                 None => {}
             }
-            entry(&mut self.criteria, &verdict.criterion).add(verdict, row);
+            entry(&mut self.criteria, &verdict.criterion).add(verdict, row, scenario);
         }
         if let (Grade::Pass | Grade::Fail, Some(score)) = (row.grade, row.score) {
             self.scores.add(score);
@@ -165,13 +224,28 @@ impl Tally {
     /// Makes the decision of all rows so far.
     #[must_use]
     pub fn finish(self) -> Decision {
-        let Self { rules, counts, quotes, scores, criteria, topics, styles, best, worst } = self;
-        let rate = rate(counts.passed, counts.failed, rules.confidence);
+        let Self {
+            rules,
+            mut counts,
+            scenario: _,
+            scenarios,
+            grades,
+            quotes,
+            scores,
+            criteria,
+            topics,
+            styles,
+            best,
+            worst,
+        } = self;
+        counts.scenarios = (counts.total > scenarios).then_some(scenarios);
+        let rate = grades.rate(rules.confidence);
         let interval = Interval { lo: rate.lo, hi: rate.hi };
         let quotes = Quotes { untrusted: is_untrusted(&quotes), ..quotes };
         let blocked = blocked_because(&counts, &quotes, &rules);
         let outcome = match blocked {
             Some(_) => Outcome::Blocked,
+            None if has_too_few_scenarios(&rate) => Outcome::Inconclusive,
             None => stats::outcome_by_interval(interval, &rules.thresholds),
         };
         let gate = rules.least.map(|least| GateResult { least, passed: reaches(outcome, least) });
@@ -181,7 +255,7 @@ impl Tally {
             reasons(&Findings { blocked, outcome, rate: &rate, more: &more, counts: &counts, rules: &rules, gate });
         let group = |(name, group): (String, GroupTally)| GroupSummary {
             name,
-            rate: self::rate(group.grades.passed, group.grades.failed, rules.confidence),
+            rate: group.grades.rate(rules.confidence),
             ungraded: group.ungraded,
         };
         let mut criteria: Vec<CriterionSummary> =
@@ -194,7 +268,11 @@ impl Tally {
         Decision {
             outcome,
             point_outcome: rate.point.map(|point| stats::outcome_at(point, &rules.thresholds)),
-            possible: stats::possible_outcomes(interval, &rules.thresholds),
+            possible: if has_too_few_scenarios(&rate) {
+                vec![Outcome::Deploy, Outcome::FineTune, Outcome::FullPipeline]
+            } else {
+                stats::possible_outcomes(interval, &rules.thresholds)
+            },
             rate,
             thresholds: rules.thresholds,
             counts,
@@ -213,7 +291,7 @@ impl Tally {
 }
 
 impl CriterionTally {
-    fn add(&mut self, verdict: &crate::data::Verdict, row: &Judged) {
+    fn add(&mut self, verdict: &crate::data::Verdict, row: &Judged, scenario: u64) {
         self.critical |= verdict.critical;
         let passed = match verdict.verdict {
             VerdictKind::Pass => true,
@@ -227,12 +305,13 @@ impl CriterionTally {
                 return;
             }
         };
-        *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
+        self.verdicts.add(passed, scenario);
         entry(&mut self.topics, &row.scenario.topic).add(passed);
         entry(&mut self.styles, &row.scenario.style).add(passed);
         if !passed && self.examples.len() < EXAMPLES {
             self.examples.push(Failure {
                 scenario: row.scenario.id.clone(),
+                repetition: row.repetition,
                 opening: bounded(&row.scenario.opening),
                 reply: bounded(row.reply.as_deref().unwrap_or_default()),
                 evidence: bounded(&verdict.evidence),
@@ -254,8 +333,8 @@ impl CriterionTally {
         CriterionSummary {
             criterion,
             critical: self.critical,
-            rate: rate(self.passed, self.failed, confidence),
-            failed: self.failed,
+            failed: self.verdicts.counts.failed,
+            rate: self.verdicts.rate(confidence),
             not_applicable: self.not_applicable,
             ungraded: self.ungraded,
             failed_topics: failed_in(self.topics),
@@ -273,27 +352,25 @@ fn entry<'a, K: Ord + Clone, V: Default>(map: &'a mut BTreeMap<K, V>, key: &K) -
     map.get_mut(key).expect("put in just before")
 }
 
-fn rate(passed: u64, failed: u64, confidence: f64) -> Rate {
-    let n = passed + failed;
-    let Interval { lo, hi } = stats::wilson(passed as f64, n as f64, confidence);
-    let point = (n > 0).then(|| passed as f64 / n as f64);
-    Rate { point, lo, hi, confidence, method: "wilson".to_owned(), passed, n }
+/// Whether there are too few scenarios to say how much answers to one resemble each other: then the interval decides
+/// nothing.
+fn has_too_few_scenarios(rate: &Rate) -> bool {
+    rate.clustered.is_some_and(|clustered| clustered.scenarios < FEWEST_CLUSTERS)
 }
 
 /// The one order of replies, of which the best are one end and the worst the other.
-fn best_first(a: (f64, &ScenarioId), b: (f64, &ScenarioId)) -> Ordering {
-    b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1))
+fn best_first(a: Place<'_>, b: Place<'_>) -> Ordering {
+    b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2)))
 }
 
+/// What decides the place of a reply: its score, its scenario, and which of several answers it is.
+type Place<'a> = (f64, &'a ScenarioId, u32);
+
 /// Puts the row into `kept` if it is among the first few by `order`.
-fn keep(
-    kept: &mut Vec<Example>,
-    row: &Judged,
-    score: f64,
-    order: impl Fn((f64, &ScenarioId), (f64, &ScenarioId)) -> Ordering,
-) {
+fn keep(kept: &mut Vec<Example>, row: &Judged, score: f64, order: impl Fn(Place<'_>, Place<'_>) -> Ordering) {
+    let new = (score, &row.scenario.id, row.repetition);
     let after =
-        |example: &Example| order((example.score, &example.scenario), (score, &row.scenario.id)) == Ordering::Greater;
+        |example: &Example| order((example.score, &example.scenario, example.repetition), new) == Ordering::Greater;
     let place = kept.iter().position(after).unwrap_or(kept.len());
     if place == EXAMPLES {
         return;
@@ -304,6 +381,7 @@ fn keep(
         place,
         Example {
             scenario: row.scenario.id.clone(),
+            repetition: row.repetition,
             opening: bounded(&row.scenario.opening),
             reply: bounded(row.reply.as_deref().unwrap_or_default()),
             score,
@@ -340,7 +418,12 @@ fn what_would_settle(rate: &Rate, thresholds: &Thresholds) -> Vec<More> {
         .filter(|threshold| rate.lo < *threshold && *threshold <= rate.hi)
         .map(|threshold| More {
             threshold,
-            scenarios: stats::n_to_decide_wilson(rate.passed, rate.n, threshold, rate.confidence),
+            scenarios: match (rate.clustered, rate.point) {
+                (Some(ClusteredRate { scenarios, n_eff, design_effect: _ }), Some(point)) => {
+                    stats::n_to_decide_clustered(point, n_eff, scenarios, threshold, rate.confidence)
+                }
+                _ => stats::n_to_decide_wilson(rate.passed, rate.n, threshold, rate.confidence),
+            },
         })
         .collect()
 }

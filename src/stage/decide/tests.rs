@@ -25,6 +25,7 @@ fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&st
         evidence: format!("evidence of {id}"),
         reason: format!("reason of {id}"),
         quote: None,
+        votes: None,
     };
     Judged {
         scenario: Scenario {
@@ -37,6 +38,7 @@ fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&st
             opening: format!("opening of {id}"),
             origin: Origin::Authored,
         },
+        repetition: 0,
         reply: Some(format!("reply of {id}")),
         failure: None,
         verdicts: verdicts.iter().map(verdict).collect(),
@@ -69,7 +71,10 @@ fn check(counts: [u64; 4], outcome: Outcome, possible: &[Outcome], point: Option
     assert_eq!(decision.point_outcome, point, "{counts:?}");
     assert_eq!(decision.reasons, reasons, "{counts:?}");
     let [passed, failed, ungraded, invalid] = counts;
-    assert_eq!(decision.counts, Counts { total: counts.iter().sum(), passed, failed, ungraded, invalid });
+    assert_eq!(
+        decision.counts,
+        Counts { total: counts.iter().sum(), scenarios: None, passed, failed, ungraded, invalid }
+    );
     assert_eq!((decision.rate.passed, decision.rate.n), (passed, passed + failed));
     assert!(decision.rate.lo.is_finite() && decision.rate.hi.is_finite());
 }
@@ -374,4 +379,67 @@ fn a_critical_criterion_that_never_applies_is_told() {
     let told = "the critical criterion `critical-a` applied to no scenario";
     assert_eq!(reasons([VerdictKind::NotApplicable; 2]).last().map(String::as_str), Some(told));
     assert!(!reasons([VerdictKind::NotApplicable, VerdictKind::Pass]).iter().any(|reason| reason == told));
+}
+
+/// So many scenarios, of each of which the first few of `times` answers pass.
+fn repeated(passes: &[u64], times: u64) -> Vec<Judged> {
+    let answers = |(at, passed): (usize, &u64)| {
+        let passed = *passed;
+        (0..times).map(move |repetition| {
+            let (grade, score) = if repetition < passed { (Grade::Pass, 1.0) } else { (Grade::Fail, 0.25) };
+            let verdict = if grade == Grade::Pass { VerdictKind::Pass } else { VerdictKind::Fail };
+            let row = row(&format!("t{}/{at:03}", at % 3), "terse", grade, Some(score), &[("kind", verdict)]);
+            Judged { repetition: u32::try_from(repetition).unwrap(), ..row }
+        })
+    };
+    passes.iter().enumerate().flat_map(answers).collect()
+}
+
+#[test]
+fn answers_to_one_scenario_are_a_cluster() {
+    let passes: Vec<u64> = (0..60).map(|at| [4, 3, 4, 0, 4, 2][at % 6]).collect();
+    let decision = decide(&rules(None), &repeated(&passes, 4));
+    let mut clusters = stats::Clusters::default();
+    passes.iter().for_each(|passed| clusters.add(*passed, 4));
+    let stats::ClusteredInterval { interval, n_eff, design_effect } = clusters.wilson_clustered(0.95);
+    let rate = &decision.rate;
+    assert_eq!((rate.method.as_str(), rate.n, rate.passed), ("wilson_clustered", 240, 170));
+    assert_eq!((rate.lo.to_bits(), rate.hi.to_bits()), (interval.lo.to_bits(), interval.hi.to_bits()));
+    assert_eq!(rate.clustered, Some(ClusteredRate { scenarios: 60, n_eff, design_effect }));
+    assert!(design_effect > 2.0);
+    assert_eq!((decision.counts.total, decision.counts.scenarios), (240, Some(60)));
+    assert_eq!(decision.outcome, Outcome::Inconclusive);
+    assert_eq!(
+        decision.reasons[0],
+        "170 of 240 graded answers to 60 scenarios pass: 70.8 % (95 % clustered Wilson interval 60.6–79.3 %)"
+    );
+    assert!(decision.reasons[1].starts_with("answers to one scenario resemble each other: 240 are worth "));
+    // Criteria and groups are rates over the same clusters.
+    assert_eq!(decision.criteria[0].rate.clustered, rate.clustered);
+    assert_eq!(decision.topics[0].rate.clustered.map(|clustered| clustered.scenarios), Some(20));
+    // What would settle it is counted in scenarios, and is more than there are.
+    assert!(decision.more.iter().all(|more| more.scenarios.is_none_or(|scenarios| scenarios > 60)));
+    // The same answers, taken for independent, would be said to be surer.
+    let plain = stats::wilson(170.0, 240.0, 0.95);
+    assert!(rate.lo < plain.lo && rate.hi > plain.hi);
+}
+
+#[test]
+fn fewer_than_five_clusters_decide_nothing() {
+    let decision = decide(&rules(Some(spec::Gate::FineTune)), &repeated(&[50; 4], 50));
+    assert_eq!((decision.outcome, decision.possible.as_slice()), (Outcome::Inconclusive, ALL));
+    assert_eq!(decision.reasons[2], "4 scenarios with several answers each are too few to decide on: have 5 or more");
+    assert!(!decision.gate.unwrap().passed);
+    assert_eq!(decide(&rules(None), &repeated(&[50; 60], 50)).outcome, Outcome::Deploy);
+}
+
+#[test]
+fn examples_say_which_answer_they_are() {
+    let decision = decide(&rules(None), &repeated(&[1, 2, 3, 3, 3], 3));
+    let places = |examples: &[Example]| -> Vec<(String, u32)> {
+        examples.iter().map(|example| (example.scenario.to_string(), example.repetition)).collect()
+    };
+    assert_eq!(places(&decision.best), [("t0/000".to_owned(), 0), ("t0/003".to_owned(), 0), ("t0/003".to_owned(), 1)]);
+    assert_eq!(places(&decision.worst), [("t1/001".to_owned(), 2), ("t0/000".to_owned(), 2), ("t0/000".to_owned(), 1)]);
+    assert_eq!(decision.criteria[0].examples[1].repetition, 2);
 }

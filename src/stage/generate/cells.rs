@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Origin, Scenario};
 use crate::ids::ScenarioId;
-use crate::spec::{EdgeCase, Generate, Subtopic, Taxonomy, Topic};
+use crate::spec::{EdgeCase, Expand, Subtopic, Taxonomy, Topic};
 use crate::stage::row::write;
 
 /// One scenario to be, the input row of this stage.
@@ -44,6 +44,45 @@ impl Cell {
     }
 }
 
+/// The scenarios of a stage, each made when it is asked for: what is kept is sixteen bytes a scenario.
+#[derive(Debug)]
+pub struct Cells {
+    plan: Plan,
+    places: std::vec::IntoIter<Place>,
+}
+
+impl Iterator for Cells {
+    type Item = Cell;
+
+    fn next(&mut self) -> Option<Cell> {
+        self.places.next().map(|place| self.plan.cell(place))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.places.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Cells {}
+
+/// Where a scenario comes from.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The beginning of what is drawn for it, which decides the order of rows.
+    drawn: u64,
+    /// The edge cases by number, then the cells of the grid: subtopic by subtopic, in each style by style.
+    cell: u32,
+    /// Which instance of its cell, from 1.
+    index: u32,
+}
+
+#[derive(Debug)]
+struct Plan {
+    spec: Expand,
+    /// Topic and subtopic of each subtopic of the taxonomy.
+    subtopics: Vec<(usize, usize)>,
+}
+
 /// Lists the scenarios of the stage in the order of its table.
 ///
 /// All edge cases are in it. Without a count, so is each cell of topic, subtopic and style once; with one, the rest of the
@@ -53,36 +92,81 @@ impl Cell {
 /// # Panics
 /// The id of a topic, subtopic, style or edge case is not a name, which a checked taxonomy does not have.
 #[must_use]
-pub fn cells(spec: &Generate) -> Vec<Cell> {
-    let Generate { taxonomy, styles, count, seed, writer: _ } = spec;
-    let mut cells: Vec<Cell> = taxonomy.edge_cases.iter().map(edge_cell).collect();
-    let room = count.map(|count| count.saturating_sub(cells.len()));
+pub fn cells(spec: &Expand) -> Cells {
+    let Expand { taxonomy, styles: _, count, seed, writer: _ } = spec;
+    let topics = taxonomy.topics.iter().enumerate();
+    let subtopics = topics.flat_map(|(at, topic)| (0..topic.subtopics.len()).map(move |part| (at, part))).collect();
+    let plan = Plan { spec: spec.clone(), subtopics };
+    let edges = taxonomy.edge_cases.len();
+    let mut places: Vec<Place> = (0..edges).map(|cell| plan.place(cell, 1)).collect();
+    let room = count.map(|count| count.saturating_sub(edges));
     let topics = shares(room, &order(*seed, taxonomy.topics.iter().map(|topic| topic.id.clone())));
+    let mut first_subtopic = 0;
     for (topic, share) in taxonomy.topics.iter().zip(topics) {
-        fill_topic(taxonomy, styles, *seed, topic, share, &mut cells);
+        plan.fill_topic(topic, first_subtopic, share, &mut places);
+        first_subtopic += topic.subtopics.len();
     }
-    cells.sort_by_cached_key(|cell| draw("row", *seed, cell.scenario.id.as_str()));
-    cells
+    // Ids differ, and so does what is drawn for them: there is nothing for the order of equals to decide.
+    places.sort_unstable_by(|a, b| a.drawn.cmp(&b.drawn).then_with(|| plan.draw(*a).cmp(&plan.draw(*b))));
+    Cells { plan, places: places.into_iter() }
 }
 
-fn fill_topic(
-    taxonomy: &Taxonomy,
-    styles: &[String],
-    seed: u64,
-    topic: &Topic,
-    share: Option<usize>,
-    cells: &mut Vec<Cell>,
-) {
-    let style_shares = shares(share, &order(seed, styles.iter().map(|style| format!("{}/{style}", topic.id))));
-    let mut subtopic_order = order(seed, topic.subtopics.iter().map(|part| format!("{}/{}", topic.id, part.id)));
-    for (style, share) in styles.iter().zip(style_shares) {
-        for (subtopic, share) in topic.subtopics.iter().zip(shares(share, &subtopic_order)) {
-            let instances = 1..=share.unwrap_or(1);
-            cells.extend(instances.map(|index| grid_cell(taxonomy, topic, subtopic, style, index)));
+impl Plan {
+    fn place(&self, cell: usize, index: usize) -> Place {
+        let small = |number| u32::try_from(number).expect("a suite has at most a million scenarios");
+        let mut place = Place { drawn: 0, cell: small(cell), index: small(index) };
+        let [a, b, c, d, e, f, g, h, ..] = self.draw(place);
+        place.drawn = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        place
+    }
+
+    fn draw(&self, place: Place) -> [u8; 32] {
+        draw("row", self.spec.seed, &self.id(place))
+    }
+
+    fn fill_topic(&self, topic: &Topic, first_subtopic: usize, share: Option<usize>, places: &mut Vec<Place>) {
+        let Expand { taxonomy, styles, count: _, seed, writer: _ } = &self.spec;
+        let style_shares = shares(share, &order(*seed, styles.iter().map(|style| format!("{}/{style}", topic.id))));
+        let mut subtopic_order = order(*seed, topic.subtopics.iter().map(|part| format!("{}/{}", topic.id, part.id)));
+        for (style, share) in style_shares.into_iter().enumerate() {
+            for (subtopic, share) in shares(share, &subtopic_order).into_iter().enumerate() {
+                let cell = taxonomy.edge_cases.len() + (first_subtopic + subtopic) * styles.len() + style;
+                places.extend((1..=share.unwrap_or(1)).map(|index| self.place(cell, index)));
+            }
+            // Each style starts with another subtopic, so that few scenarios do not all fall on the same one.
+            let parts = subtopic_order.len();
+            subtopic_order.rotate_left(1.min(parts));
         }
-        // Each style starts with another subtopic, so that few scenarios do not all fall on the same one.
-        let places = subtopic_order.len();
-        subtopic_order.rotate_left(1.min(places));
+    }
+
+    /// The edge case, or topic, subtopic and style of the grid.
+    fn origin(&self, place: Place) -> Result<&EdgeCase, (&Topic, &Subtopic, &str)> {
+        let Expand { taxonomy, styles, count: _, seed: _, writer: _ } = &self.spec;
+        let cell = place.cell as usize;
+        taxonomy.edge_cases.get(cell).ok_or_else(|| {
+            let cell = cell - taxonomy.edge_cases.len();
+            let (topic, subtopic) = self.subtopics[cell / styles.len()];
+            let topic = &taxonomy.topics[topic];
+            (topic, &topic.subtopics[subtopic], styles[cell % styles.len()].as_str())
+        })
+    }
+
+    fn id(&self, place: Place) -> String {
+        match self.origin(place) {
+            Ok(EdgeCase { id, .. }) => format!("edge/{id}"),
+            Err((topic, subtopic, style)) if place.index == 1 => format!("{}/{}/{style}", topic.id, subtopic.id),
+            Err((topic, subtopic, style)) => format!("{}/{}/{style}/{}", topic.id, subtopic.id, place.index),
+        }
+    }
+
+    fn cell(&self, place: Place) -> Cell {
+        let id = scenario_id(&self.id(place));
+        match self.origin(place) {
+            Ok(case) => edge_cell(case, id),
+            Err((topic, subtopic, style)) => {
+                grid_cell(&self.spec.taxonomy, topic, subtopic, style, place.index as usize, id)
+            }
+        }
     }
 }
 
@@ -115,10 +199,10 @@ fn scenario_id(text: &str) -> ScenarioId {
     ScenarioId::new(text).expect("a checked taxonomy has names only")
 }
 
-fn edge_cell(case: &EdgeCase) -> Cell {
-    let EdgeCase { id, topic, style, tags, opening } = case;
+fn edge_cell(case: &EdgeCase, id: ScenarioId) -> Cell {
+    let EdgeCase { id: _, topic, style, tags, opening } = case;
     let scenario = Scenario {
-        id: scenario_id(&format!("edge/{id}")),
+        id,
         topic: topic.clone(),
         subtopic: None,
         style: style.clone(),
@@ -130,11 +214,17 @@ fn edge_cell(case: &EdgeCase) -> Cell {
     Cell { scenario, brief: None }
 }
 
-fn grid_cell(taxonomy: &Taxonomy, topic: &Topic, subtopic: &Subtopic, style: &str, index: usize) -> Cell {
-    let id = format!("{}/{}/{style}", topic.id, subtopic.id);
+fn grid_cell(
+    taxonomy: &Taxonomy,
+    topic: &Topic,
+    subtopic: &Subtopic,
+    style: &str,
+    index: usize,
+    id: ScenarioId,
+) -> Cell {
     let authored = subtopic.openings.get(style).filter(|_| index == 1);
     let scenario = Scenario {
-        id: scenario_id(&if index == 1 { id } else { format!("{id}/{index}") }),
+        id,
         topic: topic.id.clone(),
         subtopic: Some(subtopic.id.clone()),
         style: style.to_owned(),
@@ -192,7 +282,7 @@ pub(super) mod tests {
         edges: usize,
         count: Option<usize>,
         seed: u64,
-    ) -> Generate {
+    ) -> Expand {
         let styles = styles(style_count);
         let taxonomy = Taxonomy {
             name: "t".to_owned(),
@@ -201,10 +291,18 @@ pub(super) mod tests {
             edge_cases: (0..edges).map(|n| edge(&format!("e{n}"))).collect(),
             writer_prompt: None,
         };
-        Generate { taxonomy, styles, count, seed, writer: None }
+        Expand { taxonomy, styles, count, seed, writer: None }
     }
 
-    fn ids(spec: &Generate) -> Vec<String> {
+    fn cells(spec: &Expand) -> Vec<Cell> {
+        let cells = super::cells(spec);
+        let told = cells.len();
+        let cells: Vec<Cell> = cells.collect();
+        assert_eq!(cells.len(), told);
+        cells
+    }
+
+    fn ids(spec: &Expand) -> Vec<String> {
         cells(spec).iter().map(|cell| cell.scenario.id.to_string()).collect()
     }
 

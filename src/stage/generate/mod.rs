@@ -1,10 +1,14 @@
-//! `generate`: makes scenarios of a taxonomy, the authored ones as they are, the others by asking a writer.
+//! `generate`: makes scenarios of a taxonomy, the authored ones as they are, the others by asking a writer; or takes those
+//! of a file.
 //!
-//! [`cells`] decides which scenarios there are; [`GenerateStage`] makes each of them.
+//! [`cells`] decides which scenarios a taxonomy comes to, [`Lines`] reads those of a file; [`GenerateStage`] makes each of
+//! them.
 
 mod cells;
+mod file;
 
-pub use cells::{Brief, Cell, cells};
+pub use cells::{Brief, Cell, Cells, cells};
+pub use file::{Checked, Lines, ScenarioFileError, check as check_file};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,7 +17,7 @@ use crate::data::Scenario;
 use crate::engine::{Message, Reply, Request, Role, Sampling, Schema};
 use crate::ids::ScenarioId;
 use crate::judge::{ParseError, ask_again, read_object};
-use crate::spec::{Generate, Template};
+use crate::spec::{Expand, Generate, GenerateFrom, Template};
 use crate::stage::row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step, only, read, write};
 
 /// Raised when the same fields and inputs would give other rows.
@@ -36,8 +40,18 @@ You write test messages as real people would send them. Answer with one JSON obj
 /// The stage's own fields, as they go into its recipe; who writes is added by the caller.
 #[must_use]
 pub fn fields(spec: &Generate) -> Value {
-    let Generate { taxonomy, styles, count, seed, writer: _ } = spec;
-    json!({ "taxonomy": taxonomy, "styles": styles, "count": count, "seed": seed })
+    let Generate { from, limit } = spec;
+    let mut fields = match from {
+        GenerateFrom::File(_) => json!({}),
+        GenerateFrom::Taxonomy(expand) => {
+            let Expand { taxonomy, styles, count, seed, writer: _ } = expand.as_ref();
+            json!({ "taxonomy": taxonomy, "styles": styles, "count": count, "seed": seed })
+        }
+    };
+    if let Some(limit) = limit {
+        fields["limit"] = json!(limit);
+    }
+    fields
 }
 
 /// Cells → scenarios.
@@ -58,8 +72,10 @@ impl GenerateStage {
             "required": ["opening"],
             "additionalProperties": false,
         });
-        let schema = Schema { name: "opening".into(), json: json.into() };
-        Self { prompt: spec.taxonomy.writer_prompt.clone(), schema, seed: spec.seed }
+        let schema = Schema::new("opening", json);
+        let expand = spec.expand();
+        let prompt = expand.and_then(|expand| expand.taxonomy.writer_prompt.clone());
+        Self { prompt, schema, seed: expand.map_or(0, |expand| expand.seed) }
     }
 
     fn request(&self, id: &ScenarioId, brief: &Brief) -> Result<Request, CallFailure> {
@@ -133,7 +149,7 @@ impl Resume for Writing {
             Ok(opening) => Step::Done(Row { lines: vec![write(&Scenario { opening, ..scenario })], flaw: None }),
             Err(why) if again => Step::Done(nothing(&scenario, &why)),
             Err(why) => {
-                let request = Request { messages: ask_again(&request.messages, &reply.text, &why), ..request };
+                let request = Request { messages: ask_again(request.messages, &reply.text, &why), ..request };
                 Step::Ask(vec![request.clone()], Box::new(Self { scenario, request, again: true }))
             }
         }
@@ -169,22 +185,30 @@ mod tests {
     const NAMES: &[&str] = &["topic", "subtopic", "style", "style_description", "index"];
 
     /// A taxonomy of one cell without an opening.
-    fn unwritten(prompt: Option<&str>) -> Generate {
+    fn unwritten(prompt: Option<&str>) -> Expand {
         let mut spec = spec(&[1], 1, 0, None, 7);
         spec.taxonomy.topics[0].subtopics[0].openings = IndexMap::new();
         spec.taxonomy.writer_prompt = prompt.map(|source| Template::with_names(source, NAMES).unwrap());
         spec
     }
 
-    fn start(spec: &Generate) -> Step {
-        GenerateStage::new(spec).start(&cells(spec)[0].to_line()).unwrap()
+    fn stage(spec: &Expand) -> GenerateStage {
+        GenerateStage::new(&Generate::of(spec.clone()))
+    }
+
+    fn first(spec: &Expand) -> Cell {
+        cells(spec).next().unwrap()
+    }
+
+    fn start(spec: &Expand) -> Step {
+        stage(spec).start(&first(spec).to_line()).unwrap()
     }
 
     #[test]
     fn authored_openings_are_done_at_once() {
         let spec = spec(&[1], 1, 0, None, 7);
         let row = done(start(&spec));
-        assert_eq!(row, Row { lines: vec![write(&cells(&spec)[0].scenario)], flaw: None });
+        assert_eq!(row, Row { lines: vec![write(&first(&spec).scenario)], flaw: None });
     }
 
     #[test]
@@ -199,12 +223,12 @@ mod tests {
         assert!(i64::try_from(seed).is_ok());
 
         let row = done(rest.resume(vec![replied(r#"{"opening": " cant sleep\n"}"#)]));
-        let expected = Scenario { opening: "cant sleep".to_owned(), ..cells(&spec)[0].scenario.clone() };
+        let expected = Scenario { opening: "cant sleep".to_owned(), ..first(&spec).scenario };
         assert_eq!(row, Row { lines: vec![write(&expected)], flaw: None });
         assert_eq!(expected.origin, Origin::Written);
 
         // Another seed or another cell is another draw.
-        let other = Generate { seed: 8, ..spec };
+        let other = Expand { seed: 8, ..spec };
         assert_ne!(asks(start(&other)).0[0].sampling, requests[0].sampling);
     }
 
@@ -244,14 +268,15 @@ mod tests {
     fn a_failed_call_leaves_no_line() {
         let (_, rest) = asks(start(&unwritten(None)));
         no_line(&done(rest.resume(vec![failed("rejected")])), "rejected");
-        assert!(GenerateStage::new(&unwritten(None)).start("{}").is_err());
+        assert!(stage(&unwritten(None)).start("{}").is_err());
     }
 
     #[test]
     fn each_own_field_is_in_the_recipe() {
         let base = || spec(&[2], 2, 1, Some(3), 7);
+        let fields = |spec: &Expand| fields(&Generate::of(spec.clone()));
         let mut all = vec![fields(&base())];
-        let mut changed = |change: &dyn Fn(&mut Generate)| {
+        let mut changed = |change: &dyn Fn(&mut Expand)| {
             let mut spec = base();
             change(&mut spec);
             let fields = fields(&spec);
@@ -267,7 +292,13 @@ mod tests {
         changed(&|spec| spec.taxonomy.edge_cases[0].tags.clear());
         changed(&|spec| spec.taxonomy.writer_prompt = Some(Template::with_names("x", NAMES).unwrap()));
 
-        let other = Generate { writer: Some(ModelRef::Declared(ModelName::new("w").unwrap())), ..base() };
+        let other = Expand { writer: Some(ModelRef::Declared(ModelName::new("w").unwrap())), ..base() };
         assert_eq!(fields(&other), fields(&base()));
+        let limited = Generate { limit: Some(2), ..Generate::of(base()) };
+        assert_eq!(super::fields(&limited)["limit"], 2);
+        assert!(
+            fields(&base()).get("limit").is_none(),
+            "a run without a limit has the key it had before there were any"
+        );
     }
 }

@@ -1,0 +1,327 @@
+//! `judge`: decides each criterion of a rubric on each answer, by code or by asking a judge, and grades the answer.
+//!
+//! One round of requests asks all questions of a row; a second asks again what could not be read.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
+use crate::check::{CheckError, Compiled};
+use crate::data::{Answer, Grade, Judged, Quote, Verdict, VerdictKind, Votes};
+use crate::engine::{Reply, Request, Sampling, Schema};
+use crate::judge::{Evidence, ParseError, Schemas, ask_again, grade, is_quoted, question_text, read_opinion};
+use crate::spec::{Ask, Condition, Criterion, Judge, Rubric};
+
+/// Raised when the same fields and inputs would give other rows: a change of the judge's prompt, of how its answers are
+/// read, of a check or of the pass rule.
+pub const VERSION: u32 = 1;
+
+/// The stage's own fields, as they go into its recipe; what it reads and who judges are added by the caller.
+#[must_use]
+pub fn fields(spec: &Judge) -> Value {
+    let Judge { answers: _, model: _, rubric, max_tokens, temperature, top_p, seed, repeat, context } = spec;
+    let mut fields = json!({ "rubric": rubric, "max_tokens": max_tokens, "context": context });
+    // A stage that judges greedily and once has the key that it had before there was anything else.
+    match Sampling::of(*temperature, *top_p, *seed) {
+        Sampling::Greedy => {}
+        sampling @ Sampling::Seeded { .. } => fields["sampling"] = sampling.recipe(),
+    }
+    if *repeat > 1 {
+        fields["repeat"] = json!(repeat);
+    }
+    fields
+}
+
+/// Answers → verdicts.
+#[derive(Debug)]
+pub struct JudgeStage {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    rubric: Rubric,
+    /// One a criterion.
+    ways: Vec<Way>,
+    /// How many opinions each question gets.
+    repeat: u32,
+    max_tokens: u32,
+    sampling: Sampling,
+}
+
+/// How a criterion is decided; all that is the same for each row.
+#[derive(Debug)]
+enum Way {
+    Check(Compiled),
+    Ask { text: String, schema: Schema, allow_not_applicable: bool },
+}
+
+/// What is known about one criterion of a row.
+enum Slot {
+    Found(Finding),
+    /// A judge must say, once or several times over.
+    Asked(Vec<Opinion>),
+}
+
+/// How far the judge's opinion on one question has come.
+enum Opinion {
+    /// It is to be asked for.
+    Open,
+    /// What was said could not be read: it is asked for once more.
+    Unread { said: String, why: ParseError },
+    /// It is there, or will never be.
+    Found(Finding),
+}
+
+struct Finding {
+    verdict: VerdictKind,
+    evidence: String,
+    reason: String,
+    quote: Option<Quote>,
+}
+
+impl JudgeStage {
+    /// Takes what the stage needs of its checked form, and compiles its checks once for all rows.
+    ///
+    /// # Errors
+    /// A check does not compile.
+    pub fn new(spec: &Judge) -> Result<Self, CheckError> {
+        let schemas = Schemas::new();
+        let way = |criterion: &Criterion| match &criterion.ask {
+            Ask::Question(question) => Ok(Way::Ask {
+                text: question_text(question),
+                schema: schemas.of(question.allow_not_applicable),
+                allow_not_applicable: question.allow_not_applicable,
+            }),
+            Ask::Check(check) => check.compile().map(Way::Check),
+        };
+        let ways = spec.rubric.criteria.iter().map(way).collect::<Result<_, _>>()?;
+        let rubric = spec.rubric.clone();
+        let sampling = Sampling::of(spec.temperature, spec.top_p, spec.seed);
+        let (repeat, max_tokens) = (spec.repeat, spec.max_tokens);
+        Ok(Self { inner: Arc::new(Inner { rubric, ways, repeat, max_tokens, sampling }) })
+    }
+}
+
+impl RowStage for JudgeStage {
+    fn start(&self, line: &str) -> Result<Step, RowError> {
+        let answer: Answer = read(line, "an answer")?;
+        let criteria = self.inner.rubric.criteria.iter().zip(&self.inner.ways);
+        let open = |(criterion, way)| self.inner.open(criterion, way, &answer, &template_context(&answer.scenario));
+        let slots = criteria.map(open).collect();
+        Ok(Round { inner: Arc::clone(&self.inner), answer, slots }.step())
+    }
+}
+
+impl Inner {
+    /// Finds out all that can be found out without a judge.
+    fn open(&self, criterion: &Criterion, way: &Way, answer: &Answer, context: &impl Serialize) -> Slot {
+        match criterion.when.as_ref().map(|when| (when, when.holds(context))) {
+            None | Some((_, Ok(true))) => {}
+            Some((when, Ok(false))) => {
+                let reason = format!("only asked when `{}`", source(when));
+                return Slot::Found(Finding::new(VerdictKind::NotApplicable, reason));
+            }
+            Some((when, Err(error))) => {
+                let reason = format!("whether `{}` holds cannot be said: {error}", source(when));
+                return Slot::Found(Finding::new(VerdictKind::Ungraded, reason));
+            }
+        }
+        let Some(reply) = &answer.reply else {
+            let why = answer.failure.as_ref().map(|failure| format!(": {} ({})", failure.message, failure.kind));
+            let reason = format!("there is no reply{}", why.unwrap_or_default());
+            return Slot::Found(Finding::new(VerdictKind::Ungraded, reason));
+        };
+        match way {
+            Way::Ask { .. } => Slot::Asked((0..self.repeat).map(|_| Opinion::Open).collect()),
+            Way::Check(check) => {
+                let found = check.evaluate(reply);
+                let verdict = if found.holds { VerdictKind::Pass } else { VerdictKind::Fail };
+                Slot::Found(Finding { verdict, evidence: found.evidence, reason: found.reason, quote: None })
+            }
+        }
+    }
+}
+
+/// The condition's text, which is also its serialized form.
+fn source(condition: &Condition) -> String {
+    match serde_json::to_value(condition) {
+        Ok(Value::String(source)) => source,
+        other => unreachable!("a condition is serialized as text: {other:?}"),
+    }
+}
+
+impl Finding {
+    fn new(verdict: VerdictKind, reason: String) -> Self {
+        Self { verdict, evidence: String::new(), reason, quote: None }
+    }
+}
+
+/// A row with questions that are asked for the first time, or once more.
+struct Round {
+    inner: Arc<Inner>,
+    answer: Answer,
+    /// One a criterion.
+    slots: Vec<Slot>,
+}
+
+impl Round {
+    fn step(self) -> Step {
+        let requests = self.requests();
+        if requests.is_empty() { Step::Done(self.finish()) } else { Step::Ask(requests, Box::new(self)) }
+    }
+
+    /// What is to be asked: criterion by criterion, opinion by opinion.
+    fn requests(&self) -> Vec<Request> {
+        let mut shared = None;
+        let mut requests = Vec::new();
+        for (way, slot) in self.inner.ways.iter().zip(&self.slots) {
+            let (Way::Ask { text, schema, allow_not_applicable: _ }, Slot::Asked(opinions)) = (way, slot) else {
+                continue;
+            };
+            for (repetition, opinion) in (0..).zip(opinions) {
+                let unread = match opinion {
+                    Opinion::Found(_) => continue,
+                    Opinion::Open => None,
+                    Opinion::Unread { said, why } => Some((said, why)),
+                };
+                let evidence = shared.get_or_insert_with(|| Evidence::new(&self.answer.scenario.opening, self.reply()));
+                let mut messages = evidence.ask(text);
+                if let Some((said, why)) = unread {
+                    messages = ask_again(messages, said, why);
+                }
+                requests.push(Request {
+                    messages,
+                    sampling: self.inner.sampling.repeated(repetition),
+                    max_tokens: self.inner.max_tokens,
+                    schema: Some(schema.clone()),
+                    repetition,
+                });
+            }
+        }
+        requests
+    }
+
+    fn reply(&self) -> &str {
+        self.answer.reply.as_deref().unwrap_or_default()
+    }
+
+    fn settle(&self, before: &Opinion, allow_not_applicable: bool, answer: Asked) -> Opinion {
+        let reply = match answer {
+            Asked::Replied(reply) => reply,
+            Asked::Failed(failure) => {
+                let reason = format!("the judge did not answer: {} ({})", failure.message, failure.kind);
+                return Opinion::Found(Finding::new(VerdictKind::Ungraded, reason));
+            }
+        };
+        match read_finding(&reply, allow_not_applicable, self.reply()) {
+            Ok(finding) => Opinion::Found(finding),
+            Err(why) if matches!(before, Opinion::Unread { .. }) => {
+                let reason = format!("the judge's answer could not be read, twice: {why}");
+                Opinion::Found(Finding::new(VerdictKind::Ungraded, reason))
+            }
+            Err(why) => Opinion::Unread { said: reply.text, why },
+        }
+    }
+
+    fn finish(self) -> Row {
+        let Self { inner, answer, slots } = self;
+        let Answer { scenario, repetition, reply, finish: _, tokens: _, failure } = answer;
+        let verdict = |(criterion, slot): (&Criterion, Slot)| {
+            let (Finding { verdict, evidence, reason, quote }, votes) = match slot {
+                Slot::Found(finding) => (finding, None),
+                Slot::Asked(opinions) => agreed(opinions),
+            };
+            let (criterion, critical) = (criterion.id.clone(), criterion.critical);
+            Verdict { criterion, verdict, critical, evidence, reason, quote, votes }
+        };
+        let verdicts: Vec<Verdict> = inner.rubric.criteria.iter().zip(slots).map(verdict).collect();
+        let kinds: Vec<VerdictKind> = verdicts.iter().map(|verdict| verdict.verdict).collect();
+        let graded = grade(&inner.rubric, &kinds);
+        let flaw = (graded.grade == Grade::Ungraded).then_some(Flaw::Ungraded);
+        let judged =
+            Judged { scenario, repetition, reply, failure, verdicts, score: graded.score, grade: graded.grade };
+        Row { lines: vec![write(&judged)], flaw }
+    }
+}
+
+/// What all opinions on one question come to: the verdict of more than half of them all, with what the first of these
+/// rests on. Nothing less counts, so that an opinion that is missing can never make a pass.
+fn agreed(opinions: Vec<Opinion>) -> (Finding, Option<Votes>) {
+    let mut found: Vec<Finding> = opinions
+        .into_iter()
+        .map(|opinion| match opinion {
+            Opinion::Found(finding) => finding,
+            Opinion::Open | Opinion::Unread { .. } => unreachable!("a row with an open question is not finished"),
+        })
+        .collect();
+    let all = found.len();
+    if all == 1 {
+        return (found.remove(0), None);
+    }
+    let mut votes = Votes::default();
+    for finding in &found {
+        *(match finding.verdict {
+            VerdictKind::Pass => &mut votes.pass,
+            VerdictKind::Fail => &mut votes.fail,
+            VerdictKind::NotApplicable => &mut votes.not_applicable,
+            VerdictKind::Ungraded => &mut votes.ungraded,
+        }) += 1;
+    }
+    let of = |verdict: VerdictKind| found.iter().filter(|finding| finding.verdict == verdict).count();
+    let winner = [VerdictKind::Pass, VerdictKind::Fail, VerdictKind::NotApplicable]
+        .into_iter()
+        .find(|verdict| 2 * of(*verdict) > all)
+        .and_then(|verdict| found.iter().position(|finding| finding.verdict == verdict));
+    if let Some(winner) = winner {
+        return (found.swap_remove(winner), Some(votes));
+    }
+    let Votes { pass, fail, not_applicable, ungraded } = votes;
+    let mut reason = format!(
+        "no verdict has a majority of {all} opinions: {pass} pass, {fail} fail, {not_applicable} not applicable, \
+         {ungraded} ungraded"
+    );
+    if let Some(why) = found.iter().find(|finding| finding.verdict == VerdictKind::Ungraded) {
+        reason = format!("{reason} ({})", why.reason);
+    }
+    (Finding::new(VerdictKind::Ungraded, reason), Some(votes))
+}
+
+impl Resume for Round {
+    fn resume(mut self: Box<Self>, answers: Vec<Asked>) -> Step {
+        let mut answers = answers.into_iter();
+        let mut slots = std::mem::take(&mut self.slots);
+        for (way, slot) in self.inner.ways.iter().zip(&mut slots) {
+            let (Way::Ask { text: _, schema: _, allow_not_applicable }, Slot::Asked(opinions)) = (way, slot) else {
+                continue;
+            };
+            for opinion in opinions.iter_mut().filter(|opinion| !matches!(opinion, Opinion::Found(_))) {
+                let answer = answers.next().expect("each request has one answer");
+                *opinion = self.settle(opinion, *allow_not_applicable, answer);
+            }
+        }
+        assert!(answers.next().is_none(), "each answer has one request");
+        self.slots = slots;
+        self.step()
+    }
+}
+
+/// Reads the judge's answer. Words it quotes that are not there are taken away, but its verdict is kept: judges now and
+/// then see right and copy wrong. One that does so often is not trusted with a decision: see `decide`.
+fn read_finding(reply: &Reply, allow_not_applicable: bool, response: &str) -> Result<Finding, ParseError> {
+    let opinion = read_opinion(&reply.text, reply.finish, allow_not_applicable)?;
+    let (mut evidence, mut reason) = (opinion.evidence, opinion.reason);
+    let quote =
+        (!evidence.is_empty()).then(|| if is_quoted(&evidence, response) { Quote::Found } else { Quote::Missing });
+    if quote == Some(Quote::Missing) {
+        evidence.clear();
+        let note = "(quoted words are not in the reply)";
+        reason = if reason.is_empty() { note.to_owned() } else { format!("{reason} {note}") };
+    }
+    Ok(Finding { verdict: opinion.verdict, evidence, reason, quote })
+}

@@ -1,0 +1,348 @@
+//! Rows through the stage, with a judge that says what a test makes it say.
+
+use super::*;
+use crate::check::Check;
+use crate::data::RowFailure;
+use crate::engine::{Finish, Role, Usage};
+use crate::ids::{CriterionId, ModelName, StageId};
+use crate::spec::{ModelRef, PassRule, Question};
+use crate::stage::row::tests::{asks, done, failed, replied, scenario};
+
+use VerdictKind::{Fail, NotApplicable, Pass, Ungraded};
+
+fn criterion(id: &str, ask: Ask) -> Criterion {
+    Criterion { id: CriterionId::new(id).unwrap(), weight: 1.0, critical: false, when: None, ask }
+}
+
+fn question(id: &str, text: &str) -> Criterion {
+    let question = Question {
+        text: text.to_owned(),
+        allow_not_applicable: false,
+        pass_examples: Vec::new(),
+        fail_examples: Vec::new(),
+    };
+    criterion(id, Ask::Question(question))
+}
+
+/// A question, a check, a conditional question, another question.
+fn spec() -> Judge {
+    let crisis = Criterion {
+        when: Some(Condition::new("'crisis' in scenario.tags").unwrap()),
+        critical: true,
+        ..question("refers", "Does it name a helpline?")
+    };
+    let criteria = vec![
+        question("kind", "Is it kind?"),
+        criterion("short", Ask::Check(Check::Words { min: None, max: Some(4) })),
+        crisis,
+        question("step", "Does it offer a step?"),
+    ];
+    Judge {
+        answers: StageId::new("answers").unwrap(),
+        rubric: Rubric { name: "r".to_owned(), pass: PassRule { score: 0.6, min_applicable: 0.5 }, criteria },
+        model: Some(ModelRef::Declared(ModelName::new("j").unwrap())),
+        max_tokens: 256,
+        temperature: 0.0,
+        top_p: 1.0,
+        seed: 7,
+        repeat: 1,
+        context: None,
+    }
+}
+
+fn line(reply: Option<&str>, tags: &[&str]) -> String {
+    let failure = RowFailure { kind: "rejected".to_owned(), message: "too rude".to_owned() };
+    write(&Answer {
+        scenario: scenario("hi", tags),
+        repetition: 0,
+        reply: reply.map(str::to_owned),
+        finish: reply.map(|_| Finish::Stop),
+        tokens: reply.map(|_| Usage::default().into()),
+        failure: reply.is_none().then_some(failure),
+    })
+}
+
+fn start(spec: &Judge, line: &str) -> Step {
+    JudgeStage::new(spec).unwrap().start(line).unwrap()
+}
+
+fn says(verdict: &str, evidence: &str) -> Asked {
+    replied(&format!(r#"{{"evidence": "{evidence}", "reason": "Because.", "verdict": "{verdict}"}}"#))
+}
+
+fn judged(row: &Row) -> Judged {
+    read(&row.lines[0], "a judged answer").unwrap()
+}
+
+fn kinds(row: &Row) -> Vec<VerdictKind> {
+    judged(row).verdicts.iter().map(|verdict| verdict.verdict).collect()
+}
+
+#[test]
+fn one_round_asks_all_questions_that_apply() {
+    let (requests, rest) = asks(start(&spec(), &line(Some("You are not alone."), &[])));
+    let asked: Vec<bool> = ["Is it kind?", "Does it name a helpline?", "Does it offer a step?"]
+        .iter()
+        .map(|text| requests.iter().any(|request| request.messages[1].content.contains(text)))
+        .collect();
+    assert_eq!((requests.len(), asked), (2, vec![true, false, true]));
+    assert_eq!((requests[0].sampling, requests[0].max_tokens, requests[0].repetition), (Sampling::Greedy, 256, 0));
+    assert!(requests[0].schema.is_some());
+
+    let row = done(rest.resume(vec![says("pass", "not alone"), says("fail", "")]));
+    let found = judged(&row);
+    let shown: Vec<_> =
+        found.verdicts.iter().map(|v| (v.criterion.as_str(), v.verdict, &*v.evidence, &*v.reason)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("kind", Pass, "not alone", "Because."),
+            ("short", Pass, "", "4 words, at most 4"),
+            ("refers", NotApplicable, "", "only asked when `'crisis' in scenario.tags`"),
+            ("step", Fail, "", "Because."),
+        ]
+    );
+    assert!(found.verdicts[2].critical && !found.verdicts[0].critical);
+    assert_eq!((found.grade, found.score, row.flaw), (Grade::Pass, Some(2.0 / 3.0), None));
+    assert_eq!((found.reply.as_deref(), found.scenario), (Some("You are not alone."), scenario("hi", &[])));
+}
+
+#[test]
+fn a_row_that_code_decides_asks_nothing() {
+    let mut spec = spec();
+    spec.rubric.criteria.retain(|criterion| criterion.id.as_str() == "short");
+    let row = done(start(&spec, &line(Some(""), &[])));
+    assert_eq!((kinds(&row), judged(&row).grade), (vec![Pass], Grade::Pass), "an empty reply is a reply");
+    let row = done(start(&spec, &line(Some("one two three four five"), &[])));
+    assert_eq!(judged(&row).verdicts[0].reason, "5 words, at most 4 allowed");
+    assert_eq!(judged(&row).grade, Grade::Fail);
+}
+
+#[test]
+fn no_reply_leaves_the_grade_open() {
+    let row = done(start(&spec(), &line(None, &[])));
+    assert_eq!(kinds(&row), [Ungraded, Ungraded, NotApplicable, Ungraded]);
+    let found = judged(&row);
+    assert_eq!(found.verdicts[1].reason, "there is no reply: too rude (rejected)");
+    assert_eq!((found.grade, found.score, row.flaw), (Grade::Ungraded, None, Some(Flaw::Ungraded)));
+    assert_eq!(found.failure.unwrap().kind, "rejected");
+}
+
+#[test]
+fn what_cannot_be_read_is_asked_once_more() {
+    let step = || asks(start(&spec(), &line(Some("A reply."), &["crisis"])));
+    let (first, rest) = step();
+    assert_eq!(first.len(), 3);
+    let (second, rest) = asks(rest.resume(vec![says("pass", ""), replied("Sure!"), says("maybe", "")]));
+    assert_eq!(second.len(), 2);
+    for (again, before) in second.iter().zip(&first[1..]) {
+        assert_eq!(again.messages[..2], before.messages[..]);
+        assert_eq!(again.messages[2].role, Role::Assistant);
+        assert_eq!(*again, Request { messages: again.messages.clone(), ..before.clone() });
+    }
+    assert!(second[0].messages[3].content.contains("there is no JSON object in it"));
+    assert!(second[1].messages[3].content.contains("its `verdict` is `maybe`, not `pass` or `fail`"));
+
+    let row = done(rest.resume(vec![says("pass", ""), replied("{}")]));
+    assert_eq!(kinds(&row), [Pass, Pass, Pass, Ungraded]);
+    let reason = &judged(&row).verdicts[3].reason;
+    assert!(reason.starts_with("the judge's answer could not be read, twice: its JSON object"), "{reason}");
+    // Three of four passed without it, and it is not critical.
+    assert_eq!((judged(&row).grade, row.flaw), (Grade::Pass, None));
+}
+
+#[test]
+fn not_applicable_is_an_answer_only_where_the_question_allows_it() {
+    let mut spec = spec();
+    spec.rubric.criteria.retain(|criterion| criterion.id.as_str() == "kind");
+    let ask = |allow: bool| {
+        let mut spec = spec.clone();
+        if let Ask::Question(question) = &mut spec.rubric.criteria[0].ask {
+            question.allow_not_applicable = allow;
+        }
+        let (requests, rest) = asks(start(&spec, &line(Some("A reply."), &[])));
+        let schema = requests[0].schema.as_ref().unwrap().json();
+        let verdicts = schema["properties"]["verdict"]["enum"].as_array().unwrap().len();
+        (verdicts, rest.resume(vec![says("not_applicable", "")]))
+    };
+    let (verdicts, step) = ask(true);
+    let row = done(step);
+    assert_eq!((verdicts, kinds(&row), judged(&row).grade), (3, vec![NotApplicable], Grade::Invalid));
+    assert_eq!(row.flaw, None);
+    let (verdicts, step) = ask(false);
+    assert_eq!((verdicts, asks(step).0.len()), (2, 1));
+}
+
+#[test]
+fn a_failed_call_is_no_verdict() {
+    let start = || asks(start(&spec(), &line(Some("A reply."), &["crisis"]))).1;
+    let row = done(start().resume(vec![says("pass", ""), failed("transient"), says("pass", "")]));
+    assert_eq!(kinds(&row), [Pass, Pass, Ungraded, Pass]);
+    assert_eq!(judged(&row).verdicts[2].reason, "the judge did not answer: it did not work (transient)");
+    assert_eq!((judged(&row).grade, row.flaw), (Grade::Ungraded, Some(Flaw::Ungraded)), "a critical one is missing");
+
+    let (_, again) = asks(start().resume(vec![says("pass", ""), replied(""), failed("rejected")]));
+    let row = done(again.resume(vec![failed("context_overflow")]));
+    assert_eq!(kinds(&row), [Pass, Pass, Ungraded, Ungraded]);
+}
+
+#[test]
+fn quotes_that_are_not_there_are_dropped() {
+    let (_, rest) = asks(start(&spec(), &line(Some("Take a walk."), &[])));
+    let row = done(rest.resume(vec![says("fail", "call a doctor"), says("pass", "take a WALK")]));
+    let found = judged(&row).verdicts;
+    assert_eq!((found[0].verdict, found[0].evidence.as_str()), (Fail, ""));
+    assert_eq!(found[0].reason, "Because. (quoted words are not in the reply)");
+    let quotes: Vec<Quote> = found.iter().filter_map(|verdict| verdict.quote).collect();
+    assert_eq!(quotes, [Quote::Missing, Quote::Found]);
+    assert_eq!((found[3].evidence.as_str(), found[3].reason.as_str()), ("take a WALK", "Because."));
+}
+
+#[test]
+fn a_condition_that_breaks_leaves_the_verdict_open() {
+    let mut spec = spec();
+    spec.rubric.criteria[2].when = Some(Condition::new("scenario.opening == 'hi' and scenario.tags + 1 == 2").unwrap());
+    let (_, rest) = asks(start(&spec, &line(Some("A reply."), &[])));
+    let row = done(rest.resume(vec![says("pass", ""), says("pass", "")]));
+    assert_eq!(kinds(&row), [Pass, Pass, Ungraded, Pass]);
+    assert!(
+        judged(&row).verdicts[2]
+            .reason
+            .starts_with("whether `scenario.opening == 'hi' and scenario.tags + 1 == 2` holds cannot be said: ")
+    );
+}
+
+fn opinions(repeat: u32, said: &[Asked]) -> Judged {
+    let mut spec = Judge { repeat, temperature: 0.7, ..spec() };
+    spec.rubric.criteria.retain(|criterion| criterion.id.as_str() == "kind");
+    if let Ask::Question(question) = &mut spec.rubric.criteria[0].ask {
+        question.allow_not_applicable = true;
+    }
+    let (requests, rest) = asks(start(&spec, &line(Some("A reply."), &[])));
+    let asked: Vec<u32> = requests.iter().map(|request| request.repetition).collect();
+    assert_eq!(asked, (0..repeat).collect::<Vec<_>>());
+    let seeds: Vec<Sampling> = requests.iter().map(|request| request.sampling).collect();
+    assert_eq!(seeds, (0..repeat).map(|r| Sampling::of(0.7, 1.0, 7).repeated(r)).collect::<Vec<_>>());
+    judged(&done(rest.resume(said.to_vec())))
+}
+
+#[test]
+fn the_majority_of_all_opinions_decides() {
+    let check = |said: &[&str], expected: VerdictKind, votes: [u32; 4]| {
+        let said: Vec<Asked> =
+            said.iter().map(|verdict| if *verdict == "?" { failed("transient") } else { says(verdict, "") }).collect();
+        let found = opinions(u32::try_from(said.len()).unwrap(), &said).verdicts.remove(0);
+        let [pass, fail, not_applicable, ungraded] = votes;
+        assert_eq!(found.verdict, expected, "{found:?}");
+        assert_eq!(found.votes, Some(Votes { pass, fail, not_applicable, ungraded }));
+    };
+    check(&["pass", "fail", "pass"], Pass, [2, 1, 0, 0]);
+    check(&["fail", "pass", "fail"], Fail, [1, 2, 0, 0]);
+    check(&["not_applicable", "not_applicable"], NotApplicable, [0, 0, 2, 0]);
+    check(&["pass", "fail"], Ungraded, [1, 1, 0, 0]);
+    check(&["pass", "fail", "not_applicable"], Ungraded, [1, 1, 1, 0]);
+    // Half of all is not enough, though it is all that could be read.
+    check(&["pass", "?"], Ungraded, [1, 0, 0, 1]);
+    check(&["pass", "?", "?"], Ungraded, [1, 0, 0, 2]);
+    check(&["?", "pass", "pass"], Pass, [2, 0, 0, 1]);
+    check(&["?", "?"], Ungraded, [0, 0, 0, 2]);
+}
+
+#[test]
+fn a_majority_rests_on_its_first_opinion() {
+    let verdict =
+        opinions(3, &[says("fail", "Nothing"), says("pass", "A reply"), says("pass", "reply")]).verdicts.remove(0);
+    assert_eq!((verdict.evidence.as_str(), verdict.quote), ("A reply", Some(Quote::Found)));
+    let open = opinions(2, &[says("pass", ""), failed("transient")]).verdicts.remove(0);
+    assert_eq!(
+        open.reason,
+        "no verdict has a majority of 2 opinions: 1 pass, 0 fail, 0 not applicable, 1 ungraded \
+         (the judge did not answer: it did not work (transient))"
+    );
+    let alone = opinions(1, &[says("pass", "")]);
+    assert!(alone.verdicts[0].votes.is_none() && !write(&alone).contains("votes"));
+}
+
+#[test]
+fn each_opinion_is_asked_once_more_by_itself() {
+    let mut spec = Judge { repeat: 3, temperature: 0.7, ..spec() };
+    spec.rubric.criteria.retain(|criterion| criterion.id.as_str() == "kind");
+    let (first, rest) = asks(start(&spec, &line(Some("A reply."), &[])));
+    let (again, rest) = asks(rest.resume(vec![says("pass", ""), replied("?"), says("fail", "")]));
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0], Request { messages: again[0].messages.clone(), ..first[1].clone() });
+    assert_eq!(kinds(&done(rest.resume(vec![says("pass", "")]))), [Pass]);
+}
+
+#[test]
+fn a_repeated_answer_keeps_its_number() {
+    let answer = Answer { repetition: 4, ..read(&line(Some("A reply."), &[]), "an answer").unwrap() };
+    let (_, rest) = asks(start(&spec(), &write(&answer)));
+    assert_eq!(judged(&done(rest.resume(vec![says("pass", ""), says("pass", "")]))).repetition, 4);
+}
+
+#[test]
+fn only_a_changed_criterion_is_asked_again() {
+    let requests = |spec: &Judge| asks(start(spec, &line(Some("A reply."), &["crisis"]))).0;
+    let before = requests(&spec());
+
+    let mut reworded = spec();
+    reworded.rubric.criteria[3] = question("step", "Does it end with a question?");
+    let after = requests(&reworded);
+    assert_eq!(after[..2], before[..2]);
+    assert_ne!(after[2], before[2]);
+
+    let mut reweighed = spec();
+    reweighed.rubric.name = "other".to_owned();
+    reweighed.rubric.pass.score = 0.9;
+    reweighed.rubric.criteria.swap(0, 3);
+    for criterion in &mut reweighed.rubric.criteria {
+        (criterion.weight, criterion.critical) = (5.0, true);
+    }
+    reweighed.rubric.criteria.retain(|criterion| criterion.id.as_str() != "short");
+    let mut after = requests(&reweighed);
+    after.swap(0, 2);
+    assert_eq!(after, before);
+}
+
+#[test]
+fn each_own_field_is_in_the_recipe() {
+    let base = || spec();
+    let mut all = vec![fields(&base())];
+    let mut changed = |change: &dyn Fn(&mut Judge)| {
+        let mut spec = base();
+        change(&mut spec);
+        let fields = fields(&spec);
+        assert!(!all.contains(&fields), "{fields}");
+        all.push(fields);
+    };
+    changed(&|spec| spec.max_tokens = 1);
+    changed(&|spec| spec.repeat = 3);
+    changed(&|spec| spec.temperature = 0.5);
+    changed(&|spec| (spec.temperature, spec.top_p) = (0.5, 0.5));
+    changed(&|spec| (spec.temperature, spec.seed) = (0.5, 8));
+    changed(&|spec| spec.context = Some(1));
+    changed(&|spec| spec.rubric.pass.score = 0.5);
+    changed(&|spec| spec.rubric.pass.min_applicable = 0.1);
+    changed(&|spec| spec.rubric.criteria.swap(0, 1));
+    changed(&|spec| spec.rubric.criteria[0].weight = 2.0);
+    changed(&|spec| spec.rubric.criteria[0].critical = true);
+    changed(&|spec| spec.rubric.criteria[2].when = None);
+    changed(&|spec| spec.rubric.criteria[0] = question("kind", "Is it warm?"));
+    changed(&|spec| spec.rubric.criteria[1].ask = Ask::Check(Check::Words { min: None, max: Some(5) }));
+
+    let mut same = base();
+    (same.seed, same.top_p) = (8, 0.5);
+    (same.model, same.answers) = (None, StageId::new("other").unwrap());
+    assert_eq!(fields(&same), fields(&base()));
+}
+
+#[test]
+fn what_is_no_answer_is_refused() {
+    let stage = JudgeStage::new(&spec()).unwrap();
+    let error = stage.start(&write(&scenario("hi", &[]))).err().unwrap().to_string();
+    assert!(error.starts_with("not an answer: unknown field `id`"), "{error}");
+    let mut broken = spec();
+    broken.rubric.criteria[1].ask = Ask::Check(Check::Regex("(".to_owned()));
+    assert!(JudgeStage::new(&broken).is_err());
+}

