@@ -52,6 +52,12 @@ pub enum StoreError {
         /// The index.
         path: PathBuf,
     },
+    /// Others use the store, and what was asked for can be done alone only.
+    #[error("another evalflow is using the store in `{}`", directory.display())]
+    InUse {
+        /// Where.
+        directory: PathBuf,
+    },
     /// A file that the pipeline names is not there.
     #[error("there is no file `{}`", path.display())]
     NoFile {
@@ -121,6 +127,7 @@ impl StoreError {
                 format!("move `{}` away and run again: finished calls will be asked again", path.display())
             }
             Self::Locked { .. } => "wait for the other process, then run again".to_owned(),
+            Self::InUse { .. } => "wait until it has ended, then run again: nothing was removed".to_owned(),
             Self::NoFile { .. } => "put it there, or mend the path in the pipeline".to_owned(),
             Self::Missing { .. } | Self::Corrupt { .. } => "run again: it will be computed again".to_owned(),
             Self::Io { .. } => {

@@ -12,6 +12,7 @@ mod objects;
 mod receipts;
 mod runs;
 mod speeds;
+mod users;
 
 pub use calls::{CallReader, Put, StoredCall};
 pub use error::StoreError;
@@ -27,6 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use self::calls::CallWriter;
+use self::users::Users;
 
 /// An open store.
 pub struct Store {
@@ -34,6 +36,8 @@ pub struct Store {
     index: Mutex<Connection>,
     calls: CallWriter,
     readers: Mutex<Vec<Connection>>,
+    /// Last, since fields are dropped in this order: calls that wait are written before others may remove things.
+    users: Users,
 }
 
 impl std::fmt::Debug for Store {
@@ -43,11 +47,24 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store in `directory`, and makes it if it is not there.
+    /// Opens the store in `directory`, and makes it if it is not there. While another process removes things from it, waits
+    /// for that to end.
     ///
     /// # Errors
     /// The directory cannot be written, or what lies there is no store, is damaged, or was written by a newer version.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        Self::open_for(directory, Users::shared)
+    }
+
+    /// Opens the store in `directory` for nobody else to use meanwhile: who removes things must be alone.
+    ///
+    /// # Errors
+    /// Another process uses it; else as for [`Store::open`].
+    pub fn open_alone(directory: &Path) -> Result<Self, StoreError> {
+        Self::open_for(directory, Users::alone)
+    }
+
+    fn open_for(directory: &Path, users: fn(&Path) -> Result<Users, StoreError>) -> Result<Self, StoreError> {
         let made = |error| StoreError::from_io(directory, error);
         // In a directory that holds other things, nobody asked for them to be ignored.
         let is_new = fs_err::read_dir(directory).map_or(true, |mut entries| entries.next().is_none());
@@ -58,6 +75,7 @@ impl Store {
         if is_new {
             fs_err::write(&ignore, "*\n!.gitignore\n").map_err(made)?;
         }
+        let users = users(directory)?;
         // One process at a time makes or opens the index: SQLite does not wait for another that is switching to WAL.
         let opening = fs_err::File::create(directory.join("index.lock")).map_err(made)?;
         match opening.lock() {
@@ -68,7 +86,7 @@ impl Store {
         let index = index::open(&directory.join("index.sqlite"))?;
         let calls = CallWriter::start(index::open(&directory.join("index.sqlite"))?);
         drop(opening);
-        Ok(Self { directory: directory.to_owned(), index: Mutex::new(index), calls, readers: Mutex::default() })
+        Ok(Self { directory: directory.to_owned(), index: Mutex::new(index), calls, readers: Mutex::default(), users })
     }
 
     /// Where the store lies.
