@@ -1,7 +1,9 @@
 //! The command line: one file a command. The only place that knows stdout and stderr, the environment, the working
 //! directory, `miette` and exit codes. Holds no logic of its own. Start at [`main`].
 
+mod cache;
 mod exit;
+mod gc;
 mod open;
 mod output;
 mod plan;
@@ -66,6 +68,11 @@ enum Command {
     Plan(plan::Arguments),
     /// Run a pipeline and write its report
     Run(run::Arguments),
+    /// Remove from the store what no lock, no recent run and no recent work leads to
+    Gc(gc::Arguments),
+    /// Look into the store
+    #[command(subcommand)]
+    Cache(cache::Command),
 }
 
 /// Runs the program with the process's arguments.
@@ -86,6 +93,8 @@ pub fn main() -> ExitCode {
         Command::Validate(arguments) => Ok(validate::execute(&settings, arguments)),
         Command::Plan(arguments) => plan::execute(&settings, arguments),
         Command::Run(arguments) => run::execute(&settings, arguments),
+        Command::Gc(arguments) => gc::execute(&settings, arguments),
+        Command::Cache(command) => cache::execute(&settings, command),
     };
     // What stopped a command on its way ends the program like any other end.
     let (Ok(exit) | Err(exit)) = ended;

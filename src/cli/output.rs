@@ -48,6 +48,17 @@ pub(super) fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// A size for people: `512 B`, `3.40 MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// Writes a value to stdout as JSON.
+#[must_use]
+pub(super) fn json(value: &serde_json::Value) -> bool {
+    data(|out| serde_json::to_writer_pretty(&mut *out, value).map_err(Into::into).and_then(|()| writeln!(out)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,19 +7,25 @@
 mod calls;
 mod error;
 mod files;
+mod garbage;
 mod index;
 mod objects;
 mod receipts;
 mod runs;
 mod speeds;
+mod usage;
 mod users;
+mod walk;
 
 pub use calls::{CallReader, Put, StoredCall};
 pub use error::StoreError;
+pub use garbage::{Garbage, Keep};
 pub use objects::{BlobWriter, Lines};
 pub use receipts::{Receipt, Tally};
 pub use runs::{RunEnded, RunRate, RunRecord, RunStage};
 pub use speeds::Speed;
+pub use usage::{ObjectUse, Usage};
+pub use walk::Counted;
 
 use std::io;
 use std::path::{Path, PathBuf};
