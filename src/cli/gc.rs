@@ -161,11 +161,28 @@ fn roots_of_lock(path: &Path) -> io::Result<Vec<Key>> {
         return Ok(Vec::new());
     }
     let text = fs_err::read_to_string(path)?;
-    let keys = text.lines().filter_map(|line| line.trim().strip_prefix("key:"));
-    let read = |key: &str| {
-        key.trim().trim_matches('"').parse().map_err(|error| io::Error::other(format!("`{}`: {error}", path.display())))
-    };
-    keys.map(read).collect()
+    let stages = stages_of_lock(&text)
+        .map_err(|message| io::Error::other(format!("`{}` cannot be read: {message}", path.display())))?;
+    Ok(stages.into_iter().map(|(_, key)| key).collect())
+}
+
+/// The stages of a lock with their keys.
+pub(super) fn stages_of_lock(text: &str) -> Result<Vec<(String, Key)>, String> {
+    if !text.as_bytes().starts_with(MARK) {
+        return Err("`evalflow bless` did not write it".to_owned());
+    }
+    let mut stage = "";
+    let mut stages = Vec::new();
+    for line in text.lines() {
+        let (indent, line) = (line.len() - line.trim_start().len(), line.trim());
+        if let Some(key) = line.strip_prefix("key:").filter(|_| indent == 4) {
+            let key: Key = key.trim().trim_matches('"').parse().map_err(|error| format!("{error}"))?;
+            stages.push((stage.to_owned(), key));
+        } else if let Some(name) = line.strip_suffix(':').filter(|_| indent == 2) {
+            stage = name.trim_matches('"');
+        }
+    }
+    Ok(stages)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The command line: one file a command. The only place that knows stdout and stderr, the environment, the working
 //! directory, `miette` and exit codes. Holds no logic of its own. Start at [`main`].
 
+mod baseline;
 mod cache;
 mod exit;
 mod gc;
@@ -73,6 +74,10 @@ enum Command {
     /// Look into the store
     #[command(subcommand)]
     Cache(cache::Command),
+    /// Write the results that a pipeline's lock names, with everything they rest on, into one file
+    ExportBaseline(baseline::ExportArguments),
+    /// Bring what `export-baseline` wrote into the project's store
+    ImportBaseline(baseline::ImportArguments),
 }
 
 /// Runs the program with the process's arguments.
@@ -95,6 +100,8 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::execute(&settings, arguments),
         Command::Gc(arguments) => gc::execute(&settings, arguments),
         Command::Cache(command) => cache::execute(&settings, command),
+        Command::ExportBaseline(arguments) => baseline::export(&settings, arguments),
+        Command::ImportBaseline(arguments) => baseline::import(&settings, arguments),
     };
     // What stopped a command on its way ends the program like any other end.
     let (Ok(exit) | Err(exit)) = ended;

@@ -359,8 +359,9 @@ mod tests {
 
     use super::*;
     use crate::ids::StageId;
-    use crate::key::{BlobId, Recipe};
-    use crate::store::{Put, RunEnded, RunStage, Tally};
+    use crate::key::Recipe;
+    use crate::store::fixture::{call_key, calls_left, put_calls, put_result, results_left};
+    use crate::store::{RunEnded, RunStage, Tally};
 
     /// Objects are as old as the machine's clock says: a time after all of them.
     const LATER: i64 = 1 << 40;
@@ -393,37 +394,6 @@ mod tests {
         }
     }
 
-    fn call_key(n: u8) -> Key {
-        Recipe::new("call", 1, json!({ "n": n })).key()
-    }
-
-    async fn put_calls(store: &Store, calls: &[u8]) -> BlobId {
-        let mut list = Vec::new();
-        for n in calls {
-            store.put_call(call_key(*n), format!("\"{n}\""), Put::First, 0).await.unwrap();
-            list.extend(call_key(*n).as_bytes());
-        }
-        store.put(&list).unwrap()
-    }
-
-    /// A result number `n` that rests on these calls.
-    async fn put_result(store: &Store, n: u8, calls: &[u8], created_at: i64) -> Key {
-        let recipe = Recipe::new("infer", 1, json!({ "n": n }));
-        let receipt = Receipt {
-            key: recipe.key(),
-            kind: "infer".to_owned(),
-            output: store.put(format!("output {n}").as_bytes()).unwrap(),
-            also: vec![store.put(format!("also {n}").as_bytes()).unwrap()],
-            calls: Some(put_calls(store, calls).await),
-            rows: Some(1),
-            summary: None,
-            tally: Tally { calls_made: calls.len() as u64, ..Tally::default() },
-            created_at,
-        };
-        store.put_receipt(&recipe, &receipt).unwrap();
-        recipe.key()
-    }
-
     fn run(pipeline: &str, started_at: i64, keys: &[Key]) -> RunRecord {
         let stage = |key: &Key| RunStage {
             id: StageId::new("s").unwrap(),
@@ -450,23 +420,6 @@ mod tests {
             saved_ms: 0,
             stages: keys.iter().map(stage).collect(),
         }
-    }
-
-    fn results_left(store: &Store, keys: &[Key]) -> Vec<bool> {
-        let is_whole = |key: &Key| match store.receipt(key).unwrap() {
-            None => false,
-            Some(receipt) => {
-                let blobs = std::iter::once(receipt.output).chain(receipt.also).chain(receipt.calls);
-                assert!(blobs.into_iter().all(|id| store.has(&id).unwrap()), "a receipt has its blobs");
-                true
-            }
-        };
-        keys.iter().map(is_whole).collect()
-    }
-
-    fn calls_left(store: &Store, calls: std::ops::Range<u8>) -> Vec<u8> {
-        let reader = store.calls().unwrap();
-        calls.filter(|n| reader.has(&call_key(*n)).unwrap()).collect()
     }
 
     #[tokio::test]
@@ -523,7 +476,7 @@ mod tests {
             Garbage {
                 receipts: removed.receipts,
                 runs: removed.runs,
-                calls: Counted { count: 1, bytes: 43 },
+                calls: Counted { count: 1, bytes: 47 },
                 ..Garbage::default()
             }
         );

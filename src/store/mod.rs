@@ -4,9 +4,12 @@
 //! written last, so that a crash before it is a miss and never half a result. Never knows what a stage is. Start at
 //! [`Store::open`].
 
+mod archive;
 mod calls;
 mod error;
 mod files;
+#[cfg(test)]
+mod fixture;
 mod garbage;
 mod index;
 mod objects;
@@ -17,6 +20,7 @@ mod usage;
 mod users;
 mod walk;
 
+pub use archive::{ArchiveError, Exported, Imported};
 pub use calls::{CallReader, Put, StoredCall};
 pub use error::StoreError;
 pub use garbage::{Garbage, Keep};
