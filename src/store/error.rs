@@ -91,7 +91,14 @@ impl StoreError {
         let kind = source.kind();
         if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             Self::Full { directory: path.to_owned() }
-        } else if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
+        } else if matches!(
+            kind,
+            // The last two: a file lies where the store's directory should be.
+            io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::AlreadyExists
+        ) {
             Self::ReadOnly { path: path.to_owned(), source }
         } else {
             Self::Io { source }

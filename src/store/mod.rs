@@ -43,10 +43,11 @@ use self::users::Users;
 /// An open store.
 pub struct Store {
     directory: PathBuf,
-    index: Mutex<Connection>,
-    calls: CallWriter,
+    // Fields are dropped in this order. The last connection to be closed tidies the index's log away, which one that only
+    // reads cannot do; and calls that wait are written before others may remove things.
     readers: Mutex<Vec<Connection>>,
-    /// Last, since fields are dropped in this order: calls that wait are written before others may remove things.
+    calls: CallWriter,
+    index: Mutex<Connection>,
     users: Users,
 }
 
@@ -96,7 +97,7 @@ impl Store {
         let index = index::open(&directory.join("index.sqlite"))?;
         let calls = CallWriter::start(index::open(&directory.join("index.sqlite"))?);
         drop(opening);
-        Ok(Self { directory: directory.to_owned(), index: Mutex::new(index), calls, readers: Mutex::default(), users })
+        Ok(Self { directory: directory.to_owned(), readers: Mutex::default(), calls, index: Mutex::new(index), users })
     }
 
     /// Where the store lies.

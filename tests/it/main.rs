@@ -4,10 +4,12 @@
 
 mod env;
 mod failures;
+mod faults;
 mod http;
 mod incremental;
 #[cfg(feature = "llama")]
 mod model;
 mod shipped;
 mod tidy;
+mod upkeep;
 mod usage;

@@ -212,7 +212,7 @@ async fn a_forged_archive_is_refused_and_leaves_nothing() {
         "another kind",
     );
     check(&|parts| parts[2].bytes = b"nonsense\n".to_vec(), "receipts.jsonl: expected");
-    check(&|parts| drop(parts[2].bytes.pop()), "a line has no end");
+    check(&|parts| assert_eq!(parts[2].bytes.pop(), Some(b'\n')), "a line has no end");
     check(&|parts| parts[3].bytes = parts[3].text().replace("{\\\"n\\\":1}", "{").into(), "calls.jsonl: EOF");
     check(&|parts| parts[3].bytes = parts[3].text().replace("{\\\"n\\\":1}", "5").into(), "is none");
     check(&|parts| parts[3].bytes = parts[3].text().repeat(2).into(), "comes twice");
