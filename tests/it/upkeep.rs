@@ -11,12 +11,12 @@ const LATER: &str = "32503680000";
 
 /// Writes a lock that names the results of a run.
 fn write_lock(project: &Project, run: &Value) {
-    let mut text = "# Written by `evalflow bless`; made for a test\nevalflow_lock: 1\nstages:\n".to_owned();
-    for stage in run["run"]["stages"].as_array().unwrap() {
-        let (id, key, output) = (&stage["stage"], &stage["key"], &stage["output"]);
-        let plain = |value: &Value| value.as_str().unwrap().to_owned();
-        text += &format!("  {}:\n    kind: x\n    key: {}\n    output: {}\n", plain(id), plain(key), plain(output));
-    }
+    let line = |stage: &Value| {
+        let [id, key, output] = ["stage", "key", "output"].map(|field| stage[field].as_str().unwrap());
+        format!("  {id}:\n    kind: x\n    key: {key}\n    output: {output}\n")
+    };
+    let stages: String = run["run"]["stages"].as_array().unwrap().iter().map(line).collect();
+    let text = format!("# Written by `evalflow bless`; made for a test\nevalflow_lock: 1\nstages:\n{stages}");
     project.write("pipelines/p.lock", &text);
 }
 
