@@ -2,8 +2,11 @@
 //! directory, `miette` and exit codes. Holds no logic of its own. Start at [`main`].
 
 mod account;
+mod baseline;
+mod cache;
 mod ended;
 mod exit;
+mod gc;
 mod open;
 mod output;
 mod plan;
@@ -69,6 +72,15 @@ enum Command {
     Plan(plan::Arguments),
     /// Run a pipeline and write its report
     Run(run::Arguments),
+    /// Remove from the store what no lock, no recent run and no recent work leads to
+    Gc(gc::Arguments),
+    /// Look into the store
+    #[command(subcommand)]
+    Cache(cache::Command),
+    /// Write the results that a pipeline's lock names, with everything they rest on, into one file
+    ExportBaseline(baseline::ExportArguments),
+    /// Bring what `export-baseline` wrote into the project's store
+    ImportBaseline(baseline::ImportArguments),
 }
 
 /// Runs the program with the process's arguments.
@@ -89,6 +101,10 @@ pub fn main() -> ExitCode {
         Command::Validate(arguments) => Ok(validate::execute(&settings, arguments)),
         Command::Plan(arguments) => plan::execute(&settings, arguments),
         Command::Run(arguments) => run::execute(&settings, arguments),
+        Command::Gc(arguments) => gc::execute(&settings, arguments),
+        Command::Cache(command) => cache::execute(&settings, command),
+        Command::ExportBaseline(arguments) => baseline::export(&settings, arguments),
+        Command::ImportBaseline(arguments) => baseline::import(&settings, arguments),
     };
     // What stopped a command on its way ends the program like any other end.
     let (Ok(exit) | Err(exit)) = ended;

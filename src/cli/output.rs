@@ -48,6 +48,29 @@ pub(super) fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// A size for people: `512 B`, `3.40 MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// Writes a value to stdout as JSON.
+#[must_use]
+pub(super) fn json(value: &serde_json::Value) -> bool {
+    data(|out| serde_json::to_writer_pretty(&mut *out, value).map_err(Into::into).and_then(|()| writeln!(out)))
+}
+
+/// A temporary file is made for its owner alone; what is left for people is for everybody who may read the directory.
+pub(super) fn readable_by_all(file: &std::fs::File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    #[cfg(not(unix))]
+    let _: &std::fs::File = file;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 //!
 //! Owns scheduling, permits and cancelling. Never prints: it tells an [`Event`] of what happens. Start at [`run`].
 
+pub mod audit;
 mod caller;
 mod engines;
 mod feed;

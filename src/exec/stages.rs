@@ -199,16 +199,13 @@ fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Outpu
 
 /// Where the rows of a scenario stage come from, and how many there are.
 fn scenario_source(run: &Run<'_>, generate: &Generate, recipe: &Recipe) -> Result<(Source, u64), StageFailure> {
-    let limit = generate.limit.unwrap_or(u64::MAX);
-    match &generate.from {
-        GenerateFrom::Taxonomy(expand) => {
-            let cells = generate::cells(expand);
-            let total = limit.min(cells.len() as u64);
-            let taken = cells.take(usize::try_from(limit).unwrap_or(usize::MAX));
-            Ok((Source::Made(Box::new(taken.map(|cell| Ok(cell.to_line())))), total))
-        }
-        GenerateFrom::File(path) => tokio::task::block_in_place(|| scenario_file(run, path, recipe, limit)),
+    let rows = tokio::task::block_in_place(|| generate::rows(generate, &run.pipeline.root));
+    let generate::Rows { cells, total, file } = rows.map_err(|error| failed_file(&error))?;
+    if let (Some(read), GenerateFrom::File(path)) = (file, &generate.from) {
+        check_unchanged(recipe, &read, path)?;
     }
+    let lines = cells.map(|cell| cell.map(|cell| cell.to_line()).map_err(|error| failed_file(&error)));
+    Ok((Source::Made(Box::new(lines)), total))
 }
 
 async fn scenarios(run: &Run<'_>, id: &StageId, work: Work, file: Option<(PathBuf, Recipe)>) -> Result<Output, Cut> {
@@ -232,22 +229,7 @@ async fn scenarios(run: &Run<'_>, id: &StageId, work: Work, file: Option<(PathBu
     Ok(output)
 }
 
-/// Checks a whole file of scenarios before the first of them goes on, then reads it again row by row.
-fn scenario_file(run: &Run<'_>, path: &Path, recipe: &Recipe, limit: u64) -> Result<(Source, u64), StageFailure> {
-    let shown = path.display().to_string();
-    let open = || {
-        let file = fs_err::File::open(run.pipeline.root.join(path));
-        file.map(std::io::BufReader::new)
-            .map_err(|source| failed_file(&generate::ScenarioFileError::Read { file: shown.clone(), source }))
-    };
-    let checked = generate::check_file(open()?, &shown).map_err(|error| failed_file(&error))?;
-    check_unchanged(recipe, &checked.blob, path)?;
-    let taken = generate::Lines::new(open()?, &shown).take(usize::try_from(limit).unwrap_or(usize::MAX));
-    let lines = taken.map(|cell| cell.map(|cell| cell.to_line()).map_err(|error| failed_file(&error)));
-    Ok((Source::Made(Box::new(lines)), limit.min(checked.scenarios)))
-}
-
-fn failed_file(error: &generate::ScenarioFileError) -> StageFailure {
+pub(super) fn failed_file(error: &generate::ScenarioFileError) -> StageFailure {
     StageFailure::new(error.to_string(), Some(error.help().to_owned()))
 }
 

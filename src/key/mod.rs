@@ -48,6 +48,14 @@ impl Recipe {
         ["{\"fields\":".to_owned(), behind]
     }
 
+    /// Takes canonical text as it was kept, byte by byte. Whether it is canonical shows in its key, which is then another
+    /// one than it is kept under.
+    #[must_use]
+    pub fn from_canonical(canonical: String) -> Self {
+        let key = Key::of_canonical(&canonical);
+        Self { canonical, key }
+    }
+
     /// The key: blake3 over the canonical JSON.
     #[must_use]
     pub fn key(&self) -> Key {

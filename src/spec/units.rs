@@ -29,10 +29,11 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
     u64::try_from(value).ok().filter(|bytes| *bytes > 0)
 }
 
-/// Reads `60s`, `5m` or `1h` as seconds.
-pub(super) fn seconds(text: &str) -> Option<u64> {
+/// Reads `60s`, `5m`, `1h` or `7d` as seconds.
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
     let text = text.trim();
-    let (number, unit) = [("s", 1), ("m", 60), ("h", 3600)]
+    let (number, unit) = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]
         .into_iter()
         .find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), unit)))?;
     if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
@@ -86,6 +87,7 @@ mod tests {
             ("60s", Some(60)),
             ("5 m", Some(300)),
             ("1h", Some(3600)),
+            ("7d", Some(604_800)),
             ("0s", Some(0)),
             ("60", None),
             ("s", None),

@@ -52,6 +52,12 @@ pub enum StoreError {
         /// The index.
         path: PathBuf,
     },
+    /// Others use the store, and what was asked for can be done alone only.
+    #[error("another evalflow is using the store in `{}`", directory.display())]
+    InUse {
+        /// Where.
+        directory: PathBuf,
+    },
     /// A file that the pipeline names is not there.
     #[error("there is no file `{}`", path.display())]
     NoFile {
@@ -85,7 +91,14 @@ impl StoreError {
         let kind = source.kind();
         if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             Self::Full { directory: path.to_owned() }
-        } else if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
+        } else if matches!(
+            kind,
+            // The last two: a file lies where the store's directory should be.
+            io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::AlreadyExists
+        ) {
             Self::ReadOnly { path: path.to_owned(), source }
         } else {
             Self::Io { source }
@@ -121,6 +134,7 @@ impl StoreError {
                 format!("move `{}` away and run again: finished calls will be asked again", path.display())
             }
             Self::Locked { .. } => "wait for the other process, then run again".to_owned(),
+            Self::InUse { .. } => "wait until it has ended, then run again: nothing was removed".to_owned(),
             Self::NoFile { .. } => "put it there, or mend the path in the pipeline".to_owned(),
             Self::Missing { .. } | Self::Corrupt { .. } => "run again: it will be computed again".to_owned(),
             Self::Io { .. } => {

@@ -109,12 +109,24 @@ impl Store {
     }
 
     /// Objects are remembered by their path inside of the store, so that a moved store still knows them.
-    fn name_of(&self, path: &Path) -> Vec<u8> {
+    pub(super) fn name_of(&self, path: &Path) -> Vec<u8> {
         let name = match path.strip_prefix(self.directory()) {
             Ok(inside) => Path::new("cache:").join(inside),
             Err(_) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
         };
         name.into_os_string().into_encoded_bytes()
+    }
+
+    /// The path that is remembered under a name; none where this system cannot say.
+    pub(super) fn path_named(&self, name: &[u8]) -> Option<PathBuf> {
+        #[cfg(unix)]
+        let path = Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
+        #[cfg(not(unix))]
+        let path = Path::new(std::str::from_utf8(name).ok()?);
+        Some(match path.strip_prefix("cache:") {
+            Ok(inside) => self.directory().join(inside),
+            Err(_) => path.to_owned(),
+        })
     }
 
     /// Where a download named `name` is gathered.

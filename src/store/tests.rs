@@ -228,3 +228,20 @@ fn speeds_add_up() {
     let two = Speed { calls: 2, prompt_chars: 40, prompt_tokens: 10, completion_tokens: 6, busy_ms: 200 };
     assert_eq!(store.speed(&model, "infer").unwrap(), Some(two));
 }
+
+#[test]
+fn many_use_a_store_and_one_alone_removes_from_it() {
+    let (directory, first) = store();
+    let path = directory.path().join("cache");
+    let alone = || Store::open_alone(&path);
+    let second = Store::open(&path).unwrap();
+    drop(first);
+    let error = alone().unwrap_err();
+    assert!(error.to_string().contains("another evalflow is using the store"), "{error}");
+    assert!(error.help().contains("wait until it has ended"), "{}", error.help());
+    drop(second);
+    let remover = alone().unwrap();
+    assert!(matches!(alone(), Err(StoreError::InUse { .. })));
+    drop(remover);
+    Store::open(&path).unwrap();
+}

@@ -168,3 +168,22 @@ fn a_key_that_is_not_set_is_a_problem_before_anything_runs() {
     assert!(!output.stderr.contains(KEY), "a secret written in the file is not repeated: {output}");
     assert!(server.seen.lock().unwrap().is_empty());
 }
+
+#[test]
+fn an_audit_counts_calls_that_are_not_answered_as_neither_same_nor_different() {
+    let other = VERDICT.replace("kind", "not kind");
+    let server = Server::start(move |number, _| match number {
+        0..10 => (200, completion(VERDICT)),
+        number if number % 2 == 0 => (401, format!(r#"{{"error":"the key {KEY} is wrong"}}"#)),
+        _ => (200, completion(&other)),
+    });
+    let project = project(&server);
+    project.json();
+    let output = project.run(&["cache", "audit", "pipelines/p.yaml", "--json"]).exits(1);
+    let found: Value = serde_json::from_str(&output.stdout).unwrap();
+    let counts = ["hits", "compared", "same", "differ", "failed"].map(|count| found[count].as_u64().unwrap());
+    assert_eq!(counts, [15, 10, 5, 5, 5], "{output}");
+    assert!(output.stderr.contains("5 calls not answered, the first one because"), "{output}");
+    assert!(!output.stderr.contains(KEY) && !output.stdout.contains(KEY), "{output}");
+    assert_eq!(project.calls_kept(), 15, "nothing new is kept");
+}

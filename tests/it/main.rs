@@ -4,6 +4,7 @@
 
 mod env;
 mod failures;
+mod faults;
 mod http;
 mod incremental;
 mod key_calls;
@@ -15,4 +16,5 @@ mod model;
 mod repeat;
 mod shipped;
 mod tidy;
+mod upkeep;
 mod usage;

@@ -6,9 +6,11 @@
 
 mod cells;
 mod file;
+mod rows;
 
 pub use cells::{Brief, Cell, Cells, cells};
 pub use file::{Checked, Lines, ScenarioFileError, check as check_file};
+pub use rows::{Rows, rows};
 
 use serde::Deserialize;
 use serde_json::{Value, json};

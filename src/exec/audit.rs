@@ -1,0 +1,379 @@
+//! Asking again what is answered from the store: whether models still say what they said.
+//!
+//! Walks through the results that a run of a pipeline would take from the store, draws some of the calls they rest on, and
+//! puts them to the engines afresh. Writes nothing. Start at [`audit`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+
+use super::stages::failed_file;
+use super::{Engines, StageFailure};
+use crate::data::WeightsRecord;
+use crate::engine::{Engine, EngineError, Reply, Request};
+use crate::ids::StageId;
+use crate::plan::{Graph, Resolved, Settled, resolve};
+use crate::spec::{ModelRef, Pipeline, Stage};
+use crate::stage::{self, Asked, CallFailure, Known as _, RowStage, Step, generate, infer, judge};
+use crate::stats::{Interval, wilson};
+use crate::store::{CallReader, Store};
+
+/// So many mismatches are kept whole; the rest are counted.
+const MISMATCHES_KEPT: usize = 10;
+
+/// What is audited, and how much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Audit<'a> {
+    /// The pipeline.
+    pub pipeline: &'a Pipeline,
+    /// Its graph.
+    pub graph: &'a Graph,
+    /// Where its results are.
+    pub store: &'a Store,
+    /// Whom to ask.
+    pub engines: &'a Engines,
+    /// How many calls to ask again.
+    pub sample: usize,
+    /// Which of them: the same ones for the same seed and store.
+    pub seed: u64,
+}
+
+/// What an audit found.
+#[derive(Debug, Default)]
+pub struct Audited {
+    /// Calls from the store that the results rest on.
+    pub hits: u64,
+    /// Calls that came to the same reply.
+    pub same: u64,
+    /// Calls that came to another one.
+    pub differ: u64,
+    /// The first of these.
+    pub mismatches: Vec<Mismatch>,
+    /// Calls that were not answered, which says nothing of the store.
+    pub failed: u64,
+    /// Why the first of these was not.
+    pub failure: Option<String>,
+    /// Calls whose reply is no longer in the store.
+    pub gone: u64,
+    /// Stages that could not be looked at, and why.
+    pub left_out: Vec<(StageId, String)>,
+}
+
+impl Audited {
+    /// How many were compared.
+    #[must_use]
+    pub fn compared(&self) -> u64 {
+        self.same + self.differ
+    }
+
+    /// Where the share of calls that differ lies, at 95 %.
+    #[must_use]
+    pub fn interval(&self) -> Interval {
+        wilson(as_number(self.differ), as_number(self.compared()), 0.95)
+    }
+
+    /// The share of calls that differ; none where nothing was compared.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        (self.compared() > 0).then(|| as_number(self.differ) / as_number(self.compared()))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a sample is far smaller than 2^52")]
+fn as_number(count: u64) -> f64 {
+    count as f64
+}
+
+/// A call that came to another reply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mismatch {
+    /// The stage that asked.
+    pub stage: StageId,
+    /// The row for which it asked.
+    pub scenario: String,
+    /// What is kept.
+    pub stored: Reply,
+    /// What came now.
+    pub new: Reply,
+    /// The first character that differs, from 0; none where the text is the same and only ended for another reason.
+    pub differs_at: Option<usize>,
+}
+
+/// A call that was drawn.
+struct Drawn {
+    /// Its place among all hits.
+    place: u64,
+    stage: StageId,
+    scenario: String,
+    request: Request,
+    stored: Reply,
+    engine: Arc<dyn Engine>,
+}
+
+/// Asks a sample of the calls that a run would take from the store.
+///
+/// # Errors
+/// The store or a file cannot be read.
+pub async fn audit(audit: &Audit<'_>) -> Result<Audited, StageFailure> {
+    let mut walk = Walk { audit, drawn: Vec::new(), found: Audited::default() };
+    walk.all()?;
+    let Walk { audit: _, mut drawn, mut found } = walk;
+    drawn.sort_by_key(|drawn| drawn.place);
+    let width = drawn.iter().map(|drawn| drawn.engine.width().max(1)).min().unwrap_or(1);
+    let mut answers = stream::iter(drawn)
+        .map(|drawn| async move {
+            let answer = drawn.engine.complete(&drawn.request).await;
+            (drawn, answer)
+        })
+        .buffered(width);
+    while let Some((drawn, answer)) = answers.next().await {
+        found.compare(drawn, answer);
+    }
+    drop(answers);
+    Ok(found)
+}
+
+impl Audited {
+    fn compare(&mut self, drawn: Drawn, answer: Result<Reply, EngineError>) {
+        let Drawn { place: _, stage, scenario, request: _, stored, engine: _ } = drawn;
+        let new = match answer {
+            Ok(new) => new,
+            Err(error) => {
+                self.failed += 1;
+                self.failure.get_or_insert(error.message);
+                return;
+            }
+        };
+        // How long it took, and how much was shared with other requests, is chance.
+        if (&stored.text, stored.finish) == (&new.text, new.finish) {
+            self.same += 1;
+            return;
+        }
+        self.differ += 1;
+        if self.mismatches.len() < MISMATCHES_KEPT {
+            let differs_at = first_difference(&stored.text, &new.text);
+            self.mismatches.push(Mismatch { stage, scenario, stored, new, differs_at });
+        }
+    }
+}
+
+fn first_difference(one: &str, other: &str) -> Option<usize> {
+    let mut pairs = one.chars().zip(other.chars());
+    match pairs.position(|(one, other)| one != other) {
+        Some(at) => Some(at),
+        None if one.len() == other.len() => None,
+        None => Some(one.chars().count().min(other.chars().count())),
+    }
+}
+
+/// The way through all results.
+struct Walk<'a> {
+    audit: &'a Audit<'a>,
+    drawn: Vec<Drawn>,
+    found: Audited,
+}
+
+type Lines<'a> = Box<dyn Iterator<Item = io::Result<String>> + 'a>;
+
+impl Walk<'_> {
+    fn all(&mut self) -> Result<(), StageFailure> {
+        let Audit { pipeline, graph, store, .. } = *self.audit;
+        let mut settled = Settled::new(pipeline, store);
+        for id in graph.order() {
+            let stage = &pipeline.stages[id];
+            if let Some(read) = stage::reads(stage).into_iter().find(|read| !settled.is_settled(read)) {
+                self.found.left_out.push((id.clone(), format!("reads `{read}`, whose result is not in the store")));
+                continue;
+            }
+            match resolve(pipeline, id, stage, &settled, store)? {
+                Resolved::Hit(receipt) => settled.settle(id.clone(), &receipt),
+                Resolved::Miss(..) => {
+                    self.found.left_out.push((id.clone(), "its result is not in the store".to_owned()));
+                    continue;
+                }
+            }
+            self.stage(id, stage, &settled)?;
+        }
+        Ok(())
+    }
+
+    /// Walks through one stage, if it asks anybody.
+    fn stage(&mut self, id: &StageId, stage: &Stage, settled: &Settled<'_>) -> Result<(), StageFailure> {
+        let store = self.audit.store;
+        let Some(model) = stage::model(stage) else { return Ok(()) };
+        let engine = match self.engine(stage, model, settled)? {
+            Ok(engine) => engine,
+            Err(why) => {
+                self.found.left_out.push((id.clone(), why));
+                return Ok(());
+            }
+        };
+        let failed = |error: crate::check::CheckError| StageFailure::new(error.to_string(), None);
+        let (work, lines): (Box<dyn RowStage>, Lines<'_>) = match stage {
+            Stage::Generate(spec) => {
+                let rows = generate::rows(spec, &self.audit.pipeline.root).map_err(|error| failed_file(&error))?;
+                let lines = rows.cells.map(|cell| cell.map(|cell| cell.to_line()).map_err(std::io::Error::other));
+                (Box::new(generate::GenerateStage::new(spec)), Box::new(lines))
+            }
+            Stage::Infer(spec) => {
+                (Box::new(infer::InferStage::new(spec)), Box::new(store.lines(&settled.output(&spec.scenarios))?))
+            }
+            Stage::Judge(spec) => {
+                let work = judge::JudgeStage::new(spec).map_err(failed)?;
+                (Box::new(work), Box::new(store.lines(&settled.output(&spec.answers))?))
+            }
+            Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => return Ok(()),
+        };
+        let calls = store.calls()?;
+        for line in lines {
+            let line = line.map_err(|error| StageFailure::new(format!("a table cannot be read: {error}"), None))?;
+            self.row(id, work.as_ref(), &line, &engine, &calls)?;
+        }
+        Ok(())
+    }
+
+    fn engine(
+        &self,
+        stage: &Stage,
+        model: &ModelRef,
+        settled: &Settled<'_>,
+    ) -> Result<Result<Arc<dyn Engine>, String>, StageFailure> {
+        let weights: Option<WeightsRecord> = match model {
+            ModelRef::Declared(_) => None,
+            ModelRef::Weights(pulled) => match serde_json::from_slice(&settled.record(pulled)?) {
+                Ok(record) => Some(record),
+                Err(error) => return Ok(Err(format!("the result of `{pulled}` cannot be read: {error}"))),
+            },
+        };
+        let Audit { pipeline, store, engines, .. } = *self.audit;
+        let engine = engines.get(pipeline, store, model, weights.as_ref(), stage::context(stage));
+        Ok(engine.map_err(|error| error.to_string()))
+    }
+
+    /// Takes one row through its stage again with the replies that are kept.
+    fn row(
+        &mut self,
+        id: &StageId,
+        work: &dyn RowStage,
+        line: &str,
+        engine: &Arc<dyn Engine>,
+        calls: &CallReader<'_>,
+    ) -> Result<(), StageFailure> {
+        let mut step = work.start(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
+        loop {
+            let (requests, resume) = match step {
+                Step::Done(_) => return Ok(()),
+                Step::Ask(requests, resume) => (requests, resume),
+            };
+            let mut answers = Vec::with_capacity(requests.len());
+            for request in requests {
+                let key = request.recipe(engine.identity()).key();
+                let stored = calls.call(&key)?.and_then(|stored| serde_json::from_str::<Reply>(&stored.reply).ok());
+                answers.push(match stored {
+                    Some(reply) => {
+                        self.draw(id, line, request, &reply, engine);
+                        Asked::Replied(reply)
+                    }
+                    None => {
+                        // It failed when the result was made, or is gone: there is nothing to compare with.
+                        self.found.gone += 1;
+                        let message = "its reply is not in the store".to_owned();
+                        Asked::Failed(CallFailure { kind: "gone".to_owned(), message })
+                    }
+                });
+            }
+            step = resume.resume(answers);
+        }
+    }
+
+    /// Puts a hit into the sample, so that in the end each of all has had the same chance (Vitter's algorithm R).
+    fn draw(&mut self, id: &StageId, line: &str, request: Request, stored: &Reply, engine: &Arc<dyn Engine>) {
+        let place = self.found.hits;
+        self.found.hits += 1;
+        let size = self.audit.sample;
+        let at = if self.drawn.len() < size {
+            self.drawn.len()
+        } else {
+            match usize::try_from(random(self.audit.seed, place) % self.found.hits) {
+                Ok(at) if at < size => at,
+                Ok(_) | Err(_) => return,
+            }
+        };
+        let drawn = Drawn {
+            place,
+            stage: id.clone(),
+            scenario: scenario_of(line),
+            request,
+            stored: stored.clone(),
+            engine: Arc::clone(engine),
+        };
+        if at == self.drawn.len() { self.drawn.push(drawn) } else { self.drawn[at] = drawn }
+    }
+}
+
+/// A number that depends on seed and place alone, the same on every machine.
+fn random(seed: u64, place: u64) -> u64 {
+    let mut hasher = blake3::Hasher::new_derive_key("evalflow audit sample v1");
+    hasher.update(&seed.to_le_bytes());
+    hasher.update(&place.to_le_bytes());
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(bytes)
+}
+
+/// Which row a line is, for people.
+fn scenario_of(line: &str) -> String {
+    let row: BTreeMap<String, Value> = serde_json::from_str(line).unwrap_or_default();
+    let id = row.get("scenario").and_then(|scenario| scenario.get("id")).or_else(|| row.get("id"));
+    id.and_then(Value::as_str).unwrap_or("?").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_a_character() {
+        for (one, other, expected) in [
+            ("same", "same", None),
+            ("same", "some", Some(1)),
+            ("é same", "é some", Some(3)),
+            ("long", "longer", Some(4)),
+            ("", "x", Some(0)),
+        ] {
+            assert_eq!(first_difference(one, other), expected, "{one} {other}");
+            assert_eq!(first_difference(other, one), expected, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn rows_are_named_by_their_scenario() {
+        assert_eq!(scenario_of(r#"{"id":"a/b","opening":"x"}"#), "a/b");
+        assert_eq!(scenario_of(r#"{"scenario":{"id":"a/b"},"reply":null}"#), "a/b");
+        assert_eq!(scenario_of("[]"), "?");
+    }
+
+    #[test]
+    fn each_place_is_drawn_as_often_as_any_other() {
+        // The sample alone, without requests: how often is each of ten hits among three drawn?
+        let mut counts = [0_u32; 10];
+        for seed in 0..3000 {
+            let mut drawn = Vec::new();
+            for place in 0..10_u64 {
+                if drawn.len() < 3 {
+                    drawn.push(place);
+                } else if let at @ 0..3 = random(seed, place) % (place + 1) {
+                    drawn[usize::try_from(at).unwrap()] = place;
+                }
+            }
+            for place in drawn {
+                counts[usize::try_from(place).unwrap()] += 1;
+            }
+        }
+        // 900 expected; 5 standard deviations are 125.
+        assert!(counts.iter().all(|count| (775..1025).contains(count)), "{counts:?}");
+    }
+}

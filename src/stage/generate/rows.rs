@@ -1,0 +1,51 @@
+//! The rows that a scenario stage works on, wherever they come from.
+
+use std::io::BufReader;
+use std::path::Path;
+
+use super::{Cell, Lines, ScenarioFileError, cells, check_file};
+use crate::key::BlobId;
+use crate::spec::{Generate, GenerateFrom};
+
+/// Rows to be, one after the other.
+pub struct Rows {
+    /// The rows.
+    pub cells: Box<dyn Iterator<Item = Result<Cell, ScenarioFileError>> + Send>,
+    /// How many there are.
+    pub total: u64,
+    /// What the file held when it was checked, if they come from one.
+    pub file: Option<BlobId>,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("total", &self.total).finish_non_exhaustive()
+    }
+}
+
+/// Lists what the stage works on; paths start at `root`. A file is checked as a whole before its first row is given.
+///
+/// # Errors
+/// The file cannot be read, or a line of it is no scenario.
+pub fn rows(generate: &Generate, root: &Path) -> Result<Rows, ScenarioFileError> {
+    let limit = generate.limit.unwrap_or(u64::MAX);
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    match &generate.from {
+        GenerateFrom::Taxonomy(expand) => {
+            let cells = cells(expand);
+            let total = limit.min(cells.len() as u64);
+            Ok(Rows { cells: Box::new(cells.take(most).map(Ok)), total, file: None })
+        }
+        GenerateFrom::File(path) => {
+            let shown = path.display().to_string();
+            let open = || {
+                let file = fs_err::File::open(root.join(path));
+                file.map(BufReader::new)
+                    .map_err(|source| ScenarioFileError::Read { file: shown.clone(), source: source.into() })
+            };
+            let checked = check_file(open()?, &shown)?;
+            let cells = Lines::new(open()?, &shown).take(most);
+            Ok(Rows { cells: Box::new(cells), total: limit.min(checked.scenarios), file: Some(checked.blob) })
+        }
+    }
+}
