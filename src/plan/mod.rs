@@ -2,10 +2,14 @@
 //!
 //! The only home of petgraph. Never runs anything. Start at [`Graph::new`] and [`plan`].
 
+mod bless;
+mod frozen;
 mod graph;
 mod known;
 mod selection;
 
+pub use bless::{BlessError, bless, rebless, this_build};
+pub use frozen::{FrozenError, Locked, compare, frozen};
 pub use graph::Graph;
 pub use known::{PlanError, Settled};
 pub use selection::{Force, Selection};
