@@ -1,7 +1,10 @@
 //! The command line: one file a command. The only place that knows stdout and stderr, the environment, the working
 //! directory, `miette` and exit codes. Holds no logic of its own. Start at [`main`].
 
+mod bless;
 mod exit;
+mod git;
+mod history;
 mod open;
 mod output;
 mod plan;
@@ -9,7 +12,11 @@ mod problems;
 mod progress;
 mod run;
 mod settings;
+mod status;
+mod table;
 mod validate;
+mod verify;
+mod write;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +73,14 @@ enum Command {
     Plan(plan::Arguments),
     /// Run a pipeline and write its report
     Run(run::Arguments),
+    /// Accept the results of a pipeline: write its lock, to be committed, and show what moved
+    Bless(bless::Arguments),
+    /// Execute again what a pipeline's lock names, and compare byte for byte
+    Verify(verify::Arguments),
+    /// Show how pipelines stand: what is cached, the last run, the lock
+    Status(status::Arguments),
+    /// Show past runs
+    History(history::Arguments),
 }
 
 /// Runs the program with the process's arguments.
@@ -86,6 +101,10 @@ pub fn main() -> ExitCode {
         Command::Validate(arguments) => Ok(validate::execute(&settings, arguments)),
         Command::Plan(arguments) => plan::execute(&settings, arguments),
         Command::Run(arguments) => run::execute(&settings, arguments),
+        Command::Bless(arguments) => bless::execute(&settings, arguments),
+        Command::Verify(arguments) => verify::execute(&settings, arguments),
+        Command::Status(arguments) => status::execute(&settings, arguments),
+        Command::History(arguments) => history::execute(&settings, arguments),
     };
     // What stopped a command on its way ends the program like any other end.
     let (Ok(exit) | Err(exit)) = ended;

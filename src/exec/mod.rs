@@ -6,6 +6,7 @@ mod caller;
 mod engines;
 mod rows;
 mod stages;
+pub mod verify;
 
 pub use engines::{EngineError as StartError, Engines};
 

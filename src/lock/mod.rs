@@ -5,10 +5,12 @@
 //! [`Lock::check_stage`].
 
 mod difference;
+mod moves;
 mod read;
 mod write;
 
-pub use difference::Difference;
+pub use difference::{Change, Difference};
+pub use moves::Move;
 pub use read::LockError;
 
 use std::collections::BTreeMap;
@@ -33,8 +35,8 @@ pub struct Lock {
     pub pipeline: String,
     /// What blessed it.
     pub engine: EngineBuild,
-    /// What each `decide` stage decided.
-    pub decisions: BTreeMap<StageId, LockedDecision>,
+    /// What was decided, if the pipeline decides something.
+    pub decision: Option<LockedDecision>,
     /// What each `pull` stage brought.
     pub weights: BTreeMap<StageId, LockedWeights>,
     /// All stages.
@@ -209,9 +211,9 @@ impl Lock {
     /// Whether both were made of the same and came to the same, by whatever build.
     #[must_use]
     pub fn same_results(&self, other: &Self) -> bool {
-        let Self { pipeline, engine: _, decisions, weights, stages } = self;
+        let Self { pipeline, engine: _, decision, weights, stages } = self;
         *pipeline == other.pipeline
-            && *decisions == other.decisions
+            && *decision == other.decision
             && *weights == other.weights
             && *stages == other.stages
     }

@@ -63,8 +63,7 @@ struct File {
     _version: u32,
     pipeline: String,
     engine: Build,
-    #[serde(default)]
-    decisions: BTreeMap<StageId, Decided>,
+    decision: Option<Decided>,
     #[serde(default)]
     weights: BTreeMap<StageId, Weights>,
     #[serde(default)]
@@ -154,12 +153,12 @@ impl Lock {
         if found != VERSION {
             return Err(LockError::Version { found, known: VERSION });
         }
-        let File { _version: _, pipeline, engine, decisions, weights, stages } = parse(text)?;
+        let File { _version: _, pipeline, engine, decision, weights, stages } = parse(text)?;
         let Build { evalflow, llama_cpp, backend } = engine;
         Ok(Self {
             pipeline,
             engine: EngineBuild { evalflow, llama_cpp, backend },
-            decisions: decisions.into_iter().map(|(id, decided)| (id, decided.into())).collect(),
+            decision: decision.map(Into::into),
             weights: weights.into_iter().map(|(id, weights)| (id, weights.into())).collect(),
             stages: stages.into_iter().map(|(id, stage)| (id, stage.into())).collect(),
         })

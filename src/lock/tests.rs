@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::difference::Change;
 use super::*;
 use crate::key::FieldChange;
 
@@ -20,7 +19,7 @@ fn lock_of(recipe: &Recipe) -> Lock {
     Lock {
         pipeline: "p".to_owned(),
         engine: EngineBuild { evalflow: "0.1.0".into(), llama_cpp: "llama 1, 2".into(), backend: "cpu".into() },
-        decisions: BTreeMap::new(),
+        decision: None,
         weights: BTreeMap::new(),
         stages: BTreeMap::from([(id("answers"), stage)]),
     }
@@ -52,7 +51,7 @@ fn decision() -> LockedDecision {
 #[test]
 fn a_lock_is_a_text_for_diffs() {
     let mut lock = lock_of(&recipe(json!({ "max_tokens": 50, "system": "Be kind." })));
-    lock.decisions.insert(id("decision"), decision());
+    lock.decision = Some(decision());
     let weights = LockedWeights { blake3: BlobId::of(b"w"), sha256: "0".repeat(64), bytes: 7 };
     lock.weights.insert(id("1e5"), weights);
     insta::assert_snapshot!(lock.write());
@@ -160,6 +159,21 @@ fn another_build_is_no_other_result() {
     assert!(!lock.same_results(&other));
 }
 
+#[test]
+fn what_moved_is_told_with_both_sides() {
+    let mut old = lock_of(&recipe(json!({ "a": 1, "b": 2, "c": 3 })));
+    let mut new = lock_of(&recipe(json!({ "a": 2, "b": 2, "d": 3 })));
+    assert_eq!(old.moves_since(&old), []);
+    old.stages.insert(id("gone"), LockedStage::new(&recipe(json!({})), BlobId::of(b"x"), None));
+    new.decision = Some(decision());
+    let moves = new.moves_since(&old);
+    let Move::Stage { stage, old: Some(was), new: Some(is) } = &moves[1] else { panic!("{moves:?}") };
+    assert_eq!((stage, was.fields_moved(is)), (&id("answers"), ["a", "c", "d"].map(ToOwned::to_owned).to_vec()));
+    assert!(matches!(&moves[0], Move::Decision { old: None, new: Some(_), .. }), "{moves:?}");
+    assert!(matches!(&moves[2], Move::Stage { old: Some(_), new: None, .. }), "{moves:?}");
+    assert_eq!(moves.len(), 3);
+}
+
 prop_compose! {
     fn rates()(point in prop::option::of(0.0..=1.0), lo in 0.0..=1.0, hi in 0.0..=1.0, confidence in 0.01..0.999) -> LockedRate {
         LockedRate {
@@ -204,7 +218,7 @@ proptest! {
     #[test]
     fn what_is_written_reads_back(
         pipeline in "\\PC{0,20}|[\\x00-\\x7f]{0,12}|[\u{80}-\u{9f}\u{2028}\u{feff}\u{fffe}]{0,3}|1e5|null|0x1f|1_000",
-        decisions in prop::collection::btree_map("[a-z0-9][a-z0-9_-]{0,8}", decisions(), 0..2),
+        decision in prop::option::of(decisions()),
         stages in prop::collection::btree_map("[a-z0-9][a-z0-9_-]{0,8}", stages(), 0..4),
         weights in prop::collection::btree_map("[a-z0-9][a-z0-9_-]{0,8}", (any::<[u8; 32]>(), "[0-9]{64}|[0-9a-f]{64}", any::<u64>()), 0..2),
     ) {
@@ -214,7 +228,7 @@ proptest! {
         let lock = Lock {
             pipeline,
             engine: EngineBuild { evalflow: "0.1.0".into(), llama_cpp: "a, b".into(), backend: "cpu".into() },
-            decisions: decisions.into_iter().map(|(name, decision)| (id(&name), decision)).collect(),
+            decision,
             weights: weights.collect(),
             stages: stages.into_iter().map(|(name, stage)| (id(&name), stage)).collect(),
         };

@@ -108,7 +108,7 @@ impl Lock {
     /// The text of the lock file.
     #[must_use]
     pub fn write(&self) -> String {
-        let Self { pipeline, engine, decisions, weights, stages } = self;
+        let Self { pipeline, engine, decision, weights, stages } = self;
         let EngineBuild { evalflow, llama_cpp, backend } = engine;
         let mut text = Text { text: format!("{MARK}\n"), depth: 0 };
         text.number("evalflow_lock", VERSION);
@@ -118,8 +118,9 @@ impl Lock {
             text.words("llama_cpp", llama_cpp);
             text.words("backend", backend);
         });
-        let decisions = decisions.iter().map(|(id, decision)| (id.as_str(), decision));
-        text.map("decisions", decisions, write_decision);
+        if let Some(decision) = decision {
+            text.section("decision", |text| write_decision(text, decision));
+        }
         text.map("weights", weights.iter().map(|(id, weights)| (id.as_str(), weights)), write_weights);
         text.map("stages", stages.iter().map(|(id, stage)| (id.as_str(), stage)), write_stage);
         text.text

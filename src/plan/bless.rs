@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Graph, PlanError, PlannedStage, Resolved, Settled, Status, plan, resolve};
 use crate::data::{Decision, WeightsRecord};
 use crate::engine::embedded;
+use crate::ids::StageId;
 use crate::lock::{EngineBuild, Lock, LockedStage};
 use crate::spec::{Pipeline, Stage};
 use crate::stage::{self, RecipeError};
@@ -64,7 +65,7 @@ pub fn bless(pipeline: &Pipeline, graph: &Graph, store: &Store) -> Result<Lock, 
     let mut lock = Lock {
         pipeline: pipeline.name.clone(),
         engine: this_build(),
-        decisions: BTreeMap::new(),
+        decision: None,
         weights: BTreeMap::new(),
         stages: BTreeMap::new(),
     };
@@ -92,9 +93,9 @@ pub fn rebless(
     pipeline: &Pipeline,
     store: &Store,
     lock: &Lock,
-    receipts: &[(crate::ids::StageId, Receipt)],
-) -> Result<Lock, BlessError> {
-    let mut made = Lock { decisions: BTreeMap::new(), weights: BTreeMap::new(), ..lock.clone() };
+    receipts: &[(StageId, Receipt)],
+) -> Result<Lock, PlanError> {
+    let mut made = Lock { decision: None, weights: BTreeMap::new(), ..lock.clone() };
     made.pipeline.clone_from(&pipeline.name);
     for (id, receipt) in receipts {
         note_record(&mut made, id, &pipeline.stages[id], receipt, store)?;
@@ -107,11 +108,11 @@ pub fn rebless(
 
 fn note_record(
     lock: &mut Lock,
-    id: &crate::ids::StageId,
+    id: &StageId,
     stage: &Stage,
     receipt: &Receipt,
     store: &Store,
-) -> Result<(), BlessError> {
+) -> Result<(), PlanError> {
     match stage {
         Stage::Pull(_) => {
             let record: WeightsRecord = record(store, id, receipt)?;
@@ -119,18 +120,14 @@ fn note_record(
         }
         Stage::Decide(_) => {
             let record: Decision = record(store, id, receipt)?;
-            lock.decisions.insert(id.clone(), (&record).into());
+            lock.decision = Some((&record).into());
         }
         Stage::Research(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) => {}
     }
     Ok(())
 }
 
-fn record<T: serde::de::DeserializeOwned>(
-    store: &Store,
-    id: &crate::ids::StageId,
-    receipt: &Receipt,
-) -> Result<T, PlanError> {
+fn record<T: serde::de::DeserializeOwned>(store: &Store, id: &StageId, receipt: &Receipt) -> Result<T, PlanError> {
     let bytes = store.read(&receipt.output)?;
     serde_json::from_slice(&bytes).map_err(|error| {
         PlanError::from_recipe(id, RecipeError::BadRecord { stage: id.clone(), message: error.to_string() })

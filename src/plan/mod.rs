@@ -9,7 +9,7 @@ mod known;
 mod selection;
 
 pub use bless::{BlessError, bless, rebless, this_build};
-pub use frozen::{FrozenError, Locked, compare, frozen};
+pub use frozen::{FrozenError, Locked, LockedInputs, compare, frozen};
 pub use graph::Graph;
 pub use known::{PlanError, Settled};
 pub use selection::{Force, Selection};

@@ -4,8 +4,10 @@
 
 mod env;
 mod failures;
+mod history;
 mod http;
 mod incremental;
+mod lock;
 #[cfg(feature = "llama")]
 mod model;
 mod shipped;

@@ -2,6 +2,9 @@
 //!
 //! Pure lookup: nothing is computed, and neither models nor their weights need be on this machine.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -88,13 +91,19 @@ impl<'a> Locked<'a> {
         // Of a stage that the lock does not know, no input can be looked up there.
         let locked = self.lock.stages.get(id).ok_or_else(|| Difference::NotLocked { stage: id.clone() });
         let locked = locked.map_err(|difference| FrozenError::Differs(Box::new(difference)))?;
-        let known = KnownOf { locked: self, stage: id };
+        let known = self.known(id);
         let recipe = stage::recipe(self.pipeline, stage, &known).map_err(|error| self.failed(id, error))?;
         let old = if locked.key == recipe.key() { None } else { self.store.recipe(&locked.key)? };
         match self.lock.check_stage(id, &recipe, old.as_ref()) {
             Ok(locked) => Ok((recipe, locked)),
             Err(difference) => Err(FrozenError::Differs(Box::new(difference))),
         }
+    }
+
+    /// What is known while the recipe of one stage is made.
+    #[must_use]
+    pub fn known<'b>(&'b self, stage: &'b StageId) -> LockedInputs<'b> {
+        LockedInputs { locked: self, stage }
     }
 
     /// An input that is gone is the result of the stage that made it.
@@ -126,12 +135,13 @@ impl<'a> Locked<'a> {
 }
 
 /// What is known while one stage's recipe is made.
-struct KnownOf<'a> {
+#[derive(Debug)]
+pub struct LockedInputs<'a> {
     locked: &'a Locked<'a>,
     stage: &'a StageId,
 }
 
-impl KnownOf<'_> {
+impl LockedInputs<'_> {
     /// The digest of the weights that the stage pulled, if it pulled `path` or may have.
     fn pulled(&self) -> Option<BlobId> {
         let Stage::Pull(pull) = &self.locked.pipeline.stages[self.stage] else { return None };
@@ -145,7 +155,7 @@ impl KnownOf<'_> {
     }
 }
 
-impl Known for KnownOf<'_> {
+impl Known for LockedInputs<'_> {
     type Error = StoreError;
 
     fn output(&self, stage: &StageId) -> BlobId {
