@@ -129,10 +129,8 @@ fn show(arguments: &Arguments, pipeline: &Pipeline, state: &str, old: Option<&Lo
     }
     let written = data(|out| {
         writeln!(out, "{}: {state}", path.display())?;
-        if old.is_none() {
-            if let Some(decision) = &new.decision {
-                writeln!(out, "  {} at {}", decision.outcome.as_str(), rate(decision))?;
-            }
+        if let (None, Some(decision)) = (old, &new.decision) {
+            writeln!(out, "  {} at {}", decision.outcome.as_str(), rate(decision))?;
         }
         moves.iter().try_for_each(|moved| write_move(out, moved))
     });

@@ -34,14 +34,14 @@ pub enum Difference {
         found: String,
     },
     /// A field of a stage differs.
-    #[error("`{stage}` differs from the lock in `{}`: {change}", field.path)]
+    #[error("`{stage}` differs from the lock in `{path}`: {change}")]
     Field {
         /// Which stage.
         stage: StageId,
-        /// Where, with values where they are known.
-        field: FieldChange,
-        /// What it was and is, for people.
-        change: Change,
+        /// Where: `rubric.criteria[2].weight`, or the field alone where its old value is not known.
+        path: String,
+        /// What it was and is.
+        change: Box<Change>,
     },
     /// All fields are the same, but another version of the program gives them another meaning.
     #[error("`{stage}` was made by evalflow {evalflow}, for which the same fields meant something else")]
@@ -127,7 +127,7 @@ impl Lock {
         if let Some(old) = old_recipe.and_then(|recipe| recipe.get("fields")) {
             let new = Value::Object(fields.clone());
             if let Some(field) = diff(old, &new).into_iter().next() {
-                return Difference::Field { stage, change: Change::Values(field.clone()), field };
+                return Difference::Field { stage, path: field.path.clone(), change: Box::new(Change::Values(field)) };
             }
         }
         let found = fields.iter().map(|(name, value)| (name, digest(value)));
@@ -137,9 +137,8 @@ impl Lock {
         for name in names {
             let (was, is) = (locked.fields.get(name), found.get(name));
             if was != is {
-                let field = FieldChange { path: name.clone(), old: None, new: fields.get(name).cloned() };
                 let change = Change::Digests { locked: was.cloned(), found: is.cloned() };
-                return Difference::Field { stage, field, change };
+                return Difference::Field { stage, path: name.clone(), change: Box::new(change) };
             }
         }
         Difference::Meaning { stage, evalflow: self.engine.evalflow.clone() }

@@ -116,7 +116,8 @@ fn what_is_executed_again_is_identical() {
 fn a_damaged_or_missing_result_is_not_executed_over() {
     let project = blessed();
     let lock = project.read(LOCK);
-    let output = lock.lines().filter_map(|line| line.trim().strip_prefix("output: ")).last().unwrap().trim_matches('"');
+    let output =
+        lock.lines().filter_map(|line| line.trim().strip_prefix("output: ")).next_back().unwrap().trim_matches('"');
     fs_err::write(project.path(&format!("cache/objects/{}/{output}", &output[..2])), "damaged").unwrap();
     let told = project.run(&["verify", FILE]).exits(1);
     assert!(told.stderr.contains("the result of `verdicts` that the lock names"), "{told}");

@@ -7,6 +7,8 @@
 mod fresh;
 mod rows;
 mod sample;
+#[cfg(test)]
+mod tests;
 
 pub use rows::{RowDifference, Rows};
 
@@ -387,22 +389,5 @@ fn hash(path: &std::path::Path) -> Result<BlobId, StageFailure> {
             0 => return Ok(hasher.finish()),
             read => hasher.update(&buffer[..read]),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_told_apart_by_how_many_there_are() {
-        let check = |inputs, outputs, expected| assert_eq!(lines_each(inputs, outputs).ok(), expected);
-        check(5, 5, Some(1));
-        check(5, 15, Some(3));
-        check(0, 0, Some(1));
-        check(5, 4, None);
-        check(5, 7, None);
-        check(0, 3, None);
-        check(5, 0, None);
     }
 }
