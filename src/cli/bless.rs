@@ -12,9 +12,8 @@ use super::problems::reason_mark;
 use super::settings::Settings;
 use super::write;
 use crate::lock::{self, Lock, LockedDecision, LockedRate, LockedStage, LockedWeights, Move, Share};
-use crate::plan::{self, BlessError, FrozenError, Graph, Status};
+use crate::plan::{self, BlessError, Graph, LockState, Status};
 use crate::spec::{Loaded, Pipeline};
-use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -76,10 +75,11 @@ fn check(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
     let Loaded { pipeline, warnings: _ } = open::locked_pipeline(settings, &arguments.file)?;
     let lock = open::lock_needed(&pipeline)?;
     let store = open::store(settings, &pipeline.root)?;
-    match state(&pipeline, &store, &lock) {
-        Ok(State::UpToDate) => show(arguments, &pipeline, "up to date", Some(&lock), &lock),
-        Ok(State::Unread) => show(arguments, &pipeline, "up to date, its results are not here", Some(&lock), &lock),
-        Ok(State::Edited(new)) => {
+    let graph = Graph::new(&pipeline);
+    match plan::lock_state(&pipeline, &graph, &store, &lock) {
+        Ok(LockState::UpToDate) => show(arguments, &pipeline, "up to date", Some(&lock), &lock),
+        Ok(LockState::Unread) => show(arguments, &pipeline, "up to date, its results are not here", Some(&lock), &lock),
+        Ok(LockState::Edited(new)) => {
             show(arguments, &pipeline, "not what its results say", Some(&lock), &new)?;
             Err(Exit::Failed)
         }
@@ -94,29 +94,6 @@ fn check(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
             failure(&error.to_string(), Some(&error.help()));
             Err(Exit::Failed)
         }
-    }
-}
-
-/// How a lock stands to the pipeline and the store.
-pub(super) enum State {
-    /// It is what a new one would be.
-    UpToDate,
-    /// The pipeline is as blessed; its results are not in the store.
-    Unread,
-    /// The pipeline is as blessed, but its results are not what the lock says: somebody edited it.
-    Edited(Box<Lock>),
-}
-
-/// Finds out how a lock stands.
-pub(super) fn state(pipeline: &Pipeline, store: &Store, lock: &Lock) -> Result<State, FrozenError> {
-    let graph = Graph::new(pipeline);
-    match plan::frozen(pipeline, &graph, store, lock) {
-        Ok(receipts) => {
-            let new = plan::rebless(pipeline, store, lock, &receipts)?;
-            Ok(if new.same_results(lock) { State::UpToDate } else { State::Edited(Box::new(new)) })
-        }
-        Err(FrozenError::NotHere { .. }) => plan::compare(pipeline, &graph, store, lock).map(|()| State::Unread),
-        Err(error) => Err(error),
     }
 }
 

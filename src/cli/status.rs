@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::bless::{State, decision_json, rate, state};
+use super::bless::{decision_json, rate};
 use super::exit::Exit;
 use super::output::{data, failure, say, store_failure};
 use super::settings::Settings;
 use super::{git, history, open};
-use crate::lock::{Lock, LockedDecision};
-use crate::plan::{self, Graph, PlannedStage, Status, pipeline_name};
+use crate::lock::LockedDecision;
+use crate::plan::{self, Graph, LockState, PlannedStage, Status, pipeline_name};
 use crate::spec::{Loaded, Pipeline};
 use crate::store::{RunRecord, Store};
 
@@ -103,18 +103,25 @@ fn standing(settings: &Settings, pipeline: &Pipeline) -> Result<Standing, Exit> 
         name: pipeline.name.clone(),
         stages,
         last: last.into_iter().next(),
-        lock: lock_standing(pipeline, &store, open::lock(pipeline)?),
+        lock: lock_standing(pipeline, &graph, &store),
         // Why nothing is decided is told by the stages.
         now: now.unwrap_or_default(),
     })
 }
 
-fn lock_standing(pipeline: &Pipeline, store: &Store, lock: Option<Lock>) -> LockStanding {
-    let Some(lock) = lock else { return LockStanding::None };
-    let (state, up_to_date) = match state(pipeline, store, &lock) {
-        Ok(State::UpToDate) => ("up to date".to_owned(), true),
-        Ok(State::Unread) => ("up to date, its results are not here".to_owned(), true),
-        Ok(State::Edited(_)) => ("not what its results say".to_owned(), false),
+fn lock_standing(pipeline: &Pipeline, graph: &Graph, store: &Store) -> LockStanding {
+    let lock = match open::lock(pipeline) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return LockStanding::None,
+        // Why has been said; the other pipelines are still worth showing.
+        Err(_) => {
+            return LockStanding::Is { state: "cannot be read".to_owned(), up_to_date: false, decision: None };
+        }
+    };
+    let (state, up_to_date) = match plan::lock_state(pipeline, graph, store, &lock) {
+        Ok(LockState::UpToDate) => ("up to date".to_owned(), true),
+        Ok(LockState::Unread) => ("up to date, its results are not here".to_owned(), true),
+        Ok(LockState::Edited(_)) => ("not what its results say".to_owned(), false),
         Err(error) => (error.to_string(), false),
     };
     LockStanding::Is { state, up_to_date, decision: lock.decision }

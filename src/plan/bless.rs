@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::frozen::{FrozenError, compare, frozen};
 use super::{Graph, PlanError, PlannedStage, Resolved, Settled, Status, plan, resolve};
 use crate::data::{Decision, WeightsRecord};
 use crate::engine::embedded;
@@ -85,11 +86,35 @@ pub fn bless(pipeline: &Pipeline, graph: &Graph, store: &Store) -> Result<Lock, 
     Ok(lock)
 }
 
-/// Makes the lock that the given results make; for results that were held against another lock before.
+/// How a lock stands to its pipeline and the store.
+#[derive(Debug)]
+pub enum LockState {
+    /// It is what a new one would be.
+    UpToDate,
+    /// The pipeline is as blessed; its results are not in the store.
+    Unread,
+    /// The pipeline is as blessed, but its results are not what the lock says: somebody edited it. This is what they say.
+    Edited(Box<Lock>),
+}
+
+/// Finds out how a lock stands to its pipeline and the store. Needs neither weights nor, to tell whether the pipeline is as
+/// blessed, results.
 ///
 /// # Errors
-/// A record cannot be read.
-pub fn rebless(
+/// The first thing that differs, or cannot be read.
+pub fn lock_state(pipeline: &Pipeline, graph: &Graph, store: &Store, lock: &Lock) -> Result<LockState, FrozenError> {
+    match frozen(pipeline, graph, store, lock) {
+        Ok(receipts) => {
+            let new = of_receipts(pipeline, store, lock, &receipts)?;
+            Ok(if new.same_results(lock) { LockState::UpToDate } else { LockState::Edited(Box::new(new)) })
+        }
+        Err(FrozenError::NotHere { .. }) => compare(pipeline, graph, store, lock).map(|()| LockState::Unread),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the lock that the results say which it names.
+fn of_receipts(
     pipeline: &Pipeline,
     store: &Store,
     lock: &Lock,

@@ -8,7 +8,7 @@ mod graph;
 mod known;
 mod selection;
 
-pub use bless::{BlessError, bless, rebless, this_build};
+pub use bless::{BlessError, LockState, bless, lock_state, this_build};
 pub use frozen::{FrozenError, Locked, LockedInputs, compare, frozen};
 pub use graph::Graph;
 pub use known::{PlanError, Settled};
