@@ -3,10 +3,13 @@
 
 mod account;
 mod baseline;
+mod bless;
 mod cache;
 mod ended;
 mod exit;
 mod gc;
+mod git;
+mod history;
 mod open;
 mod output;
 mod plan;
@@ -15,7 +18,11 @@ mod progress;
 mod record;
 mod run;
 mod settings;
+mod status;
+mod table;
 mod validate;
+mod verify;
+mod write;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,6 +88,14 @@ enum Command {
     ExportBaseline(baseline::ExportArguments),
     /// Bring what `export-baseline` wrote into the project's store
     ImportBaseline(baseline::ImportArguments),
+    /// Accept the results of a pipeline: write its lock, to be committed, and show what moved
+    Bless(bless::Arguments),
+    /// Execute again what a pipeline's lock names, and compare byte for byte
+    Verify(verify::Arguments),
+    /// Show how pipelines stand: what is cached, the last run, the lock
+    Status(status::Arguments),
+    /// Show past runs
+    History(history::Arguments),
 }
 
 /// Runs the program with the process's arguments.
@@ -105,6 +120,10 @@ pub fn main() -> ExitCode {
         Command::Cache(command) => cache::execute(&settings, command),
         Command::ExportBaseline(arguments) => baseline::export(&settings, arguments),
         Command::ImportBaseline(arguments) => baseline::import(&settings, arguments),
+        Command::Bless(arguments) => bless::execute(&settings, arguments),
+        Command::Verify(arguments) => verify::execute(&settings, arguments),
+        Command::Status(arguments) => status::execute(&settings, arguments),
+        Command::History(arguments) => history::execute(&settings, arguments),
     };
     // What stopped a command on its way ends the program like any other end.
     let (Ok(exit) | Err(exit)) = ended;

@@ -6,12 +6,36 @@ use super::exit::Exit;
 use super::output::{failure, store_failure};
 use super::problems;
 use super::settings::Settings;
-use crate::spec::{self, Disk, Loaded};
+use crate::lock::{self, Lock};
+use crate::spec::{self, Disk, Loaded, Pipeline, Sources};
 use crate::store::Store;
 
 /// Loads a pipeline and shows its problems and warnings.
 pub(super) fn pipeline(settings: &Settings, file: &Path) -> Result<Loaded, Exit> {
-    match spec::load(file, &settings.root(file), &Disk, &settings.environment) {
+    load(settings, file, &Disk)
+}
+
+/// Loads a pipeline that has a lock: weights that it takes from a file need not be there, since the lock knows them.
+pub(super) fn locked_pipeline(settings: &Settings, file: &Path) -> Result<Loaded, Exit> {
+    load(settings, file, &WithoutWeights)
+}
+
+/// The files of this machine. Those that are only named and not read while a pipeline is checked count as being there:
+/// who needs them and has no other knowledge of them says so later.
+struct WithoutWeights;
+
+impl Sources for WithoutWeights {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, std::io::Error> {
+        Disk.read(path)
+    }
+
+    fn exists(&self, _path: &Path) -> bool {
+        true
+    }
+}
+
+fn load(settings: &Settings, file: &Path, sources: &dyn Sources) -> Result<Loaded, Exit> {
+    match spec::load(file, &settings.root(file), sources, &settings.environment) {
         Ok(loaded) => {
             problems::show(settings, &loaded.warnings);
             Ok(loaded)
@@ -40,10 +64,49 @@ pub(super) fn has_store(settings: &Settings, root: &Path) -> Result<(), Exit> {
     Err(Exit::BadInput)
 }
 
+/// Where the lock of a pipeline lies.
+pub(super) fn lock_path(pipeline: &Pipeline) -> PathBuf {
+    pipeline.root.join(lock::path(&pipeline.file))
+}
+
+/// Reads the lock of a pipeline; none where there is no such file.
+pub(super) fn lock(pipeline: &Pipeline) -> Result<Option<Lock>, Exit> {
+    let shown = lock::path(&pipeline.file);
+    let text = match fs_err::read_to_string(lock_path(pipeline)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            failure(&error.to_string(), Some("see that the lock can be read"));
+            return Err(Exit::Failed);
+        }
+    };
+    match Lock::read(&text) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) => {
+            failure(&format!("`{}`: {error}", shown.display()), Some(&error.help()));
+            Err(Exit::BadInput)
+        }
+    }
+}
+
+/// Reads the lock of a pipeline that has to have one.
+pub(super) fn lock_needed(pipeline: &Pipeline) -> Result<Lock, Exit> {
+    lock(pipeline)?.ok_or_else(|| {
+        let message = format!("there is no lock `{}`", lock::path(&pipeline.file).display());
+        failure(&message, Some("write it with `evalflow bless` after a run"));
+        Exit::Failed
+    })
+}
+
 /// Opens the store of a project, or says why that cannot be done.
 pub(super) fn store(settings: &Settings, root: &Path) -> Result<Store, Exit> {
     Store::open(&settings.cache(root)).map_err(|error| {
         store_failure(&error);
         Exit::Failed
     })
+}
+
+/// Opens the store of a project that has one: looking at it makes none.
+pub(super) fn store_if_there(settings: &Settings, root: &Path) -> Result<Option<Store>, Exit> {
+    if settings.cache(root).join("index.sqlite").exists() { store(settings, root).map(Some) } else { Ok(None) }
 }

@@ -18,7 +18,7 @@ pub(crate) const HELPERS: &str = "llguidance 1.9.1, toktrie 1.9.1, minijinja 3.0
 pub(crate) const CHUNK: usize = 64;
 
 /// Where llama.cpp computes: floating-point sums come out differently on each.
-const BACKEND: &str = if cfg!(feature = "cuda") {
+pub(crate) const BACKEND: &str = if cfg!(feature = "cuda") {
     "cuda"
 } else if cfg!(feature = "vulkan") {
     "vulkan"

@@ -215,7 +215,7 @@ impl Walk<'_> {
         let (work, lines): (Box<dyn RowStage>, Lines<'_>) = match stage {
             Stage::Generate(spec) => {
                 let rows = generate::rows(spec, &self.audit.pipeline.root).map_err(|error| failed_file(&error))?;
-                let lines = rows.cells.map(|cell| cell.map(|cell| cell.to_line()).map_err(std::io::Error::other));
+                let lines = rows.cells.map(|cell| cell.map(|cell| cell.to_line()).map_err(io::Error::other));
                 (Box::new(generate::GenerateStage::new(spec)), Box::new(lines))
             }
             Stage::Infer(spec) => {

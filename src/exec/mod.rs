@@ -10,6 +10,7 @@ mod journal;
 mod rows;
 mod schedule;
 mod stages;
+pub mod verify;
 
 pub use engines::{EngineError as StartError, Engines, Limits};
 pub use journal::{Cause, Entry, Happened};

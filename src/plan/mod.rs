@@ -2,10 +2,14 @@
 //!
 //! The only home of petgraph. Never runs anything. Start at [`Graph::new`] and [`plan`].
 
+mod bless;
+mod frozen;
 mod graph;
 mod known;
 mod selection;
 
+pub use bless::{BlessError, LockState, bless, lock_state, this_build};
+pub use frozen::{FrozenError, Locked, LockedInputs, compare, frozen};
 pub use graph::Graph;
 pub use known::{PlanError, Settled};
 pub use selection::{Force, Selection};

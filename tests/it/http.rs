@@ -12,15 +12,15 @@ use crate::env::{PIPELINE, Project, all_bytes};
 const KEY: &str = "sk-very-secret-0123456789";
 
 /// A server for chat completions that answers what it is told to, and remembers what it was asked.
-struct Server {
-    url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<(String, Value)>>>,
     stop: Arc<std::sync::atomic::AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    fn start(answer: impl Fn(usize, &Value) -> (u16, String) + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(usize, &Value) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -81,7 +81,7 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<(String, Value)>>, answer: &dyn Fn(
     reader.get_mut().write_all((head + &reply).as_bytes()).ok();
 }
 
-fn completion(text: &str) -> String {
+pub(crate) fn completion(text: &str) -> String {
     json!({
         "choices": [{ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" }],
         "usage": { "prompt_tokens": 100, "completion_tokens": 10 },

@@ -5,12 +5,14 @@
 mod env;
 mod failures;
 mod faults;
+mod history;
 mod http;
 mod incremental;
 mod key_calls;
 mod key_golden;
 mod key_world;
 mod keys;
+mod lock;
 #[cfg(feature = "llama")]
 mod model;
 mod repeat;

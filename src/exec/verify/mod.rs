@@ -1,0 +1,394 @@
+//! Executing again what a lock names, and comparing byte for byte.
+//!
+//! Never reads or writes a call in the store: every question is put to its engine. What comes out fresh goes on into the
+//! stages that read it, so that it can be said how far a model that answers otherwise moves the decision. Start at
+//! [`verify`].
+
+mod fresh;
+mod rows;
+mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use rows::{RowDifference, Rows};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::fresh::Fresh;
+use self::sample::Picked;
+use super::stages::failed_file;
+use super::{Engines, StageFailure, StartError};
+use crate::catalog::{self, Catalog};
+use crate::data::{Decision, Judged, WeightsRecord};
+use crate::fetch::{Fetched, gguf};
+use crate::ids::StageId;
+use crate::key::{BlobHasher, BlobId};
+use crate::lock::{Lock, LockedDecision, LockedStage};
+use crate::plan::{FrozenError, Graph, Locked, frozen};
+use crate::spec::{Decide, ModelRef, Pipeline, Pull, Research, Stage};
+use crate::stage::{self, RowStage, decide, generate, infer, judge, pull};
+use crate::store::{Receipt, Store, StoreError};
+
+/// What a verification works with.
+pub struct Verify<'a> {
+    /// What is verified.
+    pub pipeline: &'a Pipeline,
+    /// Its graph.
+    pub graph: &'a Graph,
+    /// Where the results are.
+    pub store: &'a Arc<Store>,
+    /// What they are held against.
+    pub lock: &'a Lock,
+    /// Who answers.
+    pub engines: &'a Engines,
+    /// How many rows of each stage with a model are executed again; all if absent.
+    pub sample: Option<u64>,
+    /// Decides which.
+    pub seed: u64,
+    /// Who is told of each stage that was checked.
+    pub told: &'a (dyn Fn(&StageCheck) + Send + Sync),
+}
+
+impl std::fmt::Debug for Verify<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verify").field("pipeline", &self.pipeline.name).finish_non_exhaustive()
+    }
+}
+
+/// What a verification came to.
+#[derive(Debug)]
+pub struct Verified {
+    /// All stages, in the order of the graph.
+    pub stages: Vec<StageCheck>,
+    /// What the fresh rows would do to decisions that rest on them; none where no row moved.
+    pub effects: Vec<Effect>,
+}
+
+impl Verified {
+    /// Whether everything that was to be executed again was, and came to the same bytes.
+    #[must_use]
+    pub fn is_identical(&self) -> bool {
+        self.stages.iter().all(|stage| stage.found.is_identical())
+    }
+}
+
+/// One stage that was checked.
+#[derive(Debug)]
+pub struct StageCheck {
+    /// Which.
+    pub id: StageId,
+    /// Its kind.
+    pub kind: &'static str,
+    /// What was found.
+    pub found: Found,
+}
+
+/// What was found of a stage.
+#[derive(Debug)]
+pub enum Found {
+    /// Computed again as a whole, it is the same.
+    Same,
+    /// Computed again as a whole, it is another result.
+    Other {
+        /// What came out.
+        found: BlobId,
+    },
+    /// Its rows were executed again, or some of them.
+    Rows(Rows),
+    /// It could not be verified.
+    NotVerified(StageFailure),
+}
+
+impl Found {
+    /// Whether all that was to be executed again was, and is the same.
+    #[must_use]
+    pub fn is_identical(&self) -> bool {
+        match self {
+            Self::Same => true,
+            Self::Rows(rows) => rows.is_identical(),
+            Self::Other { .. } | Self::NotVerified(_) => false,
+        }
+    }
+}
+
+/// A decision with the fresh verdicts in place of the stored ones.
+#[derive(Debug)]
+pub struct Effect {
+    /// The stage that decides.
+    pub stage: StageId,
+    /// What the lock names.
+    pub old: Decision,
+    /// What it would be.
+    pub new: Decision,
+}
+
+/// Executes again what the lock names, stage by stage.
+///
+/// # Errors
+/// The pipeline is not what the lock says, or a result that it names is not in the store: nothing was executed.
+pub async fn verify(verify: &Verify<'_>) -> Result<Verified, FrozenError> {
+    let receipts = tokio::task::block_in_place(|| frozen(verify.pipeline, verify.graph, verify.store, verify.lock))?;
+    let mut state = State { verify, tables: BTreeMap::new(), effects: Vec::new() };
+    let mut stages = Vec::new();
+    for (id, receipt) in &receipts {
+        let stage = &verify.pipeline.stages[id];
+        let locked = &verify.lock.stages[id];
+        let found = match state.check(id, stage, locked, receipt).await {
+            Ok(found) => found,
+            Err(failure) => Found::NotVerified(failure),
+        };
+        let check = StageCheck { id: id.clone(), kind: stage::kind(stage), found };
+        (verify.told)(&check);
+        stages.push(check);
+    }
+    Ok(Verified { stages, effects: state.effects })
+}
+
+/// A table whose rows were executed again.
+struct Table {
+    output: BlobId,
+    rows: u64,
+    picked: Picked,
+    fresh: Fresh,
+}
+
+struct State<'a> {
+    verify: &'a Verify<'a>,
+    tables: BTreeMap<StageId, Table>,
+    effects: Vec<Effect>,
+}
+
+impl State<'_> {
+    async fn check(
+        &mut self,
+        id: &StageId,
+        stage: &Stage,
+        locked: &LockedStage,
+        receipt: &Receipt,
+    ) -> Result<Found, StageFailure> {
+        let store = self.verify.store;
+        // What the store remembers of a file's digest is not good enough here.
+        tokio::task::block_in_place(|| unchanged(store, &locked.output))?;
+        match stage {
+            Stage::Research(research) => tokio::task::block_in_place(|| self.research(research, locked)),
+            Stage::Pull(pull) => tokio::task::block_in_place(|| self.weights(id, pull, locked)),
+            Stage::Decide(decide) => tokio::task::block_in_place(|| self.decision(id, decide, locked)),
+            Stage::Generate(generate) => {
+                let rows = generate::rows(generate, &self.verify.pipeline.root).map_err(|error| failed_file(&error))?;
+                let total = rows.total;
+                let inputs = rows.cells.enumerate().map(|(at, cell)| {
+                    let text = cell.map_err(std::io::Error::other)?.to_line();
+                    Ok(fresh::Line { index: at as u64, text, moved: false })
+                });
+                let work = generate::GenerateStage::new(generate);
+                self.rows(id, stage, &work, receipt, Inputs { lines: Box::new(inputs), total, from: None }).await
+            }
+            Stage::Infer(infer) => {
+                let inputs = self.inputs(&infer.scenarios)?;
+                self.rows(id, stage, &infer::InferStage::new(infer), receipt, inputs).await
+            }
+            Stage::Judge(judge) => {
+                let work = judge::JudgeStage::new(judge).map_err(|error| StageFailure::new(error.to_string(), None))?;
+                let inputs = self.inputs(&judge.answers)?;
+                self.rows(id, stage, &work, receipt, inputs).await
+            }
+        }
+    }
+
+    /// The rows of an upstream table, fresh ones in place of those that moved.
+    fn inputs(&self, from: &StageId) -> Result<Inputs, StageFailure> {
+        let store = self.verify.store;
+        match self.tables.get(from) {
+            Some(table) => Ok(Inputs {
+                lines: Box::new(merged(store, &table.output, &table.fresh)?),
+                total: table.rows,
+                from: Some(table.picked.clone()),
+            }),
+            // It could not be verified itself; what reads it can be, on the stored rows.
+            None => {
+                let locked = &self.verify.lock.stages[from];
+                let total = locked.rows.unwrap_or(0);
+                let lines = merged(store, &locked.output, &Fresh::none())?;
+                Ok(Inputs { lines: Box::new(lines), total, from: None })
+            }
+        }
+    }
+
+    async fn rows(
+        &mut self,
+        id: &StageId,
+        stage: &Stage,
+        work: &dyn RowStage,
+        receipt: &Receipt,
+        inputs: Inputs,
+    ) -> Result<Found, StageFailure> {
+        let asker = self.asker(stage)?;
+        let rows = receipt.rows.unwrap_or(0);
+        let lines_each = lines_each(inputs.total, rows)?;
+        let picked = match (&asker, inputs.from, self.verify.sample) {
+            (None, _, _) | (Some(_), _, None) => Picked::all(),
+            // The same scenarios all the way down: a fresh answer is worth a fresh verdict.
+            (Some(_), Some(from), Some(_)) if from.is_sample() => from,
+            (Some(_), _, Some(sample)) => Picked::draw(sample, inputs.total, self.verify.seed),
+        };
+        let mut fresh = Fresh::new().map_err(|error| StageFailure::new(error.to_string(), None))?;
+        let shape = rows::Shape { total: rows, lines_each, picked: &picked };
+        let stored = self.verify.store.lines(&receipt.output)?;
+        let found = rows::execute(work, asker.as_ref(), inputs.lines, stored, &shape, &mut fresh).await?;
+        let picked = picked.each_gives(lines_each);
+        self.tables.insert(id.clone(), Table { output: receipt.output, rows, picked, fresh });
+        Ok(Found::Rows(found))
+    }
+
+    /// Who answers a stage's questions; nobody where it names no model.
+    fn asker(&self, stage: &Stage) -> Result<Option<rows::Asker>, StageFailure> {
+        let Verify { pipeline, store, engines, lock, .. } = self.verify;
+        let Some(model) = stage::model(stage) else { return Ok(None) };
+        let weights: Option<WeightsRecord> = match model {
+            ModelRef::Declared(_) => None,
+            ModelRef::Weights(pulled) => Some(record(store, pulled, &lock.stages[pulled].output)?),
+        };
+        let engine = engines.get(pipeline, store, model, weights.as_ref(), stage::context(stage));
+        let engine = engine.map_err(|error| match error {
+            StartError::Store(StoreError::Missing { .. }) => {
+                StageFailure::new("the weights are not here, so nothing was executed again", Some(WEIGHTS.to_owned()))
+            }
+            error @ (StartError::Engine(_) | StartError::Store(_)) => StageFailure::new(error.to_string(), None),
+        })?;
+        let context_is_keyed = matches!(model, ModelRef::Weights(_));
+        Ok(Some(rows::Asker { engine, context_is_keyed }))
+    }
+
+    fn research(&self, research: &Research, locked: &LockedStage) -> Result<Found, StageFailure> {
+        let mut files = Vec::new();
+        for path in &research.catalog {
+            let bytes = fs_err::read(self.verify.pipeline.root.join(path));
+            let bytes = bytes.map_err(|error| StageFailure::new(error.to_string(), None))?;
+            files.push((path.to_string_lossy().into_owned(), bytes));
+        }
+        let failed = |error: catalog::CatalogError| StageFailure::new(error.to_string(), error.help());
+        let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+        let catalog = Catalog::read(files).map_err(failed)?;
+        let made = catalog::research(&catalog, &research.require, &research.profile, research.shortlist);
+        Ok(same_record(&made.map_err(failed)?, locked))
+    }
+
+    fn weights(&self, id: &StageId, pull: &Pull, locked: &LockedStage) -> Result<Found, StageFailure> {
+        let Verify { pipeline, store, lock, .. } = self.verify;
+        let kept: WeightsRecord = record(store, id, &locked.output)?;
+        let weights = lock.weights.get(id);
+        if weights != Some(&(&kept).into()) {
+            return Err(edited("weights"));
+        }
+        let path = store.object_path(&kept.weights);
+        if !path.exists() {
+            return Err(StageFailure::new("the weights are not here, not verified", Some(WEIGHTS.to_owned())));
+        }
+        let found = hash(&path)?;
+        if found != kept.weights {
+            return Ok(Found::Other { found });
+        }
+        let locked_inputs = Locked::new(pipeline, store, lock);
+        let known = locked_inputs.known(id);
+        let wanted = stage::wanted(pull, &known).map_err(|error| StageFailure::from_input(id, error))?;
+        let header = gguf::read(&path).map_err(|error| StageFailure::new(error.to_string(), error.help()))?;
+        // The sha256 belongs to the same bytes, which were just seen.
+        let fetched = Fetched { bytes: kept.bytes, sha256: kept.sha256, blake3: kept.weights, linked: false };
+        Ok(same_record(&pull::record(&wanted, &fetched, header), locked))
+    }
+
+    fn decision(&mut self, id: &StageId, decide: &Decide, locked: &LockedStage) -> Result<Found, StageFailure> {
+        let Verify { store, lock, .. } = self.verify;
+        let old: Decision = record(store, id, &locked.output)?;
+        if lock.decision != Some(LockedDecision::from(&old)) {
+            return Err(edited("numbers"));
+        }
+        let verdicts = &lock.stages[&decide.verdicts].output;
+        let stored = merged(store, verdicts, &Fresh::none())?;
+        let again = tally(decide, stored)?;
+        if let Some(table) = self.tables.get(&decide.verdicts)
+            && !table.fresh.is_empty()
+        {
+            let new = tally(decide, merged(store, verdicts, &table.fresh)?)?;
+            self.effects.push(Effect { stage: id.clone(), old, new });
+        }
+        Ok(same_record(&again, locked))
+    }
+}
+
+/// What a row-wise stage reads.
+struct Inputs {
+    lines: Box<dyn Iterator<Item = std::io::Result<fresh::Line>> + Send>,
+    total: u64,
+    /// Which of them were executed again themselves.
+    from: Option<Picked>,
+}
+
+const WEIGHTS: &str = "run the pipeline on this machine, which brings the weights, and verify then";
+
+fn edited(what: &str) -> StageFailure {
+    let message = format!("the lock's {what} are not those of the result that it names: it was edited");
+    StageFailure::new(message, Some("write it again with `evalflow bless`".to_owned()))
+}
+
+/// How many lines of the output each input row has.
+fn lines_each(inputs: u64, outputs: u64) -> Result<u64, StageFailure> {
+    match inputs {
+        0 if outputs == 0 => Ok(1),
+        1.. if outputs >= inputs && outputs.is_multiple_of(inputs) => Ok(outputs / inputs),
+        _ => Err(StageFailure::new(
+            format!("its {outputs} rows cannot be told to be of the {inputs} rows that it reads"),
+            Some("run the pipeline again and accept the result with `evalflow bless`".to_owned()),
+        )),
+    }
+}
+
+/// A stored table with the lines that moved in their places.
+fn merged(store: &Store, table: &BlobId, fresh: &Fresh) -> Result<fresh::Merged, StageFailure> {
+    fresh::merged(store.lines(table)?, fresh).map_err(|error| StageFailure::new(error.to_string(), None))
+}
+
+fn tally(decide: &Decide, lines: fresh::Merged) -> Result<Decision, StageFailure> {
+    let mut tally = decide::Tally::new(decide);
+    for line in lines {
+        let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
+        let row: Judged = serde_json::from_str(&line.text)
+            .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))?;
+        tally.add(&row);
+    }
+    Ok(tally.finish())
+}
+
+fn record<T: serde::de::DeserializeOwned>(store: &Store, id: &StageId, blob: &BlobId) -> Result<T, StageFailure> {
+    serde_json::from_slice(&store.read(blob)?)
+        .map_err(|error| StageFailure::new(format!("the result of `{id}` cannot be read: {error}"), None))
+}
+
+fn same_record(made: &impl serde::Serialize, locked: &LockedStage) -> Found {
+    let found = BlobId::of(&serde_json::to_vec(made).expect("a record is always valid JSON"));
+    if found == locked.output { Found::Same } else { Found::Other { found } }
+}
+
+/// Reads an object to its end and compares it with its name.
+fn unchanged(store: &Store, id: &BlobId) -> Result<(), StageFailure> {
+    if hash(&store.object_path(id))? == *id {
+        return Ok(());
+    }
+    let message = format!("object {} does not have the bytes that its name says", id.short());
+    Err(StageFailure::new(message, Some("bring it here with `evalflow import-baseline FILE`".to_owned())))
+}
+
+fn hash(path: &std::path::Path) -> Result<BlobId, StageFailure> {
+    use std::io::Read;
+    let failed = |error: std::io::Error| StageFailure::new(error.to_string(), None);
+    let mut file = fs_err::File::open(path).map_err(failed)?;
+    let mut hasher = BlobHasher::default();
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
