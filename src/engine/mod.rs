@@ -22,11 +22,21 @@ pub use request::{Finish, Message, Reply, Request, Role, Sampling, Schema, Usage
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+use crate::key::{BlobId, to_canonical};
+
 /// What a model answers with, apart from the request: goes into every call's recipe.
 ///
 /// Two engines with equal identities must be interchangeable. Never holds a path, a credential, a timeout or a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity(pub Value);
+
+impl Identity {
+    /// What speeds and other measurements of this engine are kept under.
+    #[must_use]
+    pub fn digest(&self) -> BlobId {
+        BlobId::of(to_canonical(&self.0).as_bytes())
+    }
+}
 
 /// Something that answers requests.
 pub trait Engine: Send + Sync {

@@ -1,5 +1,6 @@
 //! `infer`: asks a model each scenario once.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, only, read, template_context, write};
@@ -22,6 +23,31 @@ pub fn fields(spec: &Infer) -> Value {
         }
     };
     json!({ "system": system, "prompt": prompt, "max_tokens": max_tokens, "sampling": sampling, "context": context })
+}
+
+/// The stage with the fields of an earlier recipe in place of its own; none where another version wrote that recipe.
+#[must_use]
+pub fn with_fields(now: &Infer, fields: &Value) -> Option<Infer> {
+    #[derive(Deserialize)]
+    struct Fields {
+        system: Option<Template>,
+        prompt: Template,
+        max_tokens: u32,
+        sampling: Drawn,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Drawn {
+        Seeded { temperature: f64, top_p: f64, seed: u64 },
+        Greedy(String),
+    }
+    let Fields { system, prompt, max_tokens, sampling } = Fields::deserialize(fields).ok()?;
+    let (temperature, top_p, seed) = match sampling {
+        Drawn::Seeded { temperature, top_p, seed } => (temperature, top_p, seed),
+        Drawn::Greedy(name) if name == "greedy" => (0.0, now.top_p, now.seed),
+        Drawn::Greedy(_) => return None,
+    };
+    Some(Infer { system, prompt, max_tokens, temperature, top_p, seed, ..now.clone() })
 }
 
 fn sampling(temperature: f64, top_p: f64, seed: u64) -> Sampling {
@@ -180,6 +206,19 @@ mod tests {
         assert_eq!((answer(&row).failure.unwrap().kind.as_str(), row.flaw.is_some()), ("template", true));
 
         assert_eq!(stage.start("[]").err().unwrap().expected, "a scenario");
+    }
+
+    #[test]
+    fn a_recipe_gives_the_stage_back() {
+        let check = |one: Infer| {
+            let again = with_fields(&spec(None, "other"), &fields(&one)).unwrap();
+            let line = line("hi");
+            let requests = |spec: &Infer| asks(InferStage::new(spec).start(&line).unwrap()).0;
+            assert_eq!(requests(&again), requests(&one));
+        };
+        check(spec(Some("s"), "p"));
+        check(Infer { temperature: 0.5, max_tokens: 9, ..spec(None, "p {{ scenario.style }}") });
+        assert!(with_fields(&spec(None, "p"), &json!({ "prompt": "{{ nothing }}" })).is_none());
     }
 
     #[test]

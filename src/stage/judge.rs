@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
@@ -22,6 +23,18 @@ pub const VERSION: u32 = 1;
 pub fn fields(spec: &Judge) -> Value {
     let Judge { answers: _, model: _, rubric, max_tokens, context } = spec;
     json!({ "rubric": rubric, "max_tokens": max_tokens, "context": context })
+}
+
+/// The stage with the fields of an earlier recipe in place of its own; none where another version wrote that recipe.
+#[must_use]
+pub fn with_fields(now: &Judge, fields: &Value) -> Option<Judge> {
+    #[derive(Deserialize)]
+    struct Fields {
+        rubric: Rubric,
+        max_tokens: u32,
+    }
+    let Fields { rubric, max_tokens } = Fields::deserialize(fields).ok()?;
+    Some(Judge { rubric, max_tokens, ..now.clone() })
 }
 
 /// Answers → verdicts.
@@ -323,6 +336,16 @@ mod tests {
         assert!(found.verdicts[2].critical && !found.verdicts[0].critical);
         assert_eq!((found.grade, found.score, row.flaw), (Grade::Pass, Some(2.0 / 3.0), None));
         assert_eq!((found.reply.as_deref(), found.scenario), (Some("You are not alone."), scenario("hi", &[])));
+    }
+
+    #[test]
+    fn a_recipe_gives_the_stage_back() {
+        let now = Judge { max_tokens: 1, rubric: Rubric { criteria: Vec::new(), ..spec().rubric }, ..spec() };
+        let again = with_fields(&now, &fields(&spec())).unwrap();
+        assert_eq!(fields(&again), fields(&spec()));
+        let line = line(Some("You are not alone."), &["crisis"]);
+        assert_eq!(asks(start(&again, &line)).0, asks(start(&spec(), &line)).0);
+        assert!(with_fields(&now, &json!({ "rubric": 3 })).is_none());
     }
 
     #[test]
