@@ -2,14 +2,17 @@
 //! directory, `miette` and exit codes. Holds no logic of its own. Start at [`main`].
 
 mod exit;
+mod figures;
 mod open;
 mod output;
 mod plan;
 mod problems;
 mod progress;
 mod run;
+mod selection;
 mod settings;
 mod validate;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,8 +65,10 @@ enum ColorChoice {
 enum Command {
     /// Check pipeline files and everything they name, and show all problems
     Validate(validate::Arguments),
-    /// Show for each stage whether its result is there or why it would run
+    /// Show for each stage whether its result is there, or why it would run and what that would take
     Plan(plan::Arguments),
+    /// Say why a stage, or one of its rows, is computed again: the fields that changed, followed to where they come from
+    Why(why::Arguments),
     /// Run a pipeline and write its report
     Run(run::Arguments),
 }
@@ -85,6 +90,7 @@ pub fn main() -> ExitCode {
     let ended = match &arguments.command {
         Command::Validate(arguments) => Ok(validate::execute(&settings, arguments)),
         Command::Plan(arguments) => plan::execute(&settings, arguments),
+        Command::Why(arguments) => why::execute(&settings, arguments),
         Command::Run(arguments) => run::execute(&settings, arguments),
     };
     // What stopped a command on its way ends the program like any other end.

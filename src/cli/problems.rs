@@ -159,7 +159,7 @@ pub(super) fn to_json(problem: &Problem) -> Value {
 pub(super) fn reason_mark(reason: &Reason) -> char {
     match reason {
         Reason::New => '+',
-        Reason::Changed(_) | Reason::Incomplete | Reason::Lost => '~',
+        Reason::Changed(_) | Reason::Incomplete | Reason::Lost | Reason::Forced => '~',
         Reason::Waits(_) => '.',
     }
 }

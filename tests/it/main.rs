@@ -8,6 +8,8 @@ mod http;
 mod incremental;
 #[cfg(feature = "llama")]
 mod model;
+mod plan;
 mod shipped;
 mod tidy;
 mod usage;
+mod why;
