@@ -1,6 +1,6 @@
 //! From a pipeline to its graph, and what each stage would do: be taken from the store, or run, and why.
 //!
-//! The only home of petgraph. Never runs anything. Start at [`Graph::new`], [`plan`] and [`forecast`].
+//! The only home of petgraph. Never runs anything. Start at [`Graph::new`], [`plan()`] and [`forecast()`].
 
 mod changed_rows;
 mod dry;
