@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::dry::{self, Count, Engine, Feed, Node, StandIn};
 use super::needs;
-use super::{PlanError, PlannedStage, Settled, Status};
+use super::{PlanError, PlannedStage, Reason, Resolved, Settled, Status, resolve};
 use crate::check::CheckError;
 use crate::engine::Identity;
 use crate::ids::StageId;
@@ -277,6 +277,8 @@ pub fn forecast(pipeline: &Pipeline, planned: &[PlannedStage], store: &Store) ->
         if let Status::Cached(receipt) = &stage.status {
             settled.settle(stage.id.clone(), receipt);
             receipts.insert(&stage.id, receipt.as_ref());
+        } else if let Some(receipt) = expected(pipeline, stage, &settled, store)? {
+            settled.settle(stage.id.clone(), &receipt);
         }
     }
     let running: Vec<&StageId> =
@@ -300,6 +302,26 @@ pub fn forecast(pipeline: &Pipeline, planned: &[PlannedStage], store: &Store) ->
     }
     let total = total(stages.values());
     Ok(Forecast { stages, total })
+}
+
+/// What a stage that brings weights is expected to come to: what it came to before, if it runs by force only.
+fn expected(
+    pipeline: &Pipeline,
+    planned: &PlannedStage,
+    settled: &Settled<'_>,
+    store: &Store,
+) -> Result<Option<Receipt>, PlanError> {
+    let stage = &pipeline.stages[&planned.id];
+    let by_force = matches!(planned.status, Status::Run(Reason::Forced | Reason::Waits(_)));
+    let decides_who_answers = matches!(stage, Stage::Research(_) | Stage::Pull(_));
+    let known = stage::reads(stage).into_iter().all(|read| settled.is_settled(read));
+    if !(by_force && decides_who_answers && known) {
+        return Ok(None);
+    }
+    Ok(match resolve(pipeline, &planned.id, stage, settled, store)? {
+        Resolved::Hit(receipt) => Some(*receipt),
+        Resolved::Miss(..) => None,
+    })
 }
 
 fn calls_of(count: &Count, record: &Record, price: Option<Price>) -> CallsForecast {

@@ -261,16 +261,57 @@ fn time_and_tokens_rest_on_what_this_machine_recorded() {
     insta::assert_snapshot!(text(&project, &[]));
 }
 
+/// Lets the pipeline bring the weights of the model that answers.
+fn pull(project: &Project, from: &str) {
+    let stage = format!("  weights:\n    pull: {{ from: \"{from}\" }}\n  answers:");
+    let text = PIPELINE.replace("  answers:", &stage).replace("model: candidate", "model: weights");
+    let candidate = text.find("  candidate:").unwrap();
+    let judge = text.find("  judge:\n").unwrap();
+    project.write("pipelines/p.yaml", &format!("{}{}", &text[..candidate], &text[judge..]));
+}
+
+/// The smallest file of weights: a header and one tensor. No engine can do anything with it.
+fn weights() -> Vec<u8> {
+    let mut bytes = b"GGUF".to_vec();
+    let text = |bytes: &mut Vec<u8>, text: &str| {
+        bytes.extend((text.len() as u64).to_le_bytes());
+        bytes.extend(text.as_bytes());
+    };
+    bytes.extend(3_u32.to_le_bytes());
+    bytes.extend([1_u64.to_le_bytes(), 1_u64.to_le_bytes()].concat());
+    text(&mut bytes, "general.architecture");
+    bytes.extend(8_u32.to_le_bytes());
+    text(&mut bytes, "llama");
+    text(&mut bytes, "t");
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend(32_u64.to_le_bytes());
+    bytes.extend(0_u32.to_le_bytes());
+    bytes.extend(0_u64.to_le_bytes());
+    bytes.resize(bytes.len().next_multiple_of(32) + 128, 0);
+    bytes
+}
+
+#[test]
+fn a_model_that_is_here_is_told_with_the_memory_it_needs() {
+    let project = wide();
+    fs_err::create_dir_all(project.path("models")).unwrap();
+    fs_err::write(project.path("models/m.gguf"), weights()).unwrap();
+    pull(&project, "file:models/m.gguf");
+    let _fails = project.run(&["run", "pipelines/p.yaml"]).exits(1);
+    let without_memory = |text: &str| {
+        let memory = r"needs \d+\.\d [MG]B of (\d+\.\d [MG]B )?memory";
+        regex::Regex::new(memory).unwrap().replace_all(&without_times(text), "[memory]").into_owned()
+    };
+    let here = without_memory(&text(&project, &[]));
+    // Weights that are brought again by force are expected to be the same.
+    let forced = without_memory(&text(&project, &["--force=weights"]));
+    insta::assert_snapshot!(format!("weights are here:\n{here}\nand brought again:\n{forced}"));
+}
+
 #[test]
 fn weights_that_are_not_here_are_told() {
     let project = Project::scripted();
-    let pipeline = |from: &str| {
-        let stage = format!("  weights:\n    pull: {{ from: \"{from}\" }}\n  answers:");
-        let text = PIPELINE.replace("  answers:", &stage).replace("model: candidate", "model: weights");
-        let candidate = text.find("  candidate:").unwrap();
-        let judge = text.find("  judge:\n").unwrap();
-        project.write("pipelines/p.yaml", &format!("{}{}", &text[..candidate], &text[judge..]));
-    };
+    let pipeline = |from: &str| pull(&project, from);
     project.write("models/m.gguf", "not really");
     pipeline("file:models/m.gguf");
     let file = text(&project, &[]);
