@@ -13,7 +13,7 @@ use super::problems;
 use super::selection::SelectionArguments;
 use super::settings::Settings;
 use crate::key::FieldChange;
-use crate::plan::{Forecast, Graph, PlannedStage, Reason, Selection, Status, forecast, plan};
+use crate::plan::{Forecast, Graph, PlannedStage, Reason, Selection, Status, forecast, plan_selected};
 use crate::spec::{Loaded, Pipeline};
 use crate::store::Store;
 
@@ -51,7 +51,7 @@ pub(super) fn print_plan(
     selection: &Selection,
     as_json: bool,
 ) -> Result<bool, Exit> {
-    let planned = plan(pipeline, &Graph::new(pipeline), store, selection).map_err(|error| {
+    let planned = plan_selected(pipeline, &Graph::new(pipeline), store, selection).map_err(|error| {
         failure(&error.to_string(), Some(&error.help()));
         Exit::Failed
     })?;

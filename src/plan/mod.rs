@@ -158,7 +158,15 @@ fn fields_changed(old: &Value, new: &Value) -> Vec<FieldChange> {
 ///
 /// # Errors
 /// A file or the store cannot be read.
-pub fn plan(
+pub fn plan(pipeline: &Pipeline, graph: &Graph, store: &Store) -> Result<Vec<PlannedStage>, PlanError> {
+    plan_selected(pipeline, graph, store, &Selection::default())
+}
+
+/// Says of every stage what it would do where only some are selected, or some are computed again by force.
+///
+/// # Errors
+/// A file or the store cannot be read.
+pub fn plan_selected(
     pipeline: &Pipeline,
     graph: &Graph,
     store: &Store,

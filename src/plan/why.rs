@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::changed_rows::{ChangedRows, changed_rows};
 use super::gaps::{recipe_so_far, upstream};
-use super::{Graph, PlanError, Selection, Settled, Status, fields_changed, pipeline_name, plan};
+use super::{Graph, PlanError, Settled, Status, fields_changed, pipeline_name, plan};
 use crate::ids::StageId;
 use crate::key::{BlobId, FieldChange, Key, Recipe, to_canonical};
 use crate::spec::{Pipeline, Stage};
@@ -136,13 +136,13 @@ pub fn why(
     Ok(Why { stage: id.clone(), kind: stage::kind(&pipeline.stages[id]), status, against, explained })
 }
 
-/// The fields of a recipe whose digests are not those of an earlier one, of which only digests were kept: blake3 of each
-/// field's canonical JSON.
+/// The fields of a recipe whose digests are not those of an earlier one, of which only digests were kept: the first twelve
+/// digits of blake3 of each field's canonical JSON.
 #[must_use]
-pub fn fields_that_differ(now: &Value, earlier: &BTreeMap<String, BlobId>) -> Vec<String> {
+pub fn fields_that_differ(now: &Value, earlier: &BTreeMap<String, String>) -> Vec<String> {
     let empty = serde_json::Map::new();
     let fields = now["fields"].as_object().unwrap_or(&empty);
-    let digest = |value: &Value| BlobId::of(to_canonical(value).as_bytes());
+    let digest = |value: &Value| BlobId::of(to_canonical(value).as_bytes()).short();
     let changed = fields.iter().filter(|(name, value)| earlier.get(*name) != Some(&digest(value)));
     let gone = earlier.keys().filter(|name| !fields.contains_key(*name));
     let mut names: Vec<String> = changed.map(|(name, _)| name.clone()).chain(gone.cloned()).collect();
@@ -171,7 +171,7 @@ impl<'a> Now<'a> {
     pub(super) fn new(pipeline: &'a Pipeline, graph: &Graph, store: &'a Store) -> Result<Self, PlanError> {
         let mut settled = Settled::new(pipeline, store);
         let (mut statuses, mut keys) = (BTreeMap::new(), BTreeMap::new());
-        for planned in plan(pipeline, graph, store, &Selection::default())? {
+        for planned in plan(pipeline, graph, store)? {
             if let Status::Cached(receipt) = &planned.status {
                 settled.settle(planned.id.clone(), receipt);
             }
@@ -292,8 +292,8 @@ mod tests {
     #[test]
     fn digests_of_fields_tell_which_differ() {
         let now = json!({ "fields": { "a": 1, "b": { "y": 2, "x": 1 }, "c": null } });
-        let digest = |value: &Value| BlobId::of(to_canonical(value).as_bytes());
-        let earlier = |fields: Value| -> BTreeMap<String, BlobId> {
+        let digest = |value: &Value| BlobId::of(to_canonical(value).as_bytes()).short();
+        let earlier = |fields: Value| -> BTreeMap<String, String> {
             fields.as_object().unwrap().iter().map(|(name, value)| (name.clone(), digest(value))).collect()
         };
         let check = |fields, expected: &[&str]| assert_eq!(fields_that_differ(&now, &earlier(fields)), expected);
