@@ -8,10 +8,10 @@ mod describe;
 
 pub use compiled::{CheckError, Compiled, Finding};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A deterministic criterion.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// The reply holds some (`all` = false) or all of the texts.

@@ -7,6 +7,7 @@ mod bless;
 mod cache;
 mod ended;
 mod exit;
+mod figures;
 mod gc;
 mod git;
 mod history;
@@ -17,11 +18,13 @@ mod problems;
 mod progress;
 mod record;
 mod run;
+mod selection;
 mod settings;
 mod status;
 mod table;
 mod validate;
 mod verify;
+mod why;
 mod write;
 
 use std::path::PathBuf;
@@ -75,8 +78,10 @@ enum ColorChoice {
 enum Command {
     /// Check pipeline files and everything they name, and show all problems
     Validate(validate::Arguments),
-    /// Show for each stage whether its result is there or why it would run
+    /// Show for each stage whether its result is there, or why it would run and what that would take
     Plan(plan::Arguments),
+    /// Say why a stage, or one of its rows, is computed again: the fields that changed, followed to where they come from
+    Why(why::Arguments),
     /// Run a pipeline and write its report
     Run(run::Arguments),
     /// Remove from the store what no lock, no recent run and no recent work leads to
@@ -115,6 +120,7 @@ pub fn main() -> ExitCode {
     let ended = match &arguments.command {
         Command::Validate(arguments) => Ok(validate::execute(&settings, arguments)),
         Command::Plan(arguments) => plan::execute(&settings, arguments),
+        Command::Why(arguments) => why::execute(&settings, arguments),
         Command::Run(arguments) => run::execute(&settings, arguments),
         Command::Gc(arguments) => gc::execute(&settings, arguments),
         Command::Cache(command) => cache::execute(&settings, command),

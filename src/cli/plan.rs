@@ -1,24 +1,33 @@
 //! `evalflow plan FILE`
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::figures;
 use super::open;
 use super::output::{data, failure};
-use super::progress::mark;
+use super::progress;
+use super::selection::SelectionArguments;
 use super::settings::Settings;
 use crate::exec::Cause;
-use crate::plan::{Graph, PlannedStage, Status, plan};
-use crate::spec::Loaded;
-use crate::stats::text::thousands;
+use crate::key::FieldChange;
+use crate::plan::{Forecast, Graph, PlannedStage, Reason, Selection, Status, forecast, plan_selected};
+use crate::spec::{Loaded, Pipeline};
+use crate::store::Store;
+
+/// Changed fields shown of a stage; `why` shows all of them.
+const MOST_CHANGES: usize = 8;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Pipeline file
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    selection: SelectionArguments,
     /// Print the plan as JSON
     #[arg(long)]
     json: bool,
@@ -29,48 +38,163 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
     let Loaded { pipeline, warnings: _ } = open::pipeline(settings, &arguments.file)?;
+    let selection = arguments.selection.selection(&pipeline, &Graph::new(&pipeline))?;
     let store = open::store(settings, &pipeline.root)?;
-    let planned = plan(&pipeline, &Graph::new(&pipeline), &store).map_err(|error| {
+    let to_run = print_plan(settings, &pipeline, &store, &selection, arguments.json)?;
+    Ok(if arguments.detailed_exitcode && to_run { Exit::Changes } else { Exit::Ok })
+}
+
+/// Shows what a run would do and take, and tells whether there is something to run. Asks no engine and writes nothing.
+pub(super) fn print_plan(
+    settings: &Settings,
+    pipeline: &Pipeline,
+    store: &Store,
+    selection: &Selection,
+    as_json: bool,
+) -> Result<bool, Exit> {
+    let planned = plan_selected(pipeline, &Graph::new(pipeline), store, selection).map_err(|error| {
         failure(&error.to_string(), Some(&error.help()));
         Exit::Failed
     })?;
-    let written = if arguments.json {
-        let list: Vec<_> = planned.iter().map(to_json).collect();
-        data(|out| serde_json::to_writer_pretty(&mut *out, &list).map_err(Into::into).and_then(|()| writeln!(out)))
+    let forecast = forecast(pipeline, &planned, store).map_err(|error| {
+        failure(&error.to_string(), Some(&error.help()));
+        Exit::Failed
+    })?;
+    let shown = Shown { pipeline, planned: &planned, forecast: &forecast };
+    let written = if as_json {
+        let plan = shown.to_json();
+        data(|out| serde_json::to_writer_pretty(&mut *out, &plan).map_err(Into::into).and_then(|()| writeln!(out)))
     } else {
-        data(|out| write(out, &planned))
+        data(|out| shown.write(out, settings.width(), settings.free_memory()))
     };
     if !written {
         return Err(Exit::Failed);
     }
-    let to_run = planned.iter().any(|stage| matches!(stage.status, Status::Run(_)));
-    Ok(if arguments.detailed_exitcode && to_run { Exit::Changes } else { Exit::Ok })
+    Ok(planned.iter().any(|stage| matches!(stage.status, Status::Run(_))))
 }
 
-fn write(out: &mut dyn std::io::Write, planned: &[PlannedStage]) -> std::io::Result<()> {
-    let widest = planned.iter().map(|stage| stage.id.as_str().len()).max().unwrap_or(0);
-    for PlannedStage { id, kind, key: _, status } in planned {
-        let id = id.as_str();
-        match status {
-            Status::Cached(receipt) => {
-                let rows = receipt.rows.map(|rows| format!(", {} rows", thousands(rows))).unwrap_or_default();
-                writeln!(out, "= {id:widest$}  {kind:8}  cached{rows}")?;
+struct Shown<'a> {
+    pipeline: &'a Pipeline,
+    planned: &'a [PlannedStage],
+    forecast: &'a Forecast,
+}
+
+/// How many stages will do what.
+struct Tally {
+    cached: usize,
+    to_run: usize,
+    not_selected: usize,
+    blocked: usize,
+}
+
+impl Shown<'_> {
+    fn tally(&self) -> Tally {
+        let mut tally = Tally { cached: 0, to_run: 0, not_selected: 0, blocked: 0 };
+        for stage in self.planned {
+            *match stage.status {
+                Status::Cached(_) => &mut tally.cached,
+                Status::Run(_) => &mut tally.to_run,
+                Status::Left => &mut tally.not_selected,
+                Status::Blocked(_) => &mut tally.blocked,
+            } += 1;
+        }
+        tally
+    }
+
+    fn write(&self, out: &mut dyn Write, width: usize, free_memory: Option<u64>) -> io::Result<()> {
+        let widest = self.planned.iter().map(|stage| stage.id.as_str().len()).max().unwrap_or(0);
+        for PlannedStage { id, kind, key: _, status, changes } in self.planned {
+            writeln!(out, "{} {:widest$}  {kind:8}  {}", mark(status), id.as_str(), sentence(status))?;
+            for change in changes.iter().take(MOST_CHANGES) {
+                writeln!(out, "    ~ {}", figures::change(change))?;
             }
-            Status::Run(reason) => {
-                let mark = mark(Cause::of(reason));
-                writeln!(out, "{mark} {id:widest$}  {kind:8}  run: {reason}")?;
+            if changes.len() > MOST_CHANGES {
+                let (more, file) = (changes.len() - MOST_CHANGES, self.pipeline.file.display());
+                writeln!(out, "    and {more} more, see `evalflow why {file} {id}`")?;
+            }
+            if let Some(forecast) = self.forecast.stages.get(id) {
+                for line in figures::joined(&figures::parts(forecast, free_memory, false), width.saturating_sub(4)) {
+                    writeln!(out, "    {line}")?;
+                }
             }
         }
+        let Tally { cached, to_run, not_selected, blocked } = self.tally();
+        let also = |number: usize, what: &str| if number > 0 { format!(", {number} {what}") } else { String::new() };
+        let (left, stuck) = (also(not_selected, "not selected"), also(blocked, "that cannot run"));
+        let mut parts = vec![format!("{} stages, {cached} cached, {to_run} to run{left}{stuck}", self.planned.len())];
+        parts.extend(figures::parts(&self.forecast.total, free_memory, true));
+        for line in figures::joined(&parts, width) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
     }
-    let cached = planned.iter().filter(|stage| matches!(stage.status, Status::Cached(_))).count();
-    writeln!(out, "{} stages, {cached} cached, {} to run", planned.len(), planned.len() - cached)
+
+    fn to_json(&self) -> Value {
+        let stages: Vec<Value> = self.planned.iter().map(|stage| self.stage_json(stage)).collect();
+        let Tally { cached, to_run, not_selected, blocked } = self.tally();
+        json!({
+            "pipeline": self.pipeline.file,
+            "stages": stages,
+            "totals": {
+                "stages": self.planned.len(), "cached": cached, "to_run": to_run, "not_selected": not_selected,
+                "blocked": blocked, "forecast": self.forecast.total,
+            },
+        })
+    }
+
+    fn stage_json(&self, stage: &PlannedStage) -> Value {
+        let PlannedStage { id, kind, key, status, changes } = stage;
+        let name = match status {
+            Status::Cached(_) => "cached",
+            Status::Run(_) => "run",
+            Status::Left => "not_selected",
+            Status::Blocked(_) => "blocked",
+        };
+        let reason = match status {
+            Status::Cached(_) | Status::Left | Status::Blocked(_) => None,
+            Status::Run(reason) => Some(reason.to_string()),
+        };
+        let waits = match status {
+            Status::Run(Reason::Waits(read)) | Status::Blocked(read) => Some(read),
+            Status::Cached(_) | Status::Run(_) | Status::Left => None,
+        };
+        let rows = match status {
+            Status::Cached(receipt) => receipt.rows,
+            Status::Run(_) | Status::Left | Status::Blocked(_) => None,
+        };
+        json!({
+            "stage": id, "kind": kind, "key": key, "status": name, "reason": reason, "waits_for": waits,
+            "changes": changes.iter().map(change_json).collect::<Vec<_>>(), "rows": rows,
+            "forecast": self.forecast.stages.get(id),
+        })
+    }
 }
 
-fn to_json(stage: &PlannedStage) -> serde_json::Value {
-    let PlannedStage { id, kind, key, status } = stage;
-    let (status, reason) = match status {
-        Status::Cached(_) => ("cached", None),
-        Status::Run(reason) => ("run", Some(reason.to_string())),
-    };
-    json!({ "stage": id, "kind": kind, "key": key, "status": status, "reason": reason })
+/// A changed field for scripts.
+pub(super) fn change_json(change: &FieldChange) -> Value {
+    let FieldChange { path, old, new } = change;
+    json!({ "path": path, "old": old, "new": new })
+}
+
+fn mark(status: &Status) -> char {
+    match status {
+        Status::Cached(_) => '=',
+        Status::Run(reason) => progress::mark(Cause::of(reason)),
+        Status::Left => '-',
+        Status::Blocked(_) => '!',
+    }
+}
+
+fn sentence(status: &Status) -> String {
+    match status {
+        Status::Cached(receipt) => match receipt.rows {
+            Some(rows) => format!("cached, {}", figures::rows(rows)),
+            None => "cached".to_owned(),
+        },
+        Status::Run(Reason::Changed(_)) => "changed".to_owned(),
+        Status::Run(Reason::Waits(read)) => format!("waits for `{read}`"),
+        Status::Run(reason) => reason.to_string(),
+        Status::Left => "not selected".to_owned(),
+        Status::Blocked(read) => format!("cannot run: `{read}` is not selected and not in the store"),
+    }
 }

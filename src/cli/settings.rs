@@ -79,6 +79,20 @@ impl Settings {
         stderr().is_terminal() && self.environment.get("TERM").is_none_or(|term| term != "dumb")
     }
 
+    /// Bytes of memory that a model could take, where the system tells.
+    #[expect(clippy::unused_self, reason = "what the process was given is asked of its settings")]
+    pub(super) fn free_memory(&self) -> Option<u64> {
+        #[cfg(target_os = "linux")]
+        {
+            let text = fs_err::read_to_string("/proc/meminfo").ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+            let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            Some(kibibytes * 1024)
+        }
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
     /// Columns to write for.
     pub(super) fn width(&self) -> usize {
         let stated = self.environment.get("COLUMNS").and_then(|text| text.parse().ok());

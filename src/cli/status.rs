@@ -136,7 +136,7 @@ fn write(out: &mut dyn Write, standing: &Standing) -> io::Result<()> {
             let waiting: Vec<_> = stages
                 .iter()
                 .filter_map(|stage| match &stage.status {
-                    Status::Cached(_) => None,
+                    Status::Cached(_) | Status::Left | Status::Blocked(_) => None,
                     Status::Run(reason) => Some((&stage.id, reason)),
                 })
                 .collect();
@@ -188,6 +188,7 @@ fn to_json(standing: &Standing) -> Value {
     let stage = |stage: &PlannedStage| {
         let (status, reason) = match &stage.status {
             Status::Cached(_) => ("cached", None),
+            Status::Left | Status::Blocked(_) => ("left_out", None),
             Status::Run(reason) => ("run", Some(reason.to_string())),
         };
         json!({ "stage": stage.id, "status": status, "reason": reason })

@@ -17,6 +17,9 @@ pub(crate) const HELPERS: &str = "llguidance 1.9.1, toktrie 1.9.1, minijinja 3.0
 /// Prompts are computed in pieces of so many tokens, always cut at the same places: see `llama::session`.
 pub(crate) const CHUNK: usize = 64;
 
+/// The context of a model that was trained for more, unless more is asked for: memory grows with it.
+pub(crate) const DEFAULT_CONTEXT: u32 = 4096;
+
 /// Where llama.cpp computes: floating-point sums come out differently on each.
 pub(crate) const BACKEND: &str = if cfg!(feature = "cuda") {
     "cuda"

@@ -87,6 +87,17 @@ impl Sampling {
         }
     }
 
+    /// Reads what [`Self::recipe`] wrote; none where another version did.
+    #[must_use]
+    pub fn read(recipe: &Value) -> Option<Self> {
+        if recipe == "greedy" {
+            return Some(Self::Greedy);
+        }
+        let number = |name: &str| recipe.get(name)?.as_f64();
+        let (temperature, top_p) = (number("temperature")?, number("top_p")?);
+        Some(Self::Seeded { temperature, top_p, seed: recipe.get("seed")?.as_u64()? })
+    }
+
     /// As it goes into recipes.
     #[must_use]
     pub fn recipe(self) -> Value {

@@ -19,7 +19,9 @@ mod testing;
 mod transfer;
 
 pub use error::FetchError;
+pub use partial::progress;
 pub use place::Place;
+pub use size::Size;
 
 use std::path::Path;
 

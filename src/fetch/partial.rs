@@ -117,6 +117,17 @@ impl Partial {
     }
 }
 
+/// How far a download has come, told without asking anybody: bytes here, and bytes in all where the server said so.
+#[must_use]
+pub fn progress(partial: &Path) -> (u64, Option<u64>) {
+    let note = fs_err::read(beside(partial, ".meta")).ok();
+    let meta = note.and_then(|json| serde_json::from_slice::<Meta>(&json).ok());
+    // Bytes without a note are of nobody knows what, and will be brought again.
+    let Some(meta) = meta else { return (0, None) };
+    let here = fs_err::metadata(partial).map_or(0, |metadata| metadata.len());
+    (here, meta.total)
+}
+
 fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs_err::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

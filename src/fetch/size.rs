@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A number of bytes, shown in decimal units with one digit: `98.1 MB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size(pub(super) u64);
+pub struct Size(pub u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

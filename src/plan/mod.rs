@@ -1,21 +1,33 @@
 //! From a pipeline to its graph, and what each stage would do: be taken from the store, or run, and why.
 //!
-//! The only home of petgraph. Never runs anything. Start at [`Graph::new`] and [`plan`].
+//! The only home of petgraph. Never runs anything. Start at [`Graph::new`], [`plan()`] and [`forecast()`].
 
 mod bless;
+mod changed_rows;
+mod dry;
+mod forecast;
 mod frozen;
+mod gaps;
 mod graph;
 mod known;
+mod needs;
 mod selection;
+mod why;
+mod why_row;
 
 pub use bless::{BlessError, LockState, bless, lock_state, this_build};
+pub use changed_rows::{ChangedRows, Rows};
+pub use forecast::{Basis, CallsForecast, Figure, Forecast, ForecastError, StageForecast, forecast};
 pub use frozen::{FrozenError, Locked, LockedInputs, compare, frozen};
 pub use graph::Graph;
 pub use known::{PlanError, Settled};
 pub use selection::{Force, Selection};
+pub use why::{Against, Baseline, Cause, Explained, Why, WhyError, fields_that_differ, why};
+pub use why_row::{Reply, RowNow, WhyCall, WhyRow, WhyRowError, why_row};
 
 use serde_json::Value;
 
+use self::gaps::own_changes;
 use crate::ids::StageId;
 use crate::key::{FieldChange, Key, Recipe, diff};
 use crate::spec::{Pipeline, Stage};
@@ -33,6 +45,8 @@ pub struct PlannedStage {
     pub key: Option<Key>,
     /// What it would do.
     pub status: Status,
+    /// Its fields that are not what they were when it last ran. Its inputs are among them only where it waits for none.
+    pub changes: Vec<FieldChange>,
 }
 
 /// What a stage would do.
@@ -42,6 +56,10 @@ pub enum Status {
     Cached(Box<Receipt>),
     /// Run.
     Run(Reason),
+    /// Nothing: it is not selected, and its result is not in the store.
+    Left,
+    /// It cannot run: it reads this stage, which is not selected and whose result is not in the store.
+    Blocked(StageId),
 }
 
 /// Why a stage runs.
@@ -55,10 +73,10 @@ pub enum Reason {
     Waits(StageId),
     /// It started before and did not come to its end, or some of its calls failed: only what is missing is asked.
     Incomplete,
-    /// It was told to, although its result is in the store.
-    Forced,
     /// Its result was in the store, but the bytes are gone or damaged.
     Lost,
+    /// Its result is in the store, but it is to be computed again all the same. Calls still come from the store.
+    Forced,
 }
 
 impl std::fmt::Display for Reason {
@@ -67,8 +85,8 @@ impl std::fmt::Display for Reason {
             Self::New => f.write_str("never run"),
             Self::Waits(stage) => write!(f, "reads `{stage}`, which runs"),
             Self::Incomplete => f.write_str("not finished last time"),
-            Self::Forced => f.write_str("told to compute again"),
             Self::Lost => f.write_str("its result is gone from the store"),
+            Self::Forced => f.write_str("computed again by `--force`"),
             Self::Changed(changes) => {
                 let (first, rest) = changes.split_first().expect("a change is never empty");
                 write!(f, "{first}")?;
@@ -145,22 +163,59 @@ fn fields_changed(old: &Value, new: &Value) -> Vec<FieldChange> {
 /// # Errors
 /// A file or the store cannot be read.
 pub fn plan(pipeline: &Pipeline, graph: &Graph, store: &Store) -> Result<Vec<PlannedStage>, PlanError> {
+    plan_selected(pipeline, graph, store, &Selection::default())
+}
+
+/// Says of every stage what it would do where only some are selected, or some are computed again by force.
+///
+/// # Errors
+/// A file or the store cannot be read.
+pub fn plan_selected(
+    pipeline: &Pipeline,
+    graph: &Graph,
+    store: &Store,
+    selection: &Selection,
+) -> Result<Vec<PlannedStage>, PlanError> {
     let mut settled = Settled::new(pipeline, store);
-    let mut planned = Vec::new();
+    let mut planned: Vec<PlannedStage> = Vec::new();
     for id in graph.order() {
         let stage = &pipeline.stages[id];
-        let waits = stage::reads(stage).into_iter().find(|read| !settled.is_settled(read));
-        let (key, status) = match waits {
-            Some(read) => (None, Status::Run(Reason::Waits(read.clone()))),
-            None => match resolve(pipeline, id, stage, &settled, store)? {
+        let selected = selection.includes(graph, id);
+        let is_missing = |read: &&StageId| {
+            let missing = |status: &Status| matches!(status, Status::Left | Status::Blocked(_));
+            planned.iter().any(|stage| stage.id == **read && missing(&stage.status))
+        };
+        let reads = stage::reads(stage);
+        let missing = reads.iter().copied().find(is_missing);
+        let waits = reads.iter().copied().find(|read| !settled.is_settled(read));
+        let (key, status) = match (missing, waits) {
+            (None, None) => match resolve(pipeline, id, stage, &settled, store)? {
+                Resolved::Hit(receipt) if selection.forces(graph, id) => {
+                    (Some(receipt.key), Status::Run(Reason::Forced))
+                }
                 Resolved::Hit(receipt) => {
                     settled.settle(id.clone(), &receipt);
                     (Some(receipt.key), Status::Cached(receipt))
                 }
+                Resolved::Miss(recipe, _) if !selected => (Some(recipe.key()), Status::Left),
                 Resolved::Miss(recipe, reason) => (Some(recipe.key()), Status::Run(reason)),
             },
+            _ if !selected => (None, Status::Left),
+            (Some(read), _) => (None, Status::Blocked(read.clone())),
+            (None, Some(read)) => (None, Status::Run(Reason::Waits(read.clone()))),
         };
-        planned.push(PlannedStage { id: id.clone(), kind: stage::kind(stage), key, status });
+        let changes = match &status {
+            Status::Run(Reason::Changed(changes)) => changes.clone(),
+            Status::Run(Reason::Waits(_)) => match store.latest(&pipeline_name(pipeline), id)? {
+                Some((_, old)) => own_changes(pipeline, stage, &settled, &old)?,
+                None => Vec::new(),
+            },
+            Status::Run(Reason::New | Reason::Incomplete | Reason::Lost | Reason::Forced)
+            | Status::Cached(_)
+            | Status::Left
+            | Status::Blocked(_) => Vec::new(),
+        };
+        planned.push(PlannedStage { id: id.clone(), kind: stage::kind(stage), key, status, changes });
     }
     Ok(planned)
 }

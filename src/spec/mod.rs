@@ -23,6 +23,7 @@ mod url;
 pub use load::{Loaded, load};
 pub use pipeline::*;
 pub use problem::{Code, Problem, Problems, Related, Severity};
+pub use read::did_you_mean;
 pub use rubric::{Ask, Criterion, PassRule, Question, Rubric};
 pub use source::{SourceError, WeightsSource};
 pub use sources::{Disk, Environment, LARGEST_FILE, Memory, Sources, project_root};

@@ -464,8 +464,9 @@ pub(super) fn closest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
         .map(|(_, name)| name)
 }
 
-/// Help for a text that is none of the names.
-pub(super) fn did_you_mean(text: &str, names: &[&str]) -> String {
+/// Help for a text that is none of the names: the one that was probably meant, or all there are.
+#[must_use]
+pub fn did_you_mean(text: &str, names: &[&str]) -> String {
     match closest(text, names) {
         Some(name) => format!("did you mean `{name}`?"),
         None if names.len() == 1 => format!("there is only {}", join(names)),

@@ -1,13 +1,13 @@
 //! The checked rubric: criteria and the rule that makes a pass of them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::template::Condition;
 use crate::check::Check;
 use crate::ids::CriterionId;
 
 /// What is asked of each answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rubric {
     /// Its name.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct Rubric {
 }
 
 /// A scenario passes if no critical criterion failed or is missing, and the share of weight reaches `score`.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct PassRule {
     /// Least share of the applicable weight that must pass, in (0, 1].
     pub score: f64,
@@ -27,7 +27,7 @@ pub struct PassRule {
 }
 
 /// One criterion.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Criterion {
     /// Its id.
     pub id: CriterionId,
@@ -42,7 +42,7 @@ pub struct Criterion {
 }
 
 /// Who answers a criterion.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
     /// The judge model.
@@ -52,7 +52,7 @@ pub enum Ask {
 }
 
 /// A question to the judge; yes means pass.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Question {
     /// The question.
     pub text: String,

@@ -1,5 +1,6 @@
 //! `infer`: asks a model each scenario, once or several times over.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
@@ -23,6 +24,26 @@ pub fn fields(spec: &Infer) -> Value {
         fields["repeat"] = json!(repeat);
     }
     fields
+}
+
+/// The stage with the fields of an earlier recipe in place of its own; none where another version wrote that recipe.
+#[must_use]
+pub fn with_fields(now: &Infer, fields: &Value) -> Option<Infer> {
+    #[derive(Deserialize)]
+    struct Fields {
+        system: Option<Template>,
+        prompt: Template,
+        max_tokens: u32,
+        sampling: Value,
+        repeat: Option<u32>,
+    }
+    let Fields { system, prompt, max_tokens, sampling, repeat } = Fields::deserialize(fields).ok()?;
+    let (temperature, top_p, seed) = match Sampling::read(&sampling)? {
+        Sampling::Greedy => (0.0, now.top_p, now.seed),
+        Sampling::Seeded { temperature, top_p, seed } => (temperature, top_p, seed),
+    };
+    let repeat = repeat.unwrap_or(1);
+    Some(Infer { system, prompt, max_tokens, temperature, top_p, seed, repeat, ..now.clone() })
 }
 
 /// Scenarios → answers.
@@ -225,6 +246,19 @@ mod tests {
         assert_eq!((answer(&row).failure.unwrap().kind.as_str(), row.flaw.is_some()), ("template", true));
 
         assert_eq!(stage.start("[]").err().unwrap().expected, "a scenario");
+    }
+
+    #[test]
+    fn a_recipe_gives_the_stage_back() {
+        let check = |one: Infer| {
+            let again = with_fields(&spec(None, "other"), &fields(&one)).unwrap();
+            let line = line("hi");
+            let requests = |spec: &Infer| asks(InferStage::new(spec).start(&line).unwrap()).0;
+            assert_eq!(requests(&again), requests(&one));
+        };
+        check(spec(Some("s"), "p"));
+        check(Infer { temperature: 0.5, max_tokens: 9, ..spec(None, "p {{ scenario.style }}") });
+        assert!(with_fields(&spec(None, "p"), &json!({ "prompt": "{{ nothing }}" })).is_none());
     }
 
     #[test]

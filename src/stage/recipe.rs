@@ -139,7 +139,7 @@ fn merged(own: Value, inputs: Value) -> Value {
 ///
 /// # Errors
 /// See [`RecipeError`].
-fn identity<K: Known>(pipeline: &Pipeline, model: &ModelRef, known: &K) -> Result<Identity, RecipeError<K::Error>> {
+pub fn identity<K: Known>(pipeline: &Pipeline, model: &ModelRef, known: &K) -> Result<Identity, RecipeError<K::Error>> {
     match model {
         ModelRef::Declared(name) => {
             let declared = pipeline.models.get(name).expect("references are checked");

@@ -143,6 +143,18 @@ impl CallReader<'_> {
             .map_err(|error| StoreError::from_sqlite(&self.store.index_path(), &error))
     }
 
+    /// When the run started that made a kept reply, in seconds since 1970.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn made_at(&self, key: &Key) -> Result<Option<i64>, StoreError> {
+        let connection = self.connection.as_ref().expect("it is there until the reader is dropped");
+        connection
+            .prepare_cached("SELECT created_at FROM calls WHERE key = ?1")
+            .and_then(|mut query| query.query_row([key.as_bytes()], |row| row.get(0)).optional())
+            .map_err(|error| StoreError::from_sqlite(&self.store.index_path(), &error))
+    }
+
     /// Whether a reply is kept for a call.
     ///
     /// # Errors

@@ -135,6 +135,24 @@ impl Store {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
+    /// The recipe of the newest kept receipt of a kind whose result is, or holds, this blob.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn recipe_that_made(&self, kind: &str, blob: &BlobId) -> Result<Option<Value>, StoreError> {
+        let text: Option<String> = self
+            .index()
+            .prepare_cached(
+                "SELECT recipe FROM receipts
+                 WHERE json_extract(receipt, '$.kind') = ?1
+                   AND (json_extract(receipt, '$.output') = ?2 OR json_extract(receipt, '$.also[0]') = ?2)
+                 ORDER BY created_at DESC LIMIT 1",
+            )
+            .and_then(|mut query| query.query_row(params![kind, blob.to_string()], |row| row.get(0)).optional())
+            .map_err(|error| self.failed(&error))?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
     /// Forgets a receipt whose blobs are gone, so that the next one for its key is kept.
     ///
     /// # Errors

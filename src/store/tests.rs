@@ -78,6 +78,8 @@ async fn the_first_reply_for_a_key_counts() {
     let second = other.put_call(recipe(1).key(), "\"second\"".to_owned(), Put::First, 2).await.unwrap();
     assert_eq!((first.reply.as_str(), second.reply.as_str()), ("\"first\"", "\"first\""));
     assert_eq!(other.calls().unwrap().call(&recipe(1).key()).unwrap(), Some(first));
+    let made_at = |n| other.calls().unwrap().made_at(&recipe(n).key()).unwrap();
+    assert_eq!((made_at(1), made_at(2)), (Some(1), None));
     let third = other.put_call(recipe(1).key(), "\"third\"".to_owned(), Put::Replace, 3).await.unwrap();
     assert_eq!(store.calls().unwrap().call(&recipe(1).key()).unwrap(), Some(third));
 }
@@ -112,6 +114,9 @@ fn receipts_read_back_and_the_latest_recipe_is_known() {
     let (key, latest) = store.latest("p", &stage).unwrap().unwrap();
     assert_eq!((key, &latest["fields"]["n"]), (two.key(), &json!(2)));
     assert_eq!(store.latest("q", &stage).unwrap(), None);
+    let maker = |kind, bytes: &[u8]| store.recipe_that_made(kind, &BlobId::of(bytes)).unwrap();
+    assert_eq!(maker("infer", b"z").unwrap()["fields"]["n"], json!(2));
+    assert_eq!((maker("judge", b"z"), maker("infer", b"y")), (None, None));
     store.drop_receipt(&one.key()).unwrap();
     assert_eq!(store.receipt(&one.key()).unwrap(), None);
 }

@@ -141,21 +141,6 @@ fn two_pipelines_share_calls() {
     assert_eq!((made(&run), statuses(&run)), (0, vec!["cached"; 4]));
 }
 
-#[test]
-fn plan_says_what_would_run_and_why() {
-    let project = Project::scripted();
-    let plan = || project.run(&["plan", "pipelines/p.yaml"]).exits(0).stdout;
-    let fresh = plan();
-    project.json();
-    let done = plan();
-    project.edit("rubrics/p.yaml", "weight: 2", "weight: 3");
-    insta::assert_snapshot!(format!("fresh:\n{fresh}\ndone:\n{done}\none weight changed:\n{}", plan()));
-    let codes = |arguments: &[&str]| project.run(arguments).code;
-    assert_eq!(codes(&["plan", "pipelines/p.yaml", "--detailed-exitcode"]), Some(2));
-    project.json();
-    assert_eq!(codes(&["plan", "pipelines/p.yaml", "--detailed-exitcode"]), Some(0));
-}
-
 /// A project whose models take their time, one call after the other.
 fn slow() -> Project {
     let project = Project::scripted();

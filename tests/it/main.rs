@@ -15,8 +15,10 @@ mod keys;
 mod lock;
 #[cfg(feature = "llama")]
 mod model;
+mod plan;
 mod repeat;
 mod shipped;
 mod tidy;
 mod upkeep;
 mod usage;
+mod why;

@@ -30,11 +30,8 @@ use super::load::{self, ErrorLog, Model};
 use super::prompt::Guard;
 use super::sample::Sampler;
 use super::vocabulary::Vocabulary;
-use crate::engine::embedded::CHUNK;
+use crate::engine::embedded::{CHUNK, DEFAULT_CONTEXT};
 use crate::engine::{EngineError, EngineErrorKind, Finish, Message, Reply, Request, Usage};
-
-/// The context of a model that was trained for more, unless more is asked for: memory grows with it.
-const DEFAULT_CONTEXT: u32 = 4096;
 
 /// `LLAMA_FLASH_ATTN_TYPE_DISABLED`.
 const FLASH_ATTENTION_OFF: i32 = 0;

@@ -7,7 +7,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
@@ -35,6 +35,24 @@ pub fn fields(spec: &Judge) -> Value {
         fields["repeat"] = json!(repeat);
     }
     fields
+}
+
+/// The stage with the fields of an earlier recipe in place of its own; none where another version wrote that recipe.
+#[must_use]
+pub fn with_fields(now: &Judge, fields: &Value) -> Option<Judge> {
+    #[derive(Deserialize)]
+    struct Fields {
+        rubric: Rubric,
+        max_tokens: u32,
+        sampling: Option<Value>,
+        repeat: Option<u32>,
+    }
+    let Fields { rubric, max_tokens, sampling, repeat } = Fields::deserialize(fields).ok()?;
+    let (temperature, top_p, seed) = match sampling.as_ref().map_or(Some(Sampling::Greedy), Sampling::read)? {
+        Sampling::Greedy => (0.0, now.top_p, now.seed),
+        Sampling::Seeded { temperature, top_p, seed } => (temperature, top_p, seed),
+    };
+    Some(Judge { rubric, max_tokens, temperature, top_p, seed, repeat: repeat.unwrap_or(1), ..now.clone() })
 }
 
 /// Answers → verdicts.

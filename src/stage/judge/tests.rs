@@ -108,6 +108,18 @@ fn one_round_asks_all_questions_that_apply() {
 }
 
 #[test]
+fn a_recipe_gives_the_stage_back() {
+    let now = Judge { max_tokens: 1, rubric: Rubric { criteria: Vec::new(), ..spec().rubric }, ..spec() };
+    for then in [spec(), Judge { temperature: 0.5, seed: 3, repeat: 3, ..spec() }] {
+        let again = with_fields(&now, &fields(&then)).unwrap();
+        assert_eq!(fields(&again), fields(&then));
+        let line = line(Some("You are not alone."), &["crisis"]);
+        assert_eq!(asks(start(&again, &line)).0, asks(start(&then, &line)).0);
+    }
+    assert!(with_fields(&now, &json!({ "rubric": 3 })).is_none());
+}
+
+#[test]
 fn a_row_that_code_decides_asks_nothing() {
     let mut spec = spec();
     spec.rubric.criteria.retain(|criterion| criterion.id.as_str() == "short");

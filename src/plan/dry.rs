@@ -1,0 +1,327 @@
+//! A run without anybody being asked: rows go through the stages that would run, calls are looked up in the store, and
+//! what is not there is counted.
+//!
+//! Never asks, never writes, and holds a few thousand rows at most. Start at [`run`].
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use super::forecast::ForecastError;
+use crate::engine::{Finish, Identity, Reply, Request, Usage};
+use crate::ids::StageId;
+use crate::key::{BlobId, Key};
+use crate::spec::Generate;
+use crate::stage::{Asked, Row, RowStage, Step, generate};
+use crate::store::{CallReader, Store, StoreError};
+
+/// Rows that are taken through the stages at once.
+const BATCH: usize = 2048;
+
+/// Fewer rows than this are not worth a second thread.
+const WORTH_A_THREAD: usize = 64;
+
+/// Most calls that are remembered so that none is counted twice, each by the first eight bytes of its key: about 16 MB a
+/// million. Beyond it a call that many rows ask counts for each of them, and the numbers are no longer exact.
+const MOST_REMEMBERED: usize = 4_000_000;
+
+/// A stage that would run, as far as a dry run needs it.
+pub(super) struct Node<'a> {
+    pub(super) id: &'a StageId,
+    pub(super) work: Box<dyn RowStage>,
+    pub(super) engine: Engine,
+    pub(super) stand_in: StandIn,
+    /// The stages that read its rows, by their place among the nodes.
+    pub(super) readers: Vec<usize>,
+}
+
+/// Who answers a stage's calls.
+pub(super) enum Engine {
+    /// Nobody: it makes none.
+    Nobody,
+    /// The store may know answers of this one.
+    Known(Identity),
+    /// Its weights are not here yet, so the store cannot know an answer. Holds something to tell calls apart by.
+    Unknown(Identity),
+}
+
+/// What is taken for a reply that is not there. Each kind reads its stand-in without asking again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StandIn {
+    /// A message of so many characters, as a writer writes it.
+    Opening(usize),
+    /// Text of so many characters.
+    Text(usize),
+    /// A verdict.
+    Verdict,
+}
+
+/// Where rows come from.
+pub(super) enum Feed<'a> {
+    /// From the table of a stage that is not run.
+    Table(BlobId),
+    /// From a taxonomy or a file; paths start at the root.
+    Cells(&'a Generate, &'a Path),
+}
+
+/// What the calls of one stage come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    /// Rows that it reads.
+    pub(super) rows: u64,
+    /// Calls to make.
+    pub(super) to_make: u64,
+    /// Of these, calls of rows that are not known yet: there may be fewer.
+    pub(super) uncertain: u64,
+    /// Calls that are answered without an engine: from the store, or because another row asks the same.
+    pub(super) cached: u64,
+    /// Characters of the messages of the calls to make.
+    pub(super) prompt_chars: u64,
+    /// Most tokens that the replies of the calls to make can have.
+    pub(super) most_completion_tokens: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    FromStore,
+    Missing,
+    /// It is not known what will be asked, only that something will.
+    Uncertain,
+}
+
+/// One request that a row came to.
+struct Call {
+    node: usize,
+    prefix: u64,
+    chars: u64,
+    max_tokens: u32,
+    answered: Answered,
+}
+
+/// What some rows came to, in their order.
+#[derive(Default)]
+struct Found {
+    calls: Vec<Call>,
+    /// A row each: the node that read it.
+    rows: Vec<usize>,
+}
+
+/// Takes all rows of the feeds through the nodes that read them, and counts for each node.
+pub(super) fn run(
+    store: &Store,
+    nodes: &[Node<'_>],
+    feeds: &[(Feed<'_>, Vec<usize>)],
+) -> Result<Vec<Count>, ForecastError> {
+    let mut counts = vec![Count::default(); nodes.len()];
+    let mut asked = BTreeSet::new();
+    for (feed, readers) in feeds {
+        let mut lines = lines(store, feed)?;
+        loop {
+            let batch: Vec<String> = lines.by_ref().take(BATCH).collect::<io::Result<_>>().map_err(unreadable)?;
+            if batch.is_empty() {
+                break;
+            }
+            for found in through(store, nodes, readers, &batch)? {
+                add(found, &mut counts, &mut asked, MOST_REMEMBERED);
+            }
+        }
+    }
+    Ok(counts)
+}
+
+type LineSource<'a> = Box<dyn Iterator<Item = io::Result<String>> + 'a>;
+
+fn lines<'a>(store: &Store, feed: &Feed<'a>) -> Result<LineSource<'a>, ForecastError> {
+    Ok(match feed {
+        Feed::Table(blob) => Box::new(store.lines(blob)?),
+        Feed::Cells(generate, root) => {
+            let rows = generate::rows(generate, root).map_err(io::Error::other).map_err(unreadable)?;
+            Box::new(rows.cells.map(|cell| cell.map(|cell| cell.to_line()).map_err(io::Error::other)))
+        }
+    })
+}
+
+fn unreadable(source: io::Error) -> ForecastError {
+    StoreError::Io { source }.into()
+}
+
+/// Takes a batch of rows through, on two threads where it is worth it.
+fn through(
+    store: &Store,
+    nodes: &[Node<'_>],
+    readers: &[usize],
+    batch: &[String],
+) -> Result<Vec<Found>, ForecastError> {
+    let part = |lines: &[String]| -> Result<Found, ForecastError> {
+        let walk = Walk { nodes, calls: store.calls()?, store };
+        let mut found = Found::default();
+        for line in lines {
+            for reader in readers {
+                walk.row(*reader, line, true, &mut found)?;
+            }
+        }
+        Ok(found)
+    };
+    if batch.len() < WORTH_A_THREAD {
+        return Ok(vec![part(batch)?]);
+    }
+    let (first, second) = batch.split_at(batch.len() / 2);
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| part(second));
+        let first = part(first)?;
+        let second = second.join().expect("a panic there is a bug that must not be hidden")?;
+        Ok(vec![first, second])
+    })
+}
+
+/// Adds what rows came to. In the order of rows, so that numbers do not depend on threads.
+fn add(found: Found, counts: &mut [Count], asked: &mut BTreeSet<u64>, most: usize) {
+    for node in found.rows {
+        counts[node].rows += 1;
+    }
+    for Call { node, prefix, chars, max_tokens, answered } in found.calls {
+        let count = &mut counts[node];
+        let full = asked.len() >= most;
+        let is_new =
+            answered != Answered::FromStore && if full { !asked.contains(&prefix) } else { asked.insert(prefix) };
+        if !is_new {
+            count.cached += 1;
+            continue;
+        }
+        count.to_make += 1;
+        count.uncertain += u64::from(full || answered == Answered::Uncertain);
+        count.prompt_chars += chars;
+        count.most_completion_tokens += u64::from(max_tokens);
+    }
+}
+
+struct Walk<'a> {
+    nodes: &'a [Node<'a>],
+    calls: CallReader<'a>,
+    store: &'a Store,
+}
+
+impl Walk<'_> {
+    /// Takes one row through a node and on through those that read it. `known` says that the row is what a run will see.
+    fn row(&self, at: usize, line: &str, known: bool, found: &mut Found) -> Result<(), ForecastError> {
+        let node = &self.nodes[at];
+        found.rows.push(at);
+        let broken = |error| ForecastError::Row { stage: node.id.clone(), error };
+        let mut step = node.work.start(line).map_err(broken)?;
+        let mut outcome_known = known;
+        let Row { lines, flaw: _ } = loop {
+            match step {
+                Step::Done(row) => break row,
+                Step::Ask(requests, rest) => {
+                    let mut answers = Vec::with_capacity(requests.len());
+                    for request in &requests {
+                        let (reply, answered) = self.answer(node, request, known, at, found)?;
+                        outcome_known &= answered == Answered::FromStore;
+                        answers.push(Asked::Replied(reply));
+                    }
+                    step = rest.resume(answers);
+                }
+            }
+        };
+        for reader in &node.readers {
+            for line in &lines {
+                self.row(*reader, line, outcome_known, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The reply from the store, or what stands in for it.
+    fn answer(
+        &self,
+        node: &Node<'_>,
+        request: &Request,
+        known: bool,
+        at: usize,
+        found: &mut Found,
+    ) -> Result<(Reply, Answered), ForecastError> {
+        let (identity, may_be_kept) = match &node.engine {
+            Engine::Known(identity) => (identity, known),
+            Engine::Unknown(identity) => (identity, false),
+            Engine::Nobody => unreachable!("a stage that asks has a model"),
+        };
+        let key = request.recipe(identity).key();
+        let stored = if may_be_kept { self.calls.call(&key)? } else { None };
+        let (reply, answered) = match stored {
+            Some(stored) => {
+                let reply = serde_json::from_str(&stored.reply).map_err(|error| StoreError::Damaged {
+                    path: self.store.index_path(),
+                    message: format!("the reply kept for call {} cannot be read: {error}", key.short()),
+                })?;
+                (reply, Answered::FromStore)
+            }
+            None if known && may_be_kept => (node.stand_in.reply(&key), Answered::Missing),
+            None => (node.stand_in.reply(&key), Answered::Uncertain),
+        };
+        let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
+        let chars = request.messages.iter().map(|message| message.content.chars().count() as u64).sum();
+        found.calls.push(Call {
+            node: at,
+            prefix: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            chars,
+            max_tokens: request.max_tokens,
+            answered,
+        });
+        Ok((reply, answered))
+    }
+}
+
+impl StandIn {
+    /// Two calls have equal stand-ins if they are the same call: what is asked about their replies is then the same as well.
+    fn reply(self, key: &Key) -> Reply {
+        let filler = |chars: usize| key.to_string().chars().cycle().take(chars.max(16)).collect::<String>();
+        let text = match self {
+            Self::Opening(chars) => format!(r#"{{"opening":"{}"}}"#, filler(chars)),
+            Self::Text(chars) => filler(chars),
+            Self::Verdict => r#"{"evidence":"","reason":"","verdict":"pass"}"#.to_owned(),
+        };
+        Reply { text, finish: Finish::Stop, usage: Usage::default(), elapsed_ms: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(calls: &[(u64, Answered)]) -> Found {
+        let call = |&(prefix, answered): &(u64, Answered)| Call { node: 0, prefix, chars: 10, max_tokens: 5, answered };
+        Found { calls: calls.iter().map(call).collect(), rows: vec![0; calls.len()] }
+    }
+
+    fn count(found: Found, most: usize) -> Count {
+        let mut counts = [Count::default()];
+        add(found, &mut counts, &mut BTreeSet::new(), most);
+        counts[0]
+    }
+
+    #[test]
+    fn a_call_that_several_rows_ask_is_made_once() {
+        use Answered::{FromStore, Missing, Uncertain};
+        let found =
+            calls(&[(1, FromStore), (2, Missing), (2, Missing), (3, Uncertain), (3, Uncertain), (1, FromStore)]);
+        let expected =
+            Count { rows: 6, to_make: 2, uncertain: 1, cached: 4, prompt_chars: 20, most_completion_tokens: 10 };
+        assert_eq!(count(found, 9), expected);
+    }
+
+    #[test]
+    fn what_is_not_remembered_makes_the_count_uncertain() {
+        use Answered::Missing;
+        let found = count(calls(&[(1, Missing), (2, Missing), (3, Missing), (3, Missing), (1, Missing)]), 2);
+        assert_eq!((found.to_make, found.uncertain, found.cached), (4, 2, 1));
+    }
+
+    #[test]
+    fn stand_ins_are_equal_where_calls_are() {
+        let key = |n: u32| crate::key::Recipe::new("call", 1, serde_json::json!({ "n": n })).key();
+        let text = |n, chars| StandIn::Text(chars).reply(&key(n)).text;
+        assert_eq!(text(1, 200), text(1, 200));
+        assert_ne!(text(1, 200), text(2, 200));
+        assert_eq!((text(1, 200).len(), text(1, 0).len()), (200, 16));
+    }
+}

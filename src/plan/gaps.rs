@@ -1,0 +1,96 @@
+//! Recipes of stages whose inputs are not all there yet, and which of a recipe's fields are inputs.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{PlanError, Settled, fields_changed};
+use crate::ids::StageId;
+use crate::key::{BlobId, FieldChange, Recipe};
+use crate::spec::{ModelRef, Pipeline, PullFrom, Stage};
+use crate::stage::{self, Known, RecipeError};
+use crate::store::StoreError;
+
+/// The recipe of a stage, with [`UNSETTLED`] for what is not there yet; none where even its form is not known.
+pub(super) fn recipe_so_far(
+    pipeline: &Pipeline,
+    stage: &Stage,
+    settled: &Settled<'_>,
+) -> Result<Option<Recipe>, PlanError> {
+    match stage::recipe(pipeline, stage, &SoFar(settled)) {
+        Ok(recipe) => Ok(Some(recipe)),
+        Err(RecipeError::Known(Missing::Store(error))) => Err(error.into()),
+        Err(
+            RecipeError::Known(Missing::Unsettled)
+            | RecipeError::NoWeights { .. }
+            | RecipeError::NoCandidate { .. }
+            | RecipeError::BadSource { .. }
+            | RecipeError::BadRecord { .. },
+        ) => Ok(None),
+    }
+}
+
+/// The fields of a stage that changed since it had the recipe `old`, apart from its inputs.
+pub(super) fn own_changes(
+    pipeline: &Pipeline,
+    stage: &Stage,
+    settled: &Settled<'_>,
+    old: &Value,
+) -> Result<Vec<FieldChange>, PlanError> {
+    let Some(recipe) = recipe_so_far(pipeline, stage, settled)? else { return Ok(Vec::new()) };
+    let new: Value = serde_json::from_str(recipe.canonical()).expect("a recipe is valid JSON");
+    let is_own = |change: &FieldChange| upstream(stage, &change.path).is_none();
+    Ok(fields_changed(old, &new).into_iter().filter(is_own).collect())
+}
+
+/// The input that a recipe's field stands for, and the stage it comes from.
+pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str, &'a StageId)> {
+    let is = |name: &str| path == name || path.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[']));
+    let weights = |name, model: Option<&'a ModelRef>| match model {
+        Some(ModelRef::Weights(pull)) if is(name) => Some((name, pull)),
+        Some(ModelRef::Weights(_) | ModelRef::Declared(_)) | None => None,
+    };
+    let table = |name, read: &'a StageId| is(name).then_some((name, read));
+    match stage {
+        Stage::Research(_) => None,
+        Stage::Pull(pull) => match &pull.from {
+            PullFrom::Candidate { stage, pick: _ } => table("model", stage),
+            PullFrom::Source(_) => None,
+        },
+        Stage::Generate(spec) => weights("writer", spec.expand().and_then(|expand| expand.writer.as_ref())),
+        Stage::Infer(spec) => table("scenarios", &spec.scenarios).or_else(|| weights("model", Some(&spec.model))),
+        Stage::Judge(spec) => table("answers", &spec.answers).or_else(|| weights("model", spec.model.as_ref())),
+        Stage::Decide(spec) => table("verdicts", &spec.verdicts),
+    }
+}
+
+/// Stands in a recipe for the result of a stage that has none yet: no bytes have this digest.
+const UNSETTLED: [u8; 32] = [0; 32];
+
+/// What is known so far, with gaps.
+struct SoFar<'a>(&'a Settled<'a>);
+
+/// Why something is not known.
+#[derive(Debug, thiserror::Error)]
+enum Missing {
+    #[error("a stage has yet to run")]
+    Unsettled,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Known for SoFar<'_> {
+    type Error = Missing;
+
+    fn output(&self, stage: &StageId) -> BlobId {
+        if self.0.is_settled(stage) { self.0.output(stage) } else { BlobId::from_bytes(UNSETTLED) }
+    }
+
+    fn record(&self, stage: &StageId) -> Result<Vec<u8>, Missing> {
+        if self.0.is_settled(stage) { Ok(self.0.record(stage)?) } else { Err(Missing::Unsettled) }
+    }
+
+    fn file(&self, path: &Path) -> Result<BlobId, Missing> {
+        Ok(self.0.file(path)?)
+    }
+}
