@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::output::duration;
 use crate::exec::{RunEnd, StageEnd, StageRun};
+use crate::spec::{Pipeline, Price};
+use crate::stage;
 use crate::stats::text::thousands;
 
 /// What a whole run took.
@@ -16,16 +18,32 @@ pub(super) struct Account {
     pub(super) calls_cached: u64,
     pub(super) wall_ms: u64,
     pub(super) saved_ms: u64,
+    /// US dollars for the calls that were made, where each model that was asked has a price.
+    pub(super) cost: Option<f64>,
+    /// The same for the calls from the store.
+    pub(super) cost_saved: Option<f64>,
 }
 
 impl Account {
-    pub(super) fn of(ended: &RunEnd, wall_ms: u64) -> Self {
-        let mut account =
-            Self { cached: 0, ran: 0, stopped: 0, left_out: 0, calls: 0, calls_cached: 0, wall_ms, saved_ms: 0 };
-        for StageRun { id: _, kind: _, end } in &ended.stages {
+    pub(super) fn of(pipeline: &Pipeline, ended: &RunEnd, wall_ms: u64) -> Self {
+        let mut account = Self {
+            cached: 0,
+            ran: 0,
+            stopped: 0,
+            left_out: 0,
+            calls: 0,
+            calls_cached: 0,
+            wall_ms,
+            saved_ms: 0,
+            cost: Some(0.0),
+            cost_saved: Some(0.0),
+        };
+        for StageRun { id, kind: _, end } in &ended.stages {
+            let price = stage::model(&pipeline.stages[id]).and_then(|model| pipeline.price(model));
             match end {
                 StageEnd::Cached(receipt) => {
                     let tally = &receipt.tally;
+                    account.pay(price, [0, 0], [tally.prompt_tokens, tally.completion_tokens]);
                     let calls = tally.calls_made + tally.calls_cached;
                     account.cached += 1;
                     account.calls += calls;
@@ -34,6 +52,10 @@ impl Account {
                 }
                 StageEnd::Ran { receipt, complete: _ } => {
                     account.ran += 1;
+                    let tally = &receipt.tally;
+                    let made = [tally.prompt_tokens_made, tally.completion_tokens_made];
+                    let saved = [tally.prompt_tokens - made[0], tally.completion_tokens - made[1]];
+                    account.pay(price, made, saved);
                     account.calls += receipt.tally.calls_made + receipt.tally.calls_cached;
                     account.calls_cached += receipt.tally.calls_cached;
                     account.saved_ms += receipt.tally.saved_ms;
@@ -42,7 +64,22 @@ impl Account {
                 StageEnd::NotSelected => account.left_out += 1,
             }
         }
+        // Nobody pays for a pipeline without priced models: no sum is better than a sum of nothing.
+        if !pipeline.stages.values().filter_map(stage::model).any(|model| pipeline.price(model).is_some()) {
+            (account.cost, account.cost_saved) = (None, None);
+        }
         account
+    }
+
+    /// Adds what the tokens of a stage cost, made and saved.
+    fn pay(&mut self, price: Option<Price>, made: [u64; 2], saved: [u64; 2]) {
+        let add = |sum: Option<f64>, [prompt, completion]: [u64; 2]| match price {
+            Some(price) => sum.map(|sum| sum + price.cost(prompt, completion)),
+            None if prompt + completion > 0 => None,
+            None => sum,
+        };
+        self.cost = add(self.cost, made);
+        self.cost_saved = add(self.cost_saved, saved);
     }
 
     /// `6 stages, 5 cached, 1 run · 1,960/2,000 calls cached · 4.1 s · saved 3 m 20 s`
@@ -59,8 +96,16 @@ impl Account {
             parts.push(format!("{}/{} calls cached", thousands(self.calls_cached), thousands(self.calls)));
         }
         parts.push(duration(self.wall_ms));
+        if let Some(cost) = self.cost {
+            parts.push(dollars(cost));
+        }
+        let mut saved = Vec::new();
         if self.saved_ms > 0 {
-            parts.push(format!("saved {}", duration(self.saved_ms)));
+            saved.push(duration(self.saved_ms));
+        }
+        saved.extend(self.cost_saved.filter(|saved| *saved > 0.0).map(dollars));
+        if !saved.is_empty() {
+            parts.push(format!("saved {}", saved.join(" and ")));
         }
         parts.join(" · ")
     }
@@ -71,8 +116,14 @@ impl Account {
         json!({
             "stages": stages, "calls": self.calls, "calls_cached": self.calls_cached,
             "calls_made": self.calls - self.calls_cached, "wall_ms": self.wall_ms, "saved_ms": self.saved_ms,
+            "cost": self.cost, "cost_saved": self.cost_saved,
         })
     }
+}
+
+/// `$0.12`, or `$0.0004` where that would be nothing.
+pub(super) fn dollars(cost: f64) -> String {
+    if cost > 0.0 && cost < 0.01 { format!("${cost:.4}") } else { format!("${cost:.2}") }
 }
 
 /// What became of a stage, in one word.

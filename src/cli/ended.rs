@@ -1,7 +1,6 @@
 //! What a run came to: its report, written and shown, and its exit code.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -9,6 +8,7 @@ use super::account::Account;
 use super::exit::Exit;
 use super::output::{data, failure, say};
 use super::settings::Settings;
+use super::write::replace;
 use crate::data::{Decision, Outcome as What};
 use crate::engine::embedded;
 use crate::exec::{RunEnd, StageEnd, StageRun};
@@ -20,6 +20,8 @@ use crate::store::{Store, StoreError};
 pub(super) struct Show<'a> {
     pub(super) settings: &'a Settings,
     pub(super) json: bool,
+    /// Whether the pipeline's report is written: not where the run is only a part of it.
+    pub(super) writes_report: bool,
     /// Warnings of the pipeline, for the report.
     pub(super) notes: Vec<String>,
 }
@@ -38,7 +40,7 @@ pub(super) fn report(
     ended: &RunEnd,
     account: &Account,
 ) -> Result<Outcome, StoreError> {
-    let Show { settings, json, notes } = show;
+    let Show { settings, json, writes_report, notes } = show;
     let finished = ended.stages.iter().all(|stage| stage.receipt().is_some());
     let mut exit = Exit::Ok;
     let mut decision = None;
@@ -47,7 +49,7 @@ pub(super) fn report(
         exit = exit_of(inputs.decision.as_ref());
         decision.clone_from(&inputs.decision);
         let model = report::build(inputs);
-        let markdown = write_markdown(pipeline, &model);
+        let markdown = if writes_report { write_markdown(pipeline, &model) } else { Ok(None) };
         let written = if json {
             print_json(Some(&model), ended, account)
         } else {
@@ -178,28 +180,8 @@ fn write_markdown(pipeline: &Pipeline, model: &ReportModel) -> std::io::Result<O
     let path = pipeline.root.join(file);
     let mut text = Vec::new();
     report::markdown(model, &mut text)?;
-    if fs_err::read(&path).is_ok_and(|old| old == text) {
-        return Ok(Some(file.clone()));
-    }
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    fs_err::create_dir_all(directory)?;
-    let mut temporary = tempfile::Builder::new().prefix(".report").tempfile_in(directory)?;
-    temporary.write_all(&text)?;
-    readable_by_all(temporary.as_file())?;
-    temporary.persist(&path).map_err(|error| error.error)?;
+    replace(&path, &text)?;
     Ok(Some(file.clone()))
-}
-
-/// A temporary file is made for its owner alone; a report is for everybody who may read the directory.
-fn readable_by_all(file: &std::fs::File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _: &std::fs::File = file;
-    Ok(())
 }
 
 /// Prints what a run took, and its report where it came to one.

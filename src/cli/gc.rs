@@ -10,6 +10,7 @@ use super::open;
 use super::output::{data, failure, json as print_json, say, size, store_failure};
 use super::settings::Settings;
 use crate::key::Key;
+use crate::lock::Lock;
 use crate::spec;
 use crate::stats::text::thousands;
 use crate::store::{Garbage, Keep, Store, StoreError};
@@ -168,21 +169,8 @@ fn roots_of_lock(path: &Path) -> io::Result<Vec<Key>> {
 
 /// The stages of a lock with their keys.
 pub(super) fn stages_of_lock(text: &str) -> Result<Vec<(String, Key)>, String> {
-    if !text.as_bytes().starts_with(MARK) {
-        return Err("`evalflow bless` did not write it".to_owned());
-    }
-    let mut stage = "";
-    let mut stages = Vec::new();
-    for line in text.lines() {
-        let (indent, line) = (line.len() - line.trim_start().len(), line.trim());
-        if let Some(key) = line.strip_prefix("key:").filter(|_| indent == 4) {
-            let key: Key = key.trim().trim_matches('"').parse().map_err(|error| format!("{error}"))?;
-            stages.push((stage.to_owned(), key));
-        } else if let Some(name) = line.strip_suffix(':').filter(|_| indent == 2) {
-            stage = name.trim_matches('"');
-        }
-    }
-    Ok(stages)
+    let lock = Lock::read(text).map_err(|error| error.to_string())?;
+    Ok(lock.results().map(|(id, key, _, _)| (id.to_string(), key)).collect())
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::account::dollars;
 use super::exit::Exit;
-use super::output::{data, duration, say, store_failure};
+use super::output::{data, duration, failure, say, store_failure};
+use super::progress::line;
 use super::settings::Settings;
 use super::table::Table;
 use super::{git, open};
+use crate::exec::Entry;
 use crate::stats::text::{percents, thousands};
 use crate::store::{RunEnded, RunRate, RunRecord};
 
@@ -20,6 +23,9 @@ pub(super) struct Arguments {
     /// How many runs to show
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
+    /// Tell again what happened in this run, line by line
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["file", "limit", "json"])]
+    replay: Option<u64>,
     /// Print all that is known of them as JSON
     #[arg(long)]
     json: bool,
@@ -29,6 +35,9 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
     // The file need not be there any more, nor be without problems: its runs are still what they were.
     let root = settings.root(arguments.file.as_deref().unwrap_or_else(|| Path::new("pipelines")));
     let name = arguments.file.as_deref().map(|file| name_in(&root, file));
+    if let Some(run) = arguments.replay {
+        return replay(settings, &root, run);
+    }
     let runs = match open::store_if_there(settings, &root)? {
         None => Vec::new(),
         Some(store) => store.runs(name.as_deref(), arguments.limit).map_err(|error| {
@@ -48,6 +57,23 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
         let table = table(&runs, arguments.file.is_none());
         data(|out| table.write(out))
     };
+    if written { Ok(Exit::Ok) } else { Err(Exit::Failed) }
+}
+
+/// Tells a run's journal as the run told it, each line with its time since the start.
+fn replay(settings: &Settings, root: &Path, run: u64) -> Result<Exit, Exit> {
+    let none = || {
+        failure(&format!("there is no journal of run {run}"), Some("see `evalflow history` for the runs there are"));
+        Exit::BadInput
+    };
+    let store = open::store_if_there(settings, root)?.ok_or_else(none)?;
+    let text = fs_err::read_to_string(store.journal_path(run)).map_err(|_| none())?;
+    // A run that was killed may have left half a line.
+    let entries: Vec<Entry> = text.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+    let widest = entries.iter().map(|entry| entry.stage.as_str().len()).max().unwrap_or(0);
+    let written = data(|out| {
+        entries.iter().try_for_each(|entry| writeln!(out, "{:>9}  {}", duration(entry.at_ms), line(entry, widest)))
+    });
     if written { Ok(Exit::Ok) } else { Err(Exit::Failed) }
 }
 
@@ -84,7 +110,7 @@ fn table(runs: &[RunRecord], with_pipeline: bool) -> Table {
             run.rate.as_ref().map(rate).unwrap_or_default(),
             thousands(run.calls_made),
             thousands(run.calls_cached),
-            run.cost.map(|cost| format!("${cost:.2}")).unwrap_or_default(),
+            run.cost.map(dollars).unwrap_or_default(),
             duration(run.wall_ms),
             if run.saved_ms > 0 { duration(run.saved_ms) } else { String::new() },
             // The last stage is what the run was for: equal keys are equal questions.

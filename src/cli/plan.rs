@@ -37,7 +37,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
-    let Loaded { pipeline, warnings: _ } = open::pipeline(settings, &arguments.file)?;
+    let Loaded { mut pipeline, warnings: _ } = open::pipeline(settings, &arguments.file)?;
+    arguments.selection.apply(&mut pipeline);
     let selection = arguments.selection.selection(&pipeline, &Graph::new(&pipeline))?;
     let store = open::store(settings, &pipeline.root)?;
     let to_run = print_plan(settings, &pipeline, &store, &selection, arguments.json)?;

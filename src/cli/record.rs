@@ -2,6 +2,7 @@
 
 use super::account::{Account, status};
 use super::ended::Outcome;
+use super::git;
 use super::settings::Settings;
 use crate::exec::{RunEnd, StageEnd};
 use crate::plan::pipeline_name;
@@ -10,6 +11,7 @@ use crate::store::{Journal, RunEnded, RunRate, RunRecord, RunStage, Store, Store
 
 pub(super) struct Recorder {
     record: RunRecord,
+    git: git::Pending,
 }
 
 impl Recorder {
@@ -41,7 +43,7 @@ impl Recorder {
         };
         record.id = store.put_run(&record)?;
         let journal = store.journal(record.id)?;
-        Ok((Self { record }, Some(journal)))
+        Ok((Self { record, git: git::start(&pipeline.root) }, Some(journal)))
     }
 
     /// Completes the record.
@@ -56,6 +58,7 @@ impl Recorder {
             let rate = &decision.rate;
             RunRate { point: rate.point, lo: rate.lo, hi: rate.hi, confidence: rate.confidence, n: rate.n }
         });
+        let git = self.git.finish();
         let stages = ended.stages.iter().map(|stage| RunStage {
             id: stage.id.clone(),
             status: status(&stage.end).to_owned(),
@@ -71,6 +74,10 @@ impl Recorder {
             calls_made: account.calls - account.calls_cached,
             calls_cached: account.calls_cached,
             saved_ms: account.saved_ms,
+            cost: account.cost,
+            cost_saved: account.cost_saved,
+            commit: git.commit,
+            dirty: git.dirty,
             stages: stages.collect(),
             ..self.record
         })

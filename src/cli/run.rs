@@ -9,13 +9,17 @@ use super::ended::{Show, report, report_in_the_way};
 use super::exit::Exit;
 use super::open;
 use super::output::{failure, store_failure};
+use super::plan::print_plan;
 use super::progress::Progress;
 use super::record::Recorder;
+use super::selection::SelectionArguments;
 use super::settings::Settings;
-use crate::exec::{self, Engines, Limits, RunEnd};
-use crate::plan::{Graph, Selection};
+use crate::exec::{self, Engines, Event, Limits, RunEnd, StageEnd, StageRun};
+use crate::ids::StageId;
+use crate::plan::{Graph, Selection, frozen};
 use crate::spec::{Loaded, Pipeline};
-use crate::store::{Journal, Store};
+use crate::stage;
+use crate::store::{Receipt, Store};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -40,93 +44,140 @@ pub(super) struct Arguments {
     /// After a failure, start the stages that do not read the failed one all the same
     #[arg(long)]
     keep_going: bool,
+    #[command(flatten)]
+    selection: SelectionArguments,
+    /// Show what would run and what it would take, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Use only what the lock names: where anything differs or is missing, say what and compute nothing
+    #[arg(long, conflicts_with_all = ["only", "from", "force", "limit", "refresh", "dry_run"])]
+    frozen: bool,
 }
 
 impl Arguments {
     /// The options that make it another run than the pipeline says.
     fn told(&self) -> Vec<String> {
         let mut told = Vec::new();
-        for (is_set, name) in [(self.refresh, "--refresh"), (self.offline, "--offline")] {
+        let flags = [(self.refresh, "--refresh"), (self.offline, "--offline"), (self.frozen, "--frozen")];
+        for (is_set, name) in flags {
             if is_set {
                 told.push(name.to_owned());
             }
         }
+        told.extend(self.selection.told());
         told
     }
 }
 
 pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
-    let Loaded { pipeline, warnings } = open::pipeline(settings, &arguments.file)?;
-    if let Some(problem) = report_in_the_way(&pipeline) {
+    let load = if arguments.frozen { open::locked_pipeline } else { open::pipeline };
+    let Loaded { mut pipeline, warnings } = load(settings, &arguments.file)?;
+    arguments.selection.apply(&mut pipeline);
+    let graph = Graph::new(&pipeline);
+    let selection = arguments.selection.selection(&pipeline, &graph)?;
+    let whole = !arguments.selection.is_limited();
+    if let Some(problem) = report_in_the_way(&pipeline).filter(|_| whole) {
         failure(&problem, Some("name another file under `report: { markdown: … }`, or move that one away"));
         return Err(Exit::BadInput);
     }
+    let lock = if arguments.frozen { Some(open::lock_needed(&pipeline)?) } else { None };
     let store = Arc::new(open::store(settings, &pipeline.root)?);
+    if arguments.dry_run {
+        return print_plan(settings, &pipeline, &store, &selection, arguments.json).map(|_| Exit::Ok);
+    }
     let started = Instant::now();
     let failed = |error| {
         store_failure(&error);
         Exit::Failed
     };
+    let found = lock.map(|lock| frozen(&pipeline, &graph, &store, &lock)).transpose().map_err(|error| {
+        failure(&error.to_string(), Some(&error.help()));
+        Exit::Failed
+    })?;
     let (recorder, journal) = Recorder::start(settings, &pipeline, &store, arguments.told()).map_err(failed)?;
-    let ended = run(settings, arguments, &pipeline, &store, journal);
-    let account = Account::of(&ended, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let progress = Progress::new(settings.bars(), widest(&pipeline), journal);
+    let work = Work { settings, arguments, pipeline: &pipeline, graph: &graph, store: &store, progress: &progress };
+    let ended = match found {
+        Some(found) => work.frozen(found),
+        None => work.run(&selection),
+    };
+    let wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let account = Account::of(&pipeline, &ended, wall_ms);
     let notes = warnings.iter().map(|warning| warning.message.clone()).collect();
-    let show = Show { settings, json: arguments.json, notes };
+    let show = Show { settings, json: arguments.json, writes_report: whole, notes };
     let outcome = report(show, &pipeline, &store, &ended, &account).map_err(failed)?;
     recorder.end(&store, &ended, &account, &outcome).map_err(failed)?;
     Ok(outcome.exit)
 }
 
-fn run(
-    settings: &Settings,
-    arguments: &Arguments,
-    pipeline: &Pipeline,
-    store: &Arc<Store>,
-    journal: Option<Journal>,
-) -> RunEnd {
-    let widest = pipeline.stages.keys().map(|id| id.as_str().len()).max().unwrap_or(0);
-    let progress = Progress::new(settings.bars(), widest, journal);
-    let events = |event: exec::Event<'_>| progress.event(&event);
-    let engines = Engines::new(Limits {
-        threads: arguments.threads.map(usize::from),
-        jobs: arguments.jobs.map(usize::from),
-        offline: arguments.offline,
-    });
-    let graph = Graph::new(pipeline);
-    let selection = Selection::default();
-    let run = exec::Run {
-        pipeline,
-        graph: &graph,
-        selection: &selection,
-        store,
-        engines: &engines,
-        now: settings.now,
-        refresh: arguments.refresh,
-        keep_going: arguments.keep_going,
-        events: &events,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime needs only threads and a poller");
-    // On a task of its own, so that a second signal is heard even while the run computes something.
-    let (first, interrupt) = tokio::sync::oneshot::channel();
-    runtime.spawn(async move {
-        interrupted().await;
-        first.send(()).ok();
-        interrupted().await;
-        #[expect(clippy::disallowed_methods, clippy::exit, reason = "who asks twice wants the program gone at once")]
-        std::process::exit(130);
-    });
-    let ended = runtime.block_on(exec::run(&run, async {
-        if interrupt.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }));
-    // What still runs on other threads is of no use to anybody.
-    runtime.shutdown_background();
-    ended
+/// Characters of the longest stage id.
+fn widest(pipeline: &Pipeline) -> usize {
+    pipeline.stages.keys().map(|id| id.as_str().len()).max().unwrap_or(0)
+}
+
+/// What running takes.
+struct Work<'a> {
+    settings: &'a Settings,
+    arguments: &'a Arguments,
+    pipeline: &'a Pipeline,
+    graph: &'a Graph,
+    store: &'a Arc<Store>,
+    progress: &'a Progress,
+}
+
+impl Work<'_> {
+    /// Takes the results that a lock names.
+    fn frozen(&self, found: Vec<(StageId, Receipt)>) -> RunEnd {
+        let stages = found.into_iter().map(|(id, receipt)| {
+            self.progress.event(&Event::Cached { stage: &id, receipt: &receipt });
+            StageRun { kind: stage::kind(&self.pipeline.stages[&id]), id, end: StageEnd::Cached(receipt) }
+        });
+        RunEnd { stages: stages.collect(), interrupted: false }
+    }
+
+    /// Runs what is not in the store.
+    fn run(&self, selection: &Selection) -> RunEnd {
+        let Self { settings, arguments, pipeline, graph, store, progress } = *self;
+        let events = |event: Event<'_>| progress.event(&event);
+        let engines = Engines::new(Limits {
+            threads: arguments.threads.map(usize::from),
+            jobs: arguments.jobs.map(usize::from),
+            offline: arguments.offline,
+        });
+        let run = exec::Run {
+            pipeline,
+            graph,
+            selection,
+            store,
+            engines: &engines,
+            now: settings.now,
+            refresh: arguments.refresh,
+            keep_going: arguments.keep_going,
+            events: &events,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime needs only threads and a poller");
+        // On a task of its own, so that a second signal is heard even while the run computes something.
+        let (first, interrupt) = tokio::sync::oneshot::channel();
+        runtime.spawn(async move {
+            interrupted().await;
+            first.send(()).ok();
+            interrupted().await;
+            #[expect(clippy::disallowed_methods, reason = "who asks twice wants the program gone at once")]
+            std::process::exit(130);
+        });
+        let ended = runtime.block_on(exec::run(&run, async {
+            if interrupt.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }));
+        // What still runs on other threads is of no use to anybody.
+        runtime.shutdown_background();
+        ended
+    }
 }
 
 /// Ends when the user or the system asks the program to stop.

@@ -18,9 +18,34 @@ pub(super) struct SelectionArguments {
     /// given several times)
     #[arg(long, value_name = "STAGE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     force: Vec<String>,
+    /// Only the first N scenarios of each suite, to try a pipeline; what is asked is kept for all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
 }
 
 impl SelectionArguments {
+    /// Makes the pipeline as large as is asked for.
+    pub(super) fn apply(&self, pipeline: &mut Pipeline) {
+        if let Some(limit) = self.limit {
+            pipeline.limit_scenarios(limit);
+        }
+    }
+
+    /// Whether this is not the whole pipeline as it is written.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// The options as they were given.
+    pub(super) fn told(&self) -> Vec<String> {
+        let Self { only, from, force, limit } = self;
+        let only = only.iter().map(|stage| format!("--only {stage}"));
+        let from = from.iter().map(|stage| format!("--from {stage}"));
+        let force =
+            force.iter().map(|stage| if stage.is_empty() { "--force".to_owned() } else { format!("--force={stage}") });
+        only.chain(from).chain(force).chain(limit.map(|limit| format!("--limit {limit}"))).collect()
+    }
+
     /// Checks the named stages against the pipeline; says so if one is not there.
     pub(super) fn selection(&self, pipeline: &Pipeline, graph: &Graph) -> Result<Selection, Exit> {
         let known = |text: &String| stage(pipeline, text);

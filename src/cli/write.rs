@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::output::readable_by_all;
+
 /// Puts a file in the place of what was there; readers see the old or the new one. Does not touch one that is as it should
 /// be, and says whether it wrote.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<bool> {
@@ -17,16 +19,4 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     readable_by_all(temporary.as_file())?;
     temporary.persist(path).map_err(|error| error.error)?;
     Ok(true)
-}
-
-/// A temporary file is made for its owner alone; a file of the project is for everybody who may read the directory.
-fn readable_by_all(file: &std::fs::File) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _: &std::fs::File = file;
-    Ok(())
 }

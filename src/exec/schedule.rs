@@ -241,7 +241,7 @@ impl<'a> Schedule<'a> {
             self.embedded_at_work = Some(id.clone());
         }
         if let Some((table, rows)) = task.streams() {
-            self.follow(id, table, rows);
+            self.follow(id, table, rows.map(|rows| rows * stage::lines_each(self.stage(id))));
         }
         let id = id.clone();
         Some(Box::pin(async move {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use super::forecast::ForecastError;
-use crate::engine::{Finish, Identity, Reply, Request, Usage};
+use crate::engine::{CallKeys, Finish, Reply, Request, Usage};
 use crate::ids::StageId;
 use crate::key::{BlobId, Key};
 use crate::spec::Generate;
@@ -40,9 +40,9 @@ pub(super) enum Engine {
     /// Nobody: it makes none.
     Nobody,
     /// The store may know answers of this one.
-    Known(Identity),
+    Known(CallKeys),
     /// Its weights are not here yet, so the store cannot know an answer. Holds something to tell calls apart by.
-    Unknown(Identity),
+    Unknown(CallKeys),
 }
 
 /// What is taken for a reply that is not there. Each kind reads its stand-in without asking again.
@@ -240,12 +240,12 @@ impl Walk<'_> {
         at: usize,
         found: &mut Found,
     ) -> Result<(Reply, Answered), ForecastError> {
-        let (identity, may_be_kept) = match &node.engine {
-            Engine::Known(identity) => (identity, known),
-            Engine::Unknown(identity) => (identity, false),
+        let (keys, may_be_kept) = match &node.engine {
+            Engine::Known(keys) => (keys, known),
+            Engine::Unknown(keys) => (keys, false),
             Engine::Nobody => unreachable!("a stage that asks has a model"),
         };
-        let key = request.recipe(identity).key();
+        let key = keys.key(request);
         let stored = if may_be_kept { self.calls.call(&key)? } else { None };
         let (reply, answered) = match stored {
             Some(stored) => {

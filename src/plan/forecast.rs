@@ -12,9 +12,9 @@ use super::dry::{self, Count, Engine, Feed, Node, StandIn};
 use super::needs;
 use super::{PlanError, PlannedStage, Reason, Resolved, Settled, Status, resolve};
 use crate::check::CheckError;
-use crate::engine::Identity;
+use crate::engine::{CallKeys, Identity};
 use crate::ids::StageId;
-use crate::spec::{ModelRef, Pipeline, Stage};
+use crate::spec::{ModelRef, Pipeline, Price, Stage};
 use crate::stage::{self, RowError, generate, infer, judge};
 use crate::store::{Receipt, Speed, Store, StoreError};
 
@@ -83,18 +83,6 @@ pub struct Forecast {
     pub stages: BTreeMap<StageId, StageForecast>,
     /// Of all of them.
     pub total: StageForecast,
-}
-
-/// US dollars per million tokens.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Price {
-    pub(super) prompt: f64,
-    pub(super) completion: f64,
-}
-
-/// What a model's tokens cost, where the pipeline says so.
-fn price(_pipeline: &Pipeline, _model: &ModelRef) -> Option<Price> {
-    None
 }
 
 /// Why there is no forecast.
@@ -290,7 +278,7 @@ pub fn forecast(pipeline: &Pipeline, planned: &[PlannedStage], store: &Store) ->
         let calls = stage::model(stage).map(|model| {
             let none = (Count::default(), Record::unknown());
             let (count, record) = asked.get(id).unwrap_or(&none);
-            calls_of(count, record, price(pipeline, model))
+            calls_of(count, record, pipeline.price(model))
         });
         let makes_calls = calls.is_some_and(|calls| calls.to_make.value != Some(0));
         let memory_bytes = if makes_calls { needs::memory(pipeline, store, &settled, stage)? } else { None };
@@ -461,13 +449,13 @@ fn engine(
     match stage::model(stage) {
         None => Ok((Engine::Nobody, Record::unknown())),
         Some(ModelRef::Weights(pull)) if !settled.is_settled(pull) => {
-            Ok((Engine::Unknown(Identity(json!({ "weights_of": pull }))), Record::unknown()))
+            Ok((Engine::Unknown(CallKeys::new(&Identity(json!({ "weights_of": pull })))), Record::unknown()))
         }
         Some(model) => {
             let identity =
                 stage::identity(pipeline, model, settled).map_err(|error| PlanError::from_recipe(id, error))?;
             let record = Record::read(store, &identity, stage::kind(stage))?;
-            Ok((Engine::Known(identity), record))
+            Ok((Engine::Known(CallKeys::new(&identity)), record))
         }
     }
 }

@@ -61,6 +61,15 @@ pub fn table(stage: &Stage) -> Option<&StageId> {
     }
 }
 
+/// How many lines a row-wise stage makes of each row it takes.
+#[must_use]
+pub fn lines_each(stage: &Stage) -> u64 {
+    match stage {
+        Stage::Infer(infer) => u64::from(infer.repeat),
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Judge(_) | Stage::Decide(_) => 1,
+    }
+}
+
 /// The model that a stage puts calls to, if it puts any.
 #[must_use]
 pub fn model(stage: &Stage) -> Option<&ModelRef> {

@@ -93,7 +93,7 @@ fn a_limit_on_files_is_told_and_nothing_finished_is_asked_twice() {
     let program = project.command(&RUN);
     let mut limited = Command::new("sh");
     // In blocks of 512 bytes; without the signal that would end the program at once, as nobody sends one at a full disk.
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 160; exec \"$@\"", "sh"]).arg(program.get_program());
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 240; exec \"$@\"", "sh"]).arg(program.get_program());
     limited.args(program.get_args()).current_dir(project.path("")).env_clear().stdin(Stdio::null());
     limited.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let first = output_of(limited).exits(1);

@@ -40,8 +40,7 @@ pub fn rows(generate: &Generate, root: &Path) -> Result<Rows, ScenarioFileError>
             let shown = path.display().to_string();
             let open = || {
                 let file = fs_err::File::open(root.join(path));
-                file.map(BufReader::new)
-                    .map_err(|source| ScenarioFileError::Read { file: shown.clone(), source: source.into() })
+                file.map(BufReader::new).map_err(|source| ScenarioFileError::Read { file: shown.clone(), source })
             };
             let checked = check_file(open()?, &shown)?;
             let cells = Lines::new(open()?, &shown).take(most);
