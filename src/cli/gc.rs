@@ -188,7 +188,12 @@ mod tests {
             fs_err::write(path, text).unwrap();
         };
         let lock = |digit: &str| {
-            format!("# Written by `evalflow bless`; not to be edited\nstages:\n  a:\n    key: {}\n", digit.repeat(64))
+            format!(
+                "# Written by `evalflow bless`; not to be edited\nevalflow_lock: 1\npipeline: p\nengine:\n  evalflow: \"1\"\n  \
+                 llama_cpp: \"1\"\n  backend: cpu\nstages:\n  a:\n    kind: infer\n    key: \"{0}\"\n    output: \"{0}\"\n    \
+                 fields: {{}}\n",
+                digit.repeat(64)
+            )
         };
         write("pipelines/a.lock", &lock("a"));
         write("deep/er/b.lock", &lock("b"));

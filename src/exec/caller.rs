@@ -1,6 +1,6 @@
 //! Putting calls: first to the store, then to whoever is asking the same thing already, then to the engine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -22,6 +22,38 @@ pub(super) struct Flights {
     cells: Mutex<BTreeMap<Key, Arc<OnceCell<Reply>>>>,
     /// Calls that were asked again in this run, where that is what the run is for.
     refreshed: Mutex<BTreeSet<Key>>,
+    finished: Mutex<Finished>,
+}
+
+/// The calls that were finished last. Who looked a call up only moments ago need not ask the store whether it has come
+/// since.
+#[derive(Default)]
+struct Finished {
+    /// How many were finished in all.
+    count: u64,
+    last: VecDeque<Key>,
+    known: BTreeSet<Key>,
+}
+
+/// How many finished calls are kept in mind.
+const FINISHED_KEPT: usize = 8192;
+
+impl Finished {
+    fn add(&mut self, key: Key) {
+        self.count += 1;
+        self.last.push_back(key);
+        self.known.insert(key);
+        if self.last.len() > FINISHED_KEPT
+            && let Some(oldest) = self.last.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    /// Whether a call that was not in the store when `count` was `then` may be there now.
+    fn may_have_come(&self, key: &Key, then: u64) -> bool {
+        self.known.contains(key) || self.count - then > FINISHED_KEPT as u64
+    }
 }
 
 /// Puts the calls of one stage.
@@ -63,6 +95,8 @@ pub(super) struct Looked {
     pub(super) request: Request,
     pub(super) key: Key,
     pub(super) reply: Option<Reply>,
+    /// How many calls of the run were finished then.
+    then: u64,
 }
 
 impl Looked {
@@ -134,13 +168,14 @@ impl Caller {
         calls: &CallReader<'_>,
         tally: &mut Tally,
     ) -> Result<Vec<Looked>, StageFailure> {
+        let then = lock(&self.flights.finished).count;
         let mut look = |request: Request| {
             let key = self.keys.key(&request);
             let reply = self.known(&key, calls)?;
             if let Some(reply) = &reply {
                 count(tally, reply, false);
             }
-            Ok(Looked { request, key, reply })
+            Ok(Looked { request, key, reply, then })
         };
         requests.into_iter().map(&mut look).collect()
     }
@@ -182,12 +217,13 @@ impl Caller {
     }
 
     async fn ask(&self, looked: Looked) -> Result<Asked, StageFailure> {
-        let Looked { request, key, reply } = looked;
+        let Looked { request, key, reply, then } = looked;
         if let Some(reply) = reply {
             return Ok(Asked::Replied(reply));
         }
         // Another row may have asked the same since. No other task can come between this and entering the flight.
-        if let Some(reply) = self.known(&key, &self.store.calls()?)? {
+        let may_have_come = lock(&self.flights.finished).may_have_come(&key, then);
+        if may_have_come && let Some(reply) = self.known(&key, &self.store.calls()?)? {
             self.answered(&reply, None);
             return Ok(Asked::Replied(reply));
         }
@@ -227,6 +263,7 @@ impl Caller {
         if self.refresh {
             lock(&self.flights.refreshed).insert(key);
         }
+        lock(&self.flights.finished).add(key);
         Ok(reply)
     }
 

@@ -336,15 +336,17 @@ impl<'a> Schedule<'a> {
             Some(keyed) => keyed,
             // What it read is settled only now, and may be what it read before.
             None => {
+                let replace = self.run.selection.forces(self.run.graph, id) || self.asks_again(id);
                 if let Resolved::Hit(receipt) = self.resolve(id)?
                     && receipt.output == blob
                     && tally.calls_made == 0
+                    && !replace
                 {
                     return Ok(StageEnd::Cached(*receipt));
                 }
                 let recipe = stage::recipe(self.run.pipeline, self.stage(id), &self.settled);
                 let recipe = recipe.map_err(|error| StageFailure::from_input(id, error))?;
-                Keyed { recipe, replace: self.run.selection.forces(self.run.graph, id) || self.asks_again(id) }
+                Keyed { recipe, replace }
             }
         };
         let receipt = Receipt {

@@ -1,17 +1,48 @@
 //! Prompt templates and conditions: minijinja, strict. What a template may name is known, so an unknown variable is
 //! found when the pipeline is checked and not at the thousandth row.
 
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A prompt template over `scenario`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(String);
+pub struct Template {
+    source: String,
+    prepared: Prepared,
+}
 
 /// An expression over `scenario` that is true or false.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition(String);
+pub struct Condition {
+    source: String,
+    prepared: Prepared,
+}
+
+/// What rendering needs, made for the first row and kept for all others: it takes longer than the rendering. Follows from
+/// the source, so any two are equal.
+#[derive(Clone, Default)]
+struct Prepared(Arc<OnceLock<Environment<'static>>>);
+
+impl PartialEq for Prepared {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Prepared {}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
+/// The name of the only template in an environment.
+const ONLY: &str = "template";
 
 /// What is wrong with a template or a condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,13 +139,13 @@ impl Template {
         let environment = environment();
         let template = environment.template_from_str(source).map_err(|e| TemplateError::from_minijinja(&e))?;
         check_names(template.undeclared_variables(true), allowed)?;
-        Ok(Self(source.to_owned()))
+        Ok(Self { source: source.to_owned(), prepared: Prepared::default() })
     }
 
     /// The template's text.
     #[must_use]
     pub fn source(&self) -> &str {
-        &self.0
+        &self.source
     }
 
     /// Fills in `context`, an object such as `{"scenario": {...}}`.
@@ -122,7 +153,13 @@ impl Template {
     /// # Errors
     /// Something the template does with a value is not possible.
     pub fn render(&self, context: &impl Serialize) -> Result<String, TemplateError> {
-        let text = environment().render_str(&self.0, Serde(context)).map_err(|e| TemplateError::from_minijinja(&e))?;
+        let environment = self.prepared.0.get_or_init(|| {
+            let mut environment = environment();
+            environment.add_template_owned(ONLY, self.source.clone()).expect("it was parsed before");
+            environment
+        });
+        let template = environment.get_template(ONLY).expect("it is in its own environment");
+        let text = template.render(Serde(context)).map_err(|e| TemplateError::from_minijinja(&e))?;
         // A newline at the end of a prompt file is the editor's, not the author's.
         Ok(text.trim_end().to_owned())
     }
@@ -140,7 +177,7 @@ impl Condition {
             expression.undeclared_variables(true),
             &known_names().iter().map(String::as_str).collect::<Vec<_>>(),
         )?;
-        let condition = Self(source.to_owned());
+        let condition = Self { source: source.to_owned(), prepared: Prepared::default() };
         try_samples(|sample| condition.holds(sample))?;
         Ok(condition)
     }
@@ -150,21 +187,21 @@ impl Condition {
     /// # Errors
     /// Something the expression does with a value is not possible.
     pub fn holds(&self, context: &impl Serialize) -> Result<bool, TemplateError> {
-        let environment = environment();
-        let expression = environment.compile_expression(&self.0).map_err(|e| TemplateError::from_minijinja(&e))?;
+        let environment = self.prepared.0.get_or_init(environment);
+        let expression = environment.compile_expression(&self.source).map_err(|e| TemplateError::from_minijinja(&e))?;
         Ok(expression.eval(Serde(context)).map_err(|e| TemplateError::from_minijinja(&e))?.is_true())
     }
 }
 
 impl Serialize for Template {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.source)
     }
 }
 
 impl Serialize for Condition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.source)
     }
 }
 

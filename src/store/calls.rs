@@ -96,8 +96,10 @@ fn insert(index: &mut Connection, batch: &[Entry]) -> rusqlite::Result<Vec<Store
         let mut insert = transaction.prepare_cached(
             "INSERT INTO calls (key, reply, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
         )?;
-        let mut replace =
-            transaction.prepare_cached("INSERT OR REPLACE INTO calls (key, reply, created_at) VALUES (?1, ?2, ?3)")?;
+        let mut replace = transaction.prepare_cached(
+            "INSERT INTO calls (key, reply, created_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (key) DO UPDATE SET reply = excluded.reply, created_at = excluded.created_at",
+        )?;
         let mut earlier = transaction.prepare_cached("SELECT reply FROM calls WHERE key = ?1")?;
         for Entry { key, reply, put, created_at, done: _ } in batch {
             let statement = match put {
@@ -170,7 +172,9 @@ impl CallReader<'_> {
 
 impl Drop for CallReader<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(connection) = self.connection.take()
+            && connection.execute_batch("COMMIT").is_ok()
+        {
             self.store.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
     }
@@ -187,6 +191,8 @@ impl Store {
             Some(connection) => connection,
             None => index::open_reader(&self.index_path())?,
         };
+        // One transaction for all that is looked up: each would otherwise take and give back locks of its own.
+        connection.execute_batch("BEGIN").map_err(|error| self.failed(&error))?;
         Ok(CallReader { store: self, connection: Some(connection) })
     }
 

@@ -12,12 +12,17 @@ const APPLICATION_ID: i64 = 0x6576_6c66;
 /// Version of the tables below.
 const FORMAT: i64 = 2;
 
-const TABLES: &str = "
+/// Calls lie in the order in which they were made, which is the order in which a rerun looks for them.
+const CALLS: &str = "
     CREATE TABLE calls (
-        key BLOB PRIMARY KEY,
+        id INTEGER PRIMARY KEY,
+        key BLOB NOT NULL UNIQUE,
         reply TEXT NOT NULL,
         created_at INTEGER NOT NULL
-    ) WITHOUT ROWID;
+    );
+";
+
+const TABLES: &str = "
     CREATE TABLE receipts (
         key BLOB PRIMARY KEY,
         recipe TEXT NOT NULL,
@@ -63,7 +68,10 @@ const TABLES_2: &str = "
 ";
 
 /// From format 1: a call's recipe can be made again from its stage's, and took most of the index's room.
-const FROM_1: &str = "ALTER TABLE calls DROP COLUMN recipe;";
+const FROM_1: &str = "
+    INSERT INTO calls (key, reply, created_at) SELECT key, reply, created_at FROM calls_1;
+    DROP TABLE calls_1;
+";
 
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let failed = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
@@ -75,6 +83,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;")
         .map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
+    // Keys are spread evenly over the tree: the more calls lie between two checkpoints, the fewer pages are written twice.
+    connection.execute_batch("PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 8192;").map_err(failed)?;
     if version(&connection, path)? == Some(FORMAT) {
         return Ok(connection);
     }
@@ -83,9 +93,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     match version(&transaction, path)? {
         None => {
             transaction.execute_batch(TABLES).map_err(failed)?;
+            transaction.execute_batch(CALLS).map_err(failed)?;
             transaction.execute_batch(TABLES_2).map_err(failed)?;
         }
         Some(1) => {
+            transaction.execute_batch("ALTER TABLE calls RENAME TO calls_1;").map_err(failed)?;
+            transaction.execute_batch(CALLS).map_err(failed)?;
             transaction.execute_batch(FROM_1).map_err(failed)?;
             transaction.execute_batch(TABLES_2).map_err(failed)?;
         }
@@ -123,6 +136,6 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(Duration::from_secs(60)).map_err(failed)?;
     // Calls are looked up by keys that are spread evenly: the inner pages of the tree should stay in memory.
-    connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -24_576).map_err(failed)?;
     Ok(connection)
 }

@@ -104,6 +104,13 @@ impl Project {
             .map_or(0, i64::cast_unsigned)
     }
 
+    /// The replies of all finished calls.
+    pub(crate) fn replies_kept(&self) -> Vec<String> {
+        let index = rusqlite::Connection::open(self.path("cache/index.sqlite")).unwrap();
+        let mut query = index.prepare("SELECT reply FROM calls").unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
     /// Waits until a running program has finished so many calls.
     pub(crate) fn wait_for_calls(&self, child: &mut Child, calls: u64) {
         while self.calls_kept() < calls {

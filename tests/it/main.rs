@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod env;
+mod execution;
 mod failures;
 mod faults;
 mod history;

@@ -150,7 +150,7 @@ async fn a_schema_is_satisfied_in_the_order_of_required() {
         let reply = ask(&engine, &request).await;
         assert_eq!(reply.finish, Finish::Stop, "{}", reply.text);
         let value: Value = serde_json::from_str(&reply.text).unwrap();
-        assert!(jsonschema::is_valid(&verdict_schema().json, &value), "{value}");
+        assert!(jsonschema::is_valid(verdict_schema().json(), &value), "{value}");
         let order: Vec<&String> = value.as_object().unwrap().keys().collect();
         assert_eq!(order, ["evidence", "reason", "verdict"]);
         assert!(reply.text.starts_with("{\"evidence\":\"") && reply.text.contains(",\"verdict\":\""), "{}", reply.text);
