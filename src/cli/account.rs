@@ -126,25 +126,12 @@ pub(super) fn dollars(cost: f64) -> String {
     if cost > 0.0 && cost < 0.01 { format!("${cost:.4}") } else { format!("${cost:.2}") }
 }
 
-/// What became of a stage, in one word.
-pub(super) fn status(end: &StageEnd) -> &'static str {
-    match end {
-        StageEnd::Cached(_) => "cached",
-        StageEnd::Ran { complete: true, .. } => "run",
-        StageEnd::Ran { complete: false, .. } => "incomplete",
-        StageEnd::Failed(_) => "failed",
-        StageEnd::Skipped { .. } => "skipped",
-        StageEnd::Interrupted => "interrupted",
-        StageEnd::NotSelected => "left_out",
-    }
-}
-
 fn stage_json(stage: &StageRun) -> Value {
     let receipt = stage.receipt();
     // A stage from the store took nothing now; its tally says what it took when it was made.
     let tally = receipt.map(|receipt| serde_json::to_value(receipt.tally).expect("a tally is always valid JSON"));
     json!({
-        "stage": stage.id, "kind": stage.kind, "status": status(&stage.end),
+        "stage": stage.id, "kind": stage.kind, "status": stage.end.name(),
         "key": receipt.map(|receipt| receipt.key), "output": receipt.map(|receipt| receipt.output),
         "rows": receipt.and_then(|receipt| receipt.rows), "tally": tally,
     })

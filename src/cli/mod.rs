@@ -65,6 +65,9 @@ struct Global {
     /// What to log to stderr, such as `info` or `evalflow::engine=debug`
     #[arg(long, global = true, value_name = "FILTER", env = "EVALFLOW_LOG")]
     log: Option<String>,
+    /// Write the log as JSON, one object a line
+    #[arg(long, global = true)]
+    log_json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

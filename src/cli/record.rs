@@ -1,6 +1,6 @@
 //! The record of a run: kept when it starts, so that a killed one is not forgotten, and completed when it ends.
 
-use super::account::{Account, status};
+use super::account::Account;
 use super::ended::Outcome;
 use super::git;
 use super::settings::Settings;
@@ -61,7 +61,7 @@ impl Recorder {
         let git = self.git.finish();
         let stages = ended.stages.iter().map(|stage| RunStage {
             id: stage.id.clone(),
-            status: status(&stage.end).to_owned(),
+            status: stage.end.name().to_owned(),
             key: stage.receipt().map(|receipt| receipt.key),
             output: stage.receipt().map(|receipt| receipt.output),
         });

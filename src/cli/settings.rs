@@ -37,12 +37,13 @@ impl Settings {
         let Some(filter) = &self.global.log else { return };
         let filter = EnvFilter::builder().parse_lossy(filter);
         // Only fails where a logger is set already, which is then as good.
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(stderr)
-            .with_ansi(self.color_stderr())
-            .try_init()
-            .ok();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+        let started = if self.global.log_json {
+            log.json().with_ansi(false).try_init()
+        } else {
+            log.with_ansi(self.color_stderr()).try_init()
+        };
+        started.ok();
     }
 
     /// The root of the project that a pipeline file belongs to.

@@ -253,6 +253,7 @@ impl Caller {
             let _waiting = self.wait();
             self.engine.complete(request).await.map_err(Unanswered::Engine)?
         };
+        tracing::debug!(call = %key.short(), elapsed_ms = reply.elapsed_ms, tokens = reply.usage.completion_tokens, "answered");
         let text = serde_json::to_string(&reply).expect("a reply is always valid JSON");
         let put = if self.refresh { Put::Replace } else { Put::First };
         let stored = self.store.put_call(key, text, put, self.now).await;

@@ -124,6 +124,22 @@ pub enum StageEnd {
     NotSelected,
 }
 
+impl StageEnd {
+    /// What became of the stage, in one word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cached(_) => "cached",
+            Self::Ran { complete: true, .. } => "run",
+            Self::Ran { complete: false, .. } => "incomplete",
+            Self::Failed(_) => "failed",
+            Self::Skipped { .. } => "skipped",
+            Self::Interrupted => "interrupted",
+            Self::NotSelected => "left_out",
+        }
+    }
+}
+
 impl StageRun {
     /// The receipt of what came out, if something did.
     #[must_use]

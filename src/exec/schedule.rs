@@ -276,7 +276,8 @@ impl<'a> Schedule<'a> {
 
     /// Whether working on both at once gains anything: two models inside of this process share its processors.
     fn overlaps(&self, writer: &StageId, reader: &StageId) -> bool {
-        stage::model(self.stage(reader)).is_some() && !(self.is_embedded(writer) && self.is_embedded(reader))
+        let computes_here = self.is_embedded(writer) || self.embedded_at_work.is_some();
+        stage::model(self.stage(reader)).is_some() && !(computes_here && self.is_embedded(reader))
     }
 
     /// Starts the stages all of whose inputs are settled but for the table that `id` is writing.
@@ -385,6 +386,7 @@ impl<'a> Schedule<'a> {
             | StageEnd::Skipped { .. }
             | StageEnd::Interrupted => (self.run.events)(Event::Finished { run: &stage }),
         }
+        tracing::info!(stage = %stage.id, kind = stage.kind, end = stage.end.name(), "stage ended");
         if let Some(receipt) = stage.receipt() {
             self.settled.settle(stage.id.clone(), receipt);
         }

@@ -258,3 +258,12 @@ fn what_calls_cost_and_saved_is_told_where_models_have_prices() {
     let output = run(&project, &[]);
     assert!(output.stderr.lines().last().unwrap().contains(" · $0.00 · saved "), "{output}");
 }
+
+#[test]
+fn the_log_is_json_on_request() {
+    let project = Project::scripted();
+    let output = run(&project, &["--log", "evalflow=debug", "--log-json"]).exits(4);
+    let lines: Vec<Value> = output.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let count = |message: &str| lines.iter().filter(|line| line["fields"]["message"] == message).count();
+    assert_eq!((count("stage ended"), count("answered")), (4, usize::try_from(CALLS).unwrap()), "{output}");
+}
