@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::open;
-use super::output::{data, failure, say};
+use super::output::{data, failure, json as print_json, say};
 use super::progress::mark;
 use super::settings::Settings;
 use super::write;
@@ -116,11 +116,7 @@ fn show(arguments: &Arguments, pipeline: &Pipeline, state: &str, old: Option<&Lo
 }
 
 fn print(value: &Value) -> Result<Exit, Exit> {
-    let written = data(|out| {
-        serde_json::to_writer_pretty(&mut *out, value)?;
-        writeln!(out)
-    });
-    if written { Ok(Exit::Ok) } else { Err(Exit::Failed) }
+    if print_json(value) { Ok(Exit::Ok) } else { Err(Exit::Failed) }
 }
 
 /// `80.00 % [37.55, 96.38], 4 of 5`: all the digits that a lock keeps, so that none is rounded twice.

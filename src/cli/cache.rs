@@ -136,11 +136,7 @@ fn audit(settings: &Settings, arguments: &AuditArguments) -> Result<Exit, Exit> 
     let Loaded { pipeline, warnings: _ } = open::pipeline(settings, &arguments.file)?;
     open::has_store(settings, &pipeline.root)?;
     let store = open::store(settings, &pipeline.root)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime needs only threads and a poller");
+    let runtime = open::runtime();
     let audited = runtime.block_on(exec::audit::audit(&Audit {
         pipeline: &pipeline,
         graph: &Graph::new(&pipeline),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::account::Account;
 use super::exit::Exit;
-use super::output::{data, failure, say};
+use super::output::{data, failure, json as json_to_stdout, say};
 use super::settings::Settings;
 use super::write::replace;
 use crate::data::{Decision, Outcome as What};
@@ -186,14 +186,10 @@ fn write_markdown(pipeline: &Pipeline, model: &ReportModel) -> std::io::Result<O
 
 /// Prints what a run took, and its report where it came to one.
 fn print_json(model: Option<&ReportModel>, ended: &RunEnd, account: &Account) -> bool {
-    data(|out| {
-        let mut report = serde_json::Value::Null;
-        if let Some(model) = model {
-            let mut text = Vec::new();
-            report::json(model, &mut text)?;
-            report = serde_json::from_slice(&text).expect("the report is valid JSON");
-        }
-        serde_json::to_writer_pretty(&mut *out, &json!({ "report": report, "run": account.to_json(ended) }))?;
-        writeln!(out)
-    })
+    let report = model.map(|model| {
+        let mut text = Vec::new();
+        report::json(model, &mut text).expect("writing to memory cannot fail");
+        serde_json::from_slice::<serde_json::Value>(&text).expect("the report is valid JSON")
+    });
+    json_to_stdout(&json!({ "report": report, "run": account.to_json(ended) }))
 }

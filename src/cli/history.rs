@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::account::dollars;
 use super::exit::Exit;
-use super::output::{data, duration, failure, say, store_failure};
+use super::output::{data, duration, failure, json as print_json, say, store_failure};
 use super::progress::line;
 use super::settings::Settings;
 use super::table::Table;
@@ -50,7 +50,7 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
     }
     let written = if arguments.json {
         let list: Vec<Value> = runs.iter().map(to_json).collect();
-        data(|out| serde_json::to_writer_pretty(&mut *out, &list).map_err(Into::into).and_then(|()| writeln!(out)))
+        print_json(&list)
     } else if runs.is_empty() {
         true
     } else {
@@ -171,22 +171,16 @@ mod tests {
 
     fn run(pipeline: &str, started_at: i64, ended: RunEnded) -> RunRecord {
         let finished = ended == RunEnded::Finished;
+        let options = if finished { Vec::new() } else { vec!["--limit 5".to_owned()] };
         RunRecord {
-            id: 0,
-            pipeline: pipeline.to_owned(),
-            started_at,
             wall_ms: 4_120,
             commit: finished.then(|| "1dfb13a7cbdb13a07cbdb13a07cbdb13a07cbdb1".to_owned()),
             dirty: finished.then_some(true),
-            options: if finished { Vec::new() } else { vec!["--limit 5".to_owned()] },
             ended,
             exit: u8::from(!finished),
             outcome: finished.then(|| "inconclusive".to_owned()),
             rate: finished.then_some(RunRate { point: Some(0.8), lo: 0.375_53, hi: 0.963_77, confidence: 0.95, n: 5 }),
             calls_made: 1_500,
-            calls_cached: 0,
-            cost: None,
-            cost_saved: None,
             saved_ms: if finished { 200_000 } else { 0 },
             stages: vec![RunStage {
                 id: StageId::new("decision").unwrap(),
@@ -194,6 +188,7 @@ mod tests {
                 key: finished.then(key),
                 output: None,
             }],
+            ..RunRecord::started(pipeline, started_at, options)
         }
     }
 

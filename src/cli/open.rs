@@ -1,4 +1,4 @@
-//! What commands begin with: a checked pipeline and the store of its project.
+//! What commands begin with: a checked pipeline, the store of its project, a runtime to ask models on.
 
 use std::path::{Path, PathBuf};
 
@@ -71,6 +71,11 @@ pub(super) fn lock_path(pipeline: &Pipeline) -> PathBuf {
 
 /// Reads the lock of a pipeline; none where there is no such file.
 pub(super) fn lock(pipeline: &Pipeline) -> Result<Option<Lock>, Exit> {
+    Ok(lock_text(pipeline)?.map(|(_, lock)| lock))
+}
+
+/// Reads the lock of a pipeline and gives its text too.
+pub(super) fn lock_text(pipeline: &Pipeline) -> Result<Option<(String, Lock)>, Exit> {
     let shown = lock::path(&pipeline.file);
     let text = match fs_err::read_to_string(lock_path(pipeline)) {
         Ok(text) => text,
@@ -81,7 +86,7 @@ pub(super) fn lock(pipeline: &Pipeline) -> Result<Option<Lock>, Exit> {
         }
     };
     match Lock::read(&text) {
-        Ok(lock) => Ok(Some(lock)),
+        Ok(lock) => Ok(Some((text, lock))),
         Err(error) => {
             failure(&format!("`{}`: {error}", shown.display()), Some(&error.help()));
             Err(Exit::BadInput)
@@ -91,11 +96,14 @@ pub(super) fn lock(pipeline: &Pipeline) -> Result<Option<Lock>, Exit> {
 
 /// Reads the lock of a pipeline that has to have one.
 pub(super) fn lock_needed(pipeline: &Pipeline) -> Result<Lock, Exit> {
-    lock(pipeline)?.ok_or_else(|| {
-        let message = format!("there is no lock `{}`", lock::path(&pipeline.file).display());
-        failure(&message, Some("write it with `evalflow bless` after a run"));
-        Exit::Failed
-    })
+    lock(pipeline)?.ok_or_else(|| no_lock(pipeline))
+}
+
+/// Says that a pipeline has no lock.
+pub(super) fn no_lock(pipeline: &Pipeline) -> Exit {
+    let message = format!("there is no lock `{}`", lock::path(&pipeline.file).display());
+    failure(&message, Some("write it with `evalflow bless` after a run"));
+    Exit::Failed
 }
 
 /// Opens the store of a project, or says why that cannot be done.
@@ -104,6 +112,15 @@ pub(super) fn store(settings: &Settings, root: &Path) -> Result<Store, Exit> {
         store_failure(&error);
         Exit::Failed
     })
+}
+
+/// What asks models. Two threads are enough: the work is waiting, or is done by threads of the engine's own.
+pub(super) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime needs only threads and a poller")
 }
 
 /// Opens the store of a project that has one: looking at it makes none.

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use crate::store::StoreError;
 
 /// Writes data to stdout; says so and is false if that cannot be done.
@@ -55,7 +57,7 @@ pub(super) fn size(bytes: u64) -> String {
 
 /// Writes a value to stdout as JSON.
 #[must_use]
-pub(super) fn json(value: &serde_json::Value) -> bool {
+pub(super) fn json(value: &impl Serialize) -> bool {
     data(|out| serde_json::to_writer_pretty(&mut *out, value).map_err(Into::into).and_then(|()| writeln!(out)))
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::exit::Exit;
 use super::figures;
 use super::open;
-use super::output::{data, failure};
+use super::output::{data, failure, json as print_json};
 use super::progress;
 use super::selection::SelectionArguments;
 use super::settings::Settings;
@@ -63,8 +63,7 @@ pub(super) fn print_plan(
     })?;
     let shown = Shown { pipeline, planned: &planned, forecast: &forecast };
     let written = if as_json {
-        let plan = shown.to_json();
-        data(|out| serde_json::to_writer_pretty(&mut *out, &plan).map_err(Into::into).and_then(|()| writeln!(out)))
+        print_json(&shown.to_json())
     } else {
         data(|out| shown.write(out, settings.width(), settings.free_memory()))
     };

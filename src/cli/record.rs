@@ -22,25 +22,7 @@ impl Recorder {
         store: &Store,
         options: Vec<String>,
     ) -> Result<(Self, Option<Journal>), StoreError> {
-        let mut record = RunRecord {
-            id: 0,
-            pipeline: pipeline_name(pipeline),
-            started_at: settings.now,
-            wall_ms: 0,
-            commit: None,
-            dirty: None,
-            options,
-            ended: RunEnded::Started,
-            exit: 0,
-            outcome: None,
-            rate: None,
-            calls_made: 0,
-            calls_cached: 0,
-            cost: None,
-            cost_saved: None,
-            saved_ms: 0,
-            stages: Vec::new(),
-        };
+        let mut record = RunRecord::started(pipeline_name(pipeline), settings.now, options);
         record.id = store.put_run(&record)?;
         let journal = store.journal(record.id)?;
         Ok((Self { record, git: git::start(&pipeline.root) }, Some(journal)))

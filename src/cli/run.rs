@@ -155,11 +155,7 @@ impl Work<'_> {
             keep_going: arguments.keep_going,
             events: &events,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime needs only threads and a poller");
+        let runtime = open::runtime();
         // On a task of its own, so that a second signal is heard even while the run computes something.
         let (first, interrupt) = tokio::sync::oneshot::channel();
         runtime.spawn(async move {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::exit::Exit;
-use super::output::{data, say};
+use super::output::{json as print_json, say};
 use super::problems;
 use super::settings::Settings;
 use crate::spec::{self, Disk};
@@ -42,9 +42,7 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Exit {
     }
     if arguments.json {
         let list: Vec<_> = all.iter().map(problems::to_json).collect();
-        let written =
-            data(|out| serde_json::to_writer_pretty(&mut *out, &list).map_err(Into::into).and_then(|()| writeln!(out)));
-        if !written {
+        if !print_json(&list) {
             return Exit::Failed;
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::bless::{decision_json, rate};
 use super::exit::Exit;
 use super::open;
-use super::output::{data, failure, say};
+use super::output::{data, failure, json as print_json, say};
 use super::settings::Settings;
 use crate::exec::verify::{Effect, Found, RowDifference, Rows, StageCheck, Verified, Verify, verify};
 use crate::exec::{Engines, Limits};
@@ -58,23 +58,14 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
         seed: arguments.seed,
         told: &told,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime needs only threads and a poller");
+    let runtime = open::runtime();
     let verified = runtime.block_on(verify(&work)).map_err(|error| {
         failure(&error.to_string(), Some(&error.help()));
         Exit::Failed
     });
     runtime.shutdown_background();
     let verified = verified?;
-    let written = if arguments.json {
-        let value = to_json(&verified);
-        data(|out| serde_json::to_writer_pretty(&mut *out, &value).map_err(Into::into).and_then(|()| writeln!(out)))
-    } else {
-        data(|out| write(out, &verified))
-    };
+    let written = if arguments.json { print_json(&to_json(&verified)) } else { data(|out| write(out, &verified)) };
     Ok(if written && verified.is_identical() { Exit::Ok } else { Exit::Failed })
 }
 

@@ -8,7 +8,7 @@ use similar::TextDiff;
 use super::exit::Exit;
 use super::figures;
 use super::open;
-use super::output::{data, failure};
+use super::output::{data, failure, json as print_json};
 use super::plan::change_json;
 use super::selection;
 use super::settings::Settings;
@@ -16,8 +16,8 @@ use crate::engine::Message;
 use crate::ids::StageId;
 use crate::key::FieldChange;
 use crate::plan::{
-    Against, Baseline, Cause, ChangedRows, Explained, Graph, Reason, Reply, RowNow, Rows, Status, Why, WhyCall, WhyRow,
-    why, why_row,
+    Against, Baseline, Cause, ChangedRows, Explained, Graph, Reason, Reply, RowNow, RowThen, Rows, Source, Status, Why,
+    WhyCall, WhyError, WhyRow, WhyRowError, why, why_row,
 };
 use crate::spec::Loaded;
 
@@ -32,12 +32,26 @@ pub(super) struct Arguments {
     /// A stage, or one of its rows: `answers#sleep/waking/terse`
     #[arg(value_name = "STAGE[#SCENARIO]")]
     subject: String,
-    /// Compare with this run [default: the newest one in which the stage was another]
-    #[arg(long, value_name = "RUN")]
-    against: Option<u64>,
+    /// Compare with this run, or with the pipeline's `lock` [default: the newest run in which the stage was another]
+    #[arg(long, value_name = "RUN|lock", value_parser = named)]
+    against: Option<Named>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What somebody wants to compare with.
+#[derive(Debug, Clone, Copy)]
+enum Named {
+    Run(u64),
+    Lock,
+}
+
+fn named(text: &str) -> Result<Named, String> {
+    match text {
+        "lock" => Ok(Named::Lock),
+        _ => text.parse().map(Named::Run).map_err(|_| "write the number of a run, or `lock`".to_owned()),
+    }
 }
 
 pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
@@ -47,9 +61,17 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
         None => (arguments.subject.as_str(), None),
     };
     let id = selection::stage(&pipeline, stage)?;
+    let lock = match arguments.against {
+        Some(Named::Lock) => Some(open::lock_needed(&pipeline)?),
+        Some(Named::Run(_)) | None => None,
+    };
+    let baseline = match (arguments.against, &lock) {
+        (_, Some(lock)) => Baseline::Lock(lock),
+        (Some(Named::Run(number)), None) => Baseline::Run(number),
+        (Some(Named::Lock) | None, None) => Baseline::Newest,
+    };
     let store = open::store(settings, &pipeline.root)?;
     let graph = Graph::new(&pipeline);
-    let baseline = arguments.against.map_or(Baseline::Newest, Baseline::Run);
     let failed = |message: String, help: String, bad_input: bool| {
         failure(&message, Some(&help));
         if bad_input { Exit::BadInput } else { Exit::Failed }
@@ -57,17 +79,16 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
     let (text, value) = match scenario {
         None => {
             let found = why(&pipeline, &graph, &store, &id, baseline).map_err(|error| {
-                let bad_input = matches!(error, crate::plan::WhyError::NoRun { .. });
+                let bad_input = is_bad_input(&error);
                 failed(error.to_string(), error.help(), bad_input)
             })?;
             (stage_text(&found), stage_json(&found))
         }
         Some(scenario) => {
-            use crate::plan::{WhyError, WhyRowError};
             let found = why_row(&pipeline, &graph, &store, &id, scenario, baseline).map_err(|error| {
                 let bad_input = match &error {
                     WhyRowError::NoCalls { .. } | WhyRowError::NoScenario { .. } => true,
-                    WhyRowError::Why(error) => matches!(error, WhyError::NoRun { .. }),
+                    WhyRowError::Why(error) => is_bad_input(error),
                     WhyRowError::BadRow { .. } => false,
                 };
                 failed(error.to_string(), error.help(), bad_input)
@@ -76,11 +97,18 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
         }
     };
     let written = if arguments.json {
-        data(|out| serde_json::to_writer_pretty(&mut *out, &value).map_err(Into::into).and_then(|()| writeln!(out)))
+        print_json(&value)
     } else {
         data(|out| out.write_all(text.join("\n").as_bytes()).and_then(|()| writeln!(out)))
     };
     if written { Ok(Exit::Ok) } else { Err(Exit::Failed) }
+}
+
+fn is_bad_input(error: &WhyError) -> bool {
+    match error {
+        WhyError::NoRun { .. } | WhyError::NotLocked { .. } => true,
+        WhyError::Plan(_) | WhyError::Store(_) => false,
+    }
 }
 
 fn time(seconds: i64) -> String {
@@ -89,10 +117,10 @@ fn time(seconds: i64) -> String {
 }
 
 fn against_text(against: &Against) -> String {
-    match (against.run, against.started_at) {
-        (Some(run), Some(started_at)) => format!("compared with run {run} of {}", time(started_at)),
-        (Some(run), None) => format!("compared with run {run}"),
-        (None, _) => "compared with what it was when it last started".to_owned(),
+    match against.source {
+        Source::Run { number, started_at } => format!("compared with run {number} of {}", time(started_at)),
+        Source::LastStart => "compared with what it was when it last started".to_owned(),
+        Source::Lock => "compared with the lock".to_owned(),
     }
 }
 
@@ -112,6 +140,10 @@ fn stage_text(why: &Why) -> Vec<String> {
         Some(against) => {
             lines.push(against_text(against));
             explained_text(explained, 1, &mut lines);
+            if has_digests(explained) {
+                lines
+                    .push("what the lock names is not in the store any more, so old values cannot be shown".to_owned());
+            }
         }
         None if *status == Status::Run(Reason::New) => {}
         None if matches!(status, Status::Run(Reason::Waits(_))) => lines.push("never run".to_owned()),
@@ -121,19 +153,33 @@ fn stage_text(why: &Why) -> Vec<String> {
 }
 
 fn explained_text(explained: &Explained, depth: usize, lines: &mut Vec<String>) {
-    let Explained { changes, causes, unknown } = explained;
+    let Explained { changes, digests, causes, unknown } = explained;
     let indent = "  ".repeat(depth);
     for change in changes {
         lines.push(format!("{indent}~ {}", figures::change(change)));
     }
+    digests_text(digests, &indent, lines);
     for cause in causes {
         cause_text(cause, depth, lines);
     }
     if *unknown {
         lines.push(format!("{indent}the rest is not known before that has run"));
-    } else if changes.is_empty() && causes.is_empty() {
+    } else if changes.is_empty() && digests.is_empty() && causes.is_empty() {
         lines.push(format!("{indent}no field changed"));
     }
+}
+
+/// Fields of which only a lock knows that they were another.
+fn digests_text(digests: &[String], indent: &str, lines: &mut Vec<String>) {
+    for field in digests {
+        lines.push(format!("{indent}~ {field}: not what the lock says"));
+    }
+}
+
+/// Whether somewhere only a lock knows what a field was.
+fn has_digests(explained: &Explained) -> bool {
+    let Explained { changes: _, digests, causes, unknown: _ } = explained;
+    !digests.is_empty() || causes.iter().filter_map(|cause| cause.explained.as_ref()).any(has_digests)
 }
 
 fn cause_text(cause: &Cause, depth: usize, lines: &mut Vec<String>) {
@@ -175,7 +221,7 @@ fn rows_text(rows: &ChangedRows) -> String {
 }
 
 fn row_text(why: &WhyRow) -> Vec<String> {
-    let WhyRow { stage, kind, scenario, against, now, changes, calls } = why;
+    let WhyRow { stage, kind, scenario, against, then, now, changes, digests, calls } = why;
     let mut lines = vec![format!("{stage}#{scenario} ({kind})")];
     lines.push(match against {
         Some(against) => against_text(against),
@@ -184,13 +230,26 @@ fn row_text(why: &WhyRow) -> Vec<String> {
     for change in changes {
         lines.push(format!("  ~ {}", figures::change(change)));
     }
+    digests_text(digests, "  ", &mut lines);
+    match then {
+        RowThen::Known => {}
+        RowThen::OnlyDigests => {
+            let what = "neither old values nor old prompts can be shown";
+            lines.push(format!("  what the lock names is not in the store any more, so {what}"));
+        }
+        RowThen::NoTable => {
+            lines.push(
+                "  the table it was made of is not in the store any more: its prompts then cannot be shown".to_owned(),
+            );
+        }
+    }
     if let RowNow::Waits(stage) = now {
         lines.push(format!("  it depends on a reply that `{stage}` has yet to get"));
     }
     let waits = matches!(now, RowNow::Waits(_));
     // Before the row is there, all that can be told of a criterion is that its fields changed.
     for call in calls.iter().filter(|call| !waits || !call.changes.is_empty() || call.new.is_some()) {
-        call_text(call, against.is_some(), waits, &mut lines);
+        call_text(call, against.is_some() && *then == RowThen::Known, waits, &mut lines);
     }
     if calls.is_empty() && *now == RowNow::There {
         lines.push("  nothing is asked about it".to_owned());
@@ -259,8 +318,15 @@ fn differences(old: &[Message], new: &[Message]) -> Vec<(&'static str, String)> 
 
 fn against_json(against: Option<&Against>) -> Value {
     match against {
-        Some(Against { run, started_at, key }) => json!({ "run": run, "started_at": started_at, "key": key }),
         None => Value::Null,
+        Some(Against { source, key }) => {
+            let (from, run, started_at) = match source {
+                Source::Run { number, started_at } => ("run", Some(number), Some(started_at)),
+                Source::LastStart => ("last_start", None, None),
+                Source::Lock => ("lock", None, None),
+            };
+            json!({ "from": from, "run": run, "started_at": started_at, "key": key })
+        }
     }
 }
 
@@ -283,7 +349,7 @@ fn stage_json(why: &Why) -> Value {
 }
 
 fn explained_json(explained: &Explained) -> Value {
-    let Explained { changes, causes, unknown } = explained;
+    let Explained { changes, digests, causes, unknown } = explained;
     let cause = |cause: &Cause| {
         let Cause { input, stage, unsettled, rows, explained } = cause;
         json!({
@@ -292,12 +358,18 @@ fn explained_json(explained: &Explained) -> Value {
         })
     };
     json!({
-        "changes": changes_json(changes), "causes": causes.iter().map(cause).collect::<Vec<_>>(), "complete": !unknown,
+        "changes": changes_json(changes), "digests": digests,
+        "causes": causes.iter().map(cause).collect::<Vec<_>>(), "complete": !unknown,
     })
 }
 
 fn row_json(why: &WhyRow) -> Value {
-    let WhyRow { stage, kind, scenario, against, now, changes, calls } = why;
+    let WhyRow { stage, kind, scenario, against, then, now, changes, digests, calls } = why;
+    let then = match then {
+        RowThen::Known => "known",
+        RowThen::OnlyDigests => "only_digests",
+        RowThen::NoTable => "no_table",
+    };
     let waits = match now {
         RowNow::There => None,
         RowNow::Waits(stage) => Some(stage),
@@ -316,7 +388,7 @@ fn row_json(why: &WhyRow) -> Value {
     };
     json!({
         "stage": stage, "kind": kind, "scenario": scenario, "against": against_json(against.as_ref()),
-        "waits_for": waits, "changes": changes_json(changes), "calls": calls.iter().map(call).collect::<Vec<_>>(),
+        "then": then, "waits_for": waits, "changes": changes_json(changes), "digests": digests, "calls": calls.iter().map(call).collect::<Vec<_>>(),
     })
 }
 

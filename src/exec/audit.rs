@@ -10,14 +10,14 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
-use super::stages::failed_file;
+use super::engines::Asker;
+use super::stages::{failed_file, row_stage};
 use super::{Engines, StageFailure};
-use crate::data::WeightsRecord;
-use crate::engine::{Engine, EngineError, Reply, Request};
+use crate::engine::{CallKeys, Engine, EngineError, Reply, Request};
 use crate::ids::StageId;
 use crate::plan::{Graph, Resolved, Settled, resolve};
-use crate::spec::{ModelRef, Pipeline, Stage};
-use crate::stage::{self, Asked, CallFailure, Known as _, RowStage, Step, generate, infer, judge};
+use crate::spec::{Pipeline, Stage};
+use crate::stage::{self, Asked, CallFailure, Known as _, RowStage, Step, generate};
 use crate::stats::{Interval, wilson};
 use crate::store::{CallReader, Store};
 
@@ -176,6 +176,14 @@ struct Walk<'a> {
     found: Audited,
 }
 
+/// A stage that asks somebody.
+struct AskedStage<'a> {
+    id: &'a StageId,
+    work: Arc<dyn RowStage>,
+    keys: CallKeys,
+    engine: Arc<dyn Engine>,
+}
+
 type Lines<'a> = Box<dyn Iterator<Item = io::Result<String>> + 'a>;
 
 impl Walk<'_> {
@@ -203,66 +211,35 @@ impl Walk<'_> {
     /// Walks through one stage, if it asks anybody.
     fn stage(&mut self, id: &StageId, stage: &Stage, settled: &Settled<'_>) -> Result<(), StageFailure> {
         let store = self.audit.store;
-        let Some(model) = stage::model(stage) else { return Ok(()) };
-        let engine = match self.engine(stage, model, settled)? {
-            Ok(engine) => engine,
-            Err(why) => {
-                self.found.left_out.push((id.clone(), why));
+        let asked = match self.audit.engines.asker(self.audit.pipeline, store, stage, settled) {
+            Ok(None) => return Ok(()),
+            Ok(Some(Asker { engine, context_is_keyed: _ })) => {
+                AskedStage { id, work: row_stage(id, stage)?, keys: CallKeys::new(engine.identity()), engine }
+            }
+            Err(error) => {
+                self.found.left_out.push((id.clone(), error.to_string()));
                 return Ok(());
             }
         };
-        let failed = |error: crate::check::CheckError| StageFailure::new(error.to_string(), None);
-        let (work, lines): (Box<dyn RowStage>, Lines<'_>) = match stage {
-            Stage::Generate(spec) => {
+        let lines: Lines<'_> = match (stage, stage::table(stage)) {
+            (_, Some(table)) => Box::new(store.lines(&settled.output(table))?),
+            (Stage::Generate(spec), None) => {
                 let rows = generate::rows(spec, &self.audit.pipeline.root).map_err(|error| failed_file(&error))?;
-                let lines = rows.cells.map(|cell| cell.map(|cell| cell.to_line()).map_err(io::Error::other));
-                (Box::new(generate::GenerateStage::new(spec)), Box::new(lines))
+                Box::new(rows.cells.map(|cell| cell.map(|cell| cell.to_line()).map_err(io::Error::other)))
             }
-            Stage::Infer(spec) => {
-                (Box::new(infer::InferStage::new(spec)), Box::new(store.lines(&settled.output(&spec.scenarios))?))
-            }
-            Stage::Judge(spec) => {
-                let work = judge::JudgeStage::new(spec).map_err(failed)?;
-                (Box::new(work), Box::new(store.lines(&settled.output(&spec.answers))?))
-            }
-            Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => return Ok(()),
+            (_, None) => unreachable!("a stage that asks has rows"),
         };
         let calls = store.calls()?;
         for line in lines {
             let line = line.map_err(|error| StageFailure::new(format!("a table cannot be read: {error}"), None))?;
-            self.row(id, work.as_ref(), &line, &engine, &calls)?;
+            self.row(&asked, &line, &calls)?;
         }
         Ok(())
     }
 
-    fn engine(
-        &self,
-        stage: &Stage,
-        model: &ModelRef,
-        settled: &Settled<'_>,
-    ) -> Result<Result<Arc<dyn Engine>, String>, StageFailure> {
-        let weights: Option<WeightsRecord> = match model {
-            ModelRef::Declared(_) => None,
-            ModelRef::Weights(pulled) => match serde_json::from_slice(&settled.record(pulled)?) {
-                Ok(record) => Some(record),
-                Err(error) => return Ok(Err(format!("the result of `{pulled}` cannot be read: {error}"))),
-            },
-        };
-        let Audit { pipeline, store, engines, .. } = *self.audit;
-        let engine = engines.get(pipeline, store, model, weights.as_ref(), stage::context(stage));
-        Ok(engine.map_err(|error| error.to_string()))
-    }
-
     /// Takes one row through its stage again with the replies that are kept.
-    fn row(
-        &mut self,
-        id: &StageId,
-        work: &dyn RowStage,
-        line: &str,
-        engine: &Arc<dyn Engine>,
-        calls: &CallReader<'_>,
-    ) -> Result<(), StageFailure> {
-        let mut step = work.start(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
+    fn row(&mut self, asked: &AskedStage<'_>, line: &str, calls: &CallReader<'_>) -> Result<(), StageFailure> {
+        let mut step = asked.work.start(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
         loop {
             let (requests, resume) = match step {
                 Step::Done(_) => return Ok(()),
@@ -270,11 +247,9 @@ impl Walk<'_> {
             };
             let mut answers = Vec::with_capacity(requests.len());
             for request in requests {
-                let key = request.recipe(engine.identity()).key();
-                let stored = calls.call(&key)?.and_then(|stored| serde_json::from_str::<Reply>(&stored.reply).ok());
-                answers.push(match stored {
+                answers.push(match calls.reply::<Reply>(&asked.keys.key(&request))? {
                     Some(reply) => {
-                        self.draw(id, line, request, &reply, engine);
+                        self.draw(asked, line, request, &reply);
                         Asked::Replied(reply)
                     }
                     None => {
@@ -290,7 +265,7 @@ impl Walk<'_> {
     }
 
     /// Puts a hit into the sample, so that in the end each of all has had the same chance (Vitter's algorithm R).
-    fn draw(&mut self, id: &StageId, line: &str, request: Request, stored: &Reply, engine: &Arc<dyn Engine>) {
+    fn draw(&mut self, asked: &AskedStage<'_>, line: &str, request: Request, stored: &Reply) {
         let place = self.found.hits;
         self.found.hits += 1;
         let size = self.audit.sample;
@@ -304,11 +279,11 @@ impl Walk<'_> {
         };
         let drawn = Drawn {
             place,
-            stage: id.clone(),
+            stage: asked.id.clone(),
             scenario: scenario_of(line),
             request,
             stored: stored.clone(),
-            engine: Arc::clone(engine),
+            engine: Arc::clone(&asked.engine),
         };
         if at == self.drawn.len() { self.drawn.push(drawn) } else { self.drawn[at] = drawn }
     }

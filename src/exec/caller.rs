@@ -11,7 +11,7 @@ use super::StageFailure;
 use crate::engine::{CallKeys, Engine, EngineError, EngineErrorKind, Reply, Request};
 use crate::key::Key;
 use crate::stage::{Asked, CallFailure};
-use crate::store::{CallReader, Put, Speed, Store, StoredCall, Tally};
+use crate::store::{CallReader, Put, Speed, Store, Tally};
 
 /// So many failures in a row, with no answer between them, mean that the engine is gone.
 const FAILURES_IN_A_ROW: u32 = 5;
@@ -193,8 +193,7 @@ impl Caller {
         if self.refresh && !lock(&self.flights.refreshed).contains(key) {
             return Ok(None);
         }
-        let Some(stored) = calls.call(key)? else { return Ok(None) };
-        read_reply(&stored, key).map(Some)
+        Ok(calls.reply(key)?)
     }
 
     /// Adds what was looked up elsewhere.
@@ -257,10 +256,8 @@ impl Caller {
         let text = serde_json::to_string(&reply).expect("a reply is always valid JSON");
         let put = if self.refresh { Put::Replace } else { Put::First };
         let stored = self.store.put_call(key, text, put, self.now).await;
-        let reply = stored
-            .map_err(StageFailure::from)
-            .and_then(|stored| read_reply(&stored, &key))
-            .map_err(Unanswered::Stage)?;
+        let reply = stored.and_then(|stored| self.store.read_reply(&key, &stored));
+        let reply: Reply = reply.map_err(|error| Unanswered::Stage(error.into()))?;
         if self.refresh {
             lock(&self.flights.refreshed).insert(key);
         }
@@ -353,15 +350,6 @@ fn fatal_help(kind: EngineErrorKind) -> &'static str {
     } else {
         "see that the model can be reached and loaded, then run again: finished calls are kept"
     }
-}
-
-fn read_reply(stored: &StoredCall, key: &Key) -> Result<Reply, StageFailure> {
-    serde_json::from_str(&stored.reply).map_err(|error| {
-        StageFailure::new(
-            format!("the reply kept for call {} cannot be read: {error}", key.short()),
-            Some("move the store away and run again".to_owned()),
-        )
-    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

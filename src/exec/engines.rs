@@ -9,10 +9,11 @@ use crate::data::WeightsRecord;
 use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::scripted::ScriptedEngine;
 use crate::engine::{Engine, EngineError as CallError, EngineErrorKind, Identity, Reply, Request};
-use crate::ids::ModelName;
+use crate::ids::{ModelName, StageId};
 use crate::key::BlobId;
 use crate::net;
-use crate::spec::{Model, ModelRef, Pipeline, WeightsSource};
+use crate::spec::{Model, ModelRef, Pipeline, Stage, WeightsSource};
+use crate::stage::{self, Known};
 use crate::store::{Store, StoreError};
 
 /// Why a stage has nobody to ask.
@@ -24,6 +25,21 @@ pub enum EngineError {
     /// The weights are not in the store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What a stage brought is not a record of weights.
+    #[error("the result of `{stage}` cannot be read: {message}")]
+    BadRecord {
+        /// The stage.
+        stage: StageId,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// Who answers a stage's calls.
+pub(super) struct Asker {
+    pub(super) engine: Arc<dyn Engine>,
+    /// Whether the context's size is in the stage's key: then a prompt that does not fit never will, and is an answer.
+    pub(super) context_is_keyed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,11 +100,34 @@ impl Engines {
         Err(StageFailure::new(message, Some("run once without `--offline`, or import a baseline".to_owned())))
     }
 
-    /// The engine for a model that a stage names.
+    /// Who answers a stage's calls; nobody where it names no model.
     ///
     /// # Errors
-    /// It cannot be made.
-    pub fn get(
+    /// The engine cannot be made, or the record of its weights cannot be read.
+    pub(super) fn asker(
+        &self,
+        pipeline: &Pipeline,
+        store: &Store,
+        stage: &Stage,
+        known: &impl Known<Error = StoreError>,
+    ) -> Result<Option<Asker>, EngineError> {
+        let Some(model) = stage::model(stage) else { return Ok(None) };
+        let weights: Option<WeightsRecord> = match model {
+            ModelRef::Declared(_) => None,
+            ModelRef::Weights(pulled) => {
+                let bad = |error: serde_json::Error| EngineError::BadRecord {
+                    stage: pulled.clone(),
+                    message: error.to_string(),
+                };
+                Some(serde_json::from_slice(&known.record(pulled)?).map_err(bad)?)
+            }
+        };
+        let engine = self.get(pipeline, store, model, weights.as_ref(), stage::context(stage))?;
+        Ok(Some(Asker { engine, context_is_keyed: matches!(model, ModelRef::Weights(_)) }))
+    }
+
+    /// The engine for a model that a stage names.
+    fn get(
         &self,
         pipeline: &Pipeline,
         store: &Store,

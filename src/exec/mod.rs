@@ -11,6 +11,7 @@ mod rows;
 mod schedule;
 mod stages;
 pub mod verify;
+mod whole;
 
 pub use engines::{EngineError as StartError, Engines, Limits};
 pub use journal::{Cause, Entry, Happened};

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::caller::{Caller, Flights, Manner};
+use super::engines::Asker;
 use super::feed::{Cut, TableReader, TableWriter};
 use super::rows::{Source, Work, drive};
-use super::{Event, Output, Run, StageFailure, Unit};
-use crate::catalog::{self, Catalog};
-use crate::data::{Coverage, Judged, Scenario, WeightsRecord};
+use super::{Event, Output, Run, StageFailure, Unit, whole};
+use crate::data::{Coverage, Scenario};
 use crate::fetch::{self, gguf};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Decide, Generate, GenerateFrom, ModelRef, Research, Stage, WeightsSource};
-use crate::stage::{self, Known as _, RowStage, decide, generate, infer, judge, pull};
+use crate::spec::{Decide, Generate, GenerateFrom, Research, Stage, WeightsSource};
+use crate::stage::{self, Known as _, RowStage, generate, pull};
 use crate::store::{Receipt, Store};
 
 /// What running a stage came to.
@@ -75,7 +75,7 @@ pub(super) fn prepare(
         Stage::Generate(generate) => {
             let (source, total) = scenario_source(run, generate, recipe)?;
             let work = Work {
-                stage: Arc::new(generate::GenerateStage::new(generate)),
+                stage: row_stage(id, stage)?,
                 caller: caller(run, flights, stage, settled)?,
                 source,
                 total: Some(total),
@@ -106,23 +106,19 @@ pub(super) fn prepare_rows(
     settled: &Settled<'_>,
 ) -> Result<Task, StageFailure> {
     let stage = &run.pipeline.stages[id];
-    let work: Arc<dyn RowStage> = match stage {
-        Stage::Infer(infer) => Arc::new(infer::InferStage::new(infer)),
-        Stage::Judge(judge) => {
-            let work = judge::JudgeStage::new(judge);
-            Arc::new(work.map_err(|error| StageFailure::new(error.to_string(), None))?)
-        }
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => {
-            unreachable!("`{id}` takes no rows")
-        }
-    };
     Ok(Task::Rows(Work {
-        stage: work,
+        stage: row_stage(id, stage)?,
         caller: caller(run, flights, stage, settled)?,
         source: Source::Table(lines),
         total,
         table: TableWriter::new(run.store)?,
     }))
+}
+
+/// What works a stage's rows.
+pub(super) fn row_stage(id: &StageId, stage: &Stage) -> Result<Arc<dyn RowStage>, StageFailure> {
+    let work = stage::row_stage(stage).map_err(|error| StageFailure::new(error.to_string(), None))?;
+    Ok(work.unwrap_or_else(|| unreachable!("`{id}` has no rows")).into())
 }
 
 /// Does the work of one stage.
@@ -144,27 +140,12 @@ fn caller(
     stage: &Stage,
     settled: &Settled<'_>,
 ) -> Result<Option<Arc<Caller>>, StageFailure> {
-    let Some(model) = stage::model(stage) else { return Ok(None) };
-    let weights = match model {
-        ModelRef::Declared(_) => None,
-        ModelRef::Weights(pulled) => {
-            let record = settled.record(pulled)?;
-            let record: WeightsRecord = serde_json::from_slice(&record).map_err(|error| {
-                StageFailure::new(format!("the result of `{pulled}` cannot be read: {error}"), None)
-            })?;
-            Some(record)
-        }
+    let asker = run.engines.asker(run.pipeline, run.store, stage, settled);
+    let Some(Asker { engine, context_is_keyed }) = asker.map_err(|error| StageFailure::new(error.to_string(), None))?
+    else {
+        return Ok(None);
     };
-    let engine = run
-        .engines
-        .get(run.pipeline, run.store, model, weights.as_ref(), stage::context(stage))
-        .map_err(|error| StageFailure::new(error.to_string(), None))?;
-    let manner = Manner {
-        now: run.now,
-        refresh: run.refresh,
-        context_is_keyed: matches!(model, ModelRef::Weights(_)),
-        jobs: run.engines.jobs(),
-    };
+    let manner = Manner { now: run.now, refresh: run.refresh, context_is_keyed, jobs: run.engines.jobs() };
     Ok(Some(Arc::new(Caller::new(Arc::clone(run.store), engine, Arc::clone(flights), &manner))))
 }
 
@@ -183,18 +164,9 @@ fn put_record(store: &Store, record: &impl serde::Serialize) -> Result<BlobId, S
 }
 
 fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Output, StageFailure> {
-    let mut files = Vec::new();
-    for path in &research.catalog {
-        let bytes = fs_err::read(run.pipeline.root.join(path)).map_err(|error| {
-            StageFailure::new(error.to_string(), Some("see that the catalog file is there".to_owned()))
-        })?;
-        check_unchanged(recipe, &BlobId::of(&bytes), path)?;
-        files.push((path.to_string_lossy().into_owned(), bytes));
-    }
-    let failed = |error: catalog::CatalogError| StageFailure::new(error.to_string(), error.help());
-    let catalog = Catalog::read(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).map_err(failed)?;
-    let candidates = catalog::research(&catalog, &research.require, &research.profile, research.shortlist);
-    Ok(Output::record(put_record(run.store, &candidates.map_err(failed)?)?))
+    let check = |read: &BlobId, path: &Path| check_unchanged(recipe, read, path);
+    let candidates = whole::candidates(&run.pipeline.root, research, check)?;
+    Ok(Output::record(put_record(run.store, &candidates)?))
 }
 
 /// Where the rows of a scenario stage come from, and how many there are.
@@ -234,14 +206,8 @@ pub(super) fn failed_file(error: &generate::ScenarioFileError) -> StageFailure {
 }
 
 fn decision(run: &Run<'_>, decide: &Decide, verdicts: &BlobId) -> Result<Output, StageFailure> {
-    let mut tally = decide::Tally::new(decide);
-    for line in run.store.lines(verdicts)? {
-        let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
-        let row: Judged = serde_json::from_str(&line)
-            .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))?;
-        tally.add(&row);
-    }
-    Ok(Output::record(put_record(run.store, &tally.finish())?))
+    let decision = whole::decision(decide, run.store.lines(verdicts)?)?;
+    Ok(Output::record(put_record(run.store, &decision)?))
 }
 
 /// Tells a fetch's progress as events of its stage.

@@ -16,23 +16,37 @@ pub struct FieldChange {
     pub new: Option<Value>,
 }
 
-impl fmt::Display for FieldChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |value: &Option<Value>| match value {
-            None => "nothing".to_owned(),
-            Some(value) => shorten(&value.to_string()),
-        };
-        write!(f, "{}: {} → {}", self.path, show(&self.old), show(&self.new))
+/// Most characters shown of a value.
+const LONGEST: usize = 60;
+
+impl FieldChange {
+    /// Both values as people are shown them. Of long ones that is the part where they begin to differ.
+    #[must_use]
+    pub fn shown(&self) -> (String, String) {
+        let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
+        around(&text(&self.old), &text(&self.new))
     }
 }
 
-fn shorten(text: &str) -> String {
-    const LONGEST: usize = 48;
-    if text.chars().count() <= LONGEST {
-        return text.to_owned();
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (old, new) = self.shown();
+        write!(f, "{}: {old} → {new}", self.path)
     }
-    let head: String = text.chars().take(LONGEST - 1).collect();
-    format!("{head}…")
+}
+
+/// Cuts two texts to the part where they begin to differ.
+fn around(old: &str, new: &str) -> (String, String) {
+    let same = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();
+    let longest = old.chars().count().max(new.chars().count());
+    let start = if longest > LONGEST && same > LONGEST / 2 { same - LONGEST / 4 } else { 0 };
+    let cut = |text: &str| {
+        let part: String = text.chars().skip(start).take(LONGEST).collect();
+        let before = if start > 0 { "…" } else { "" };
+        let after = if text.chars().count() > start + LONGEST { "…" } else { "" };
+        format!("{before}{part}{after}")
+    };
+    (cut(old), cut(new))
 }
 
 /// Lists what changed from `old` to `new`, in the order of the fields' names.
@@ -133,6 +147,22 @@ mod tests {
 
     #[test]
     fn long_values_are_cut() {
-        check(json!({"a": "x".repeat(100)}), json!({"a": 1}), &[&format!("a: \"{}… → 1", "x".repeat(46))]);
+        check(json!({"a": "x".repeat(100)}), json!({"a": 1}), &[&format!("a: \"{}… → 1", "x".repeat(59))]);
+    }
+
+    #[test]
+    fn long_values_are_shown_where_they_differ() {
+        let check = |old: &str, new: &str, expected: (&str, &str)| {
+            assert_eq!(around(old, new), (expected.0.to_owned(), expected.1.to_owned()));
+        };
+        check("\"a\"", "\"b\"", ("\"a\"", "\"b\""));
+        check("nothing", "1", ("nothing", "1"));
+        let head = "x".repeat(100);
+        check(&format!("{head}one"), &format!("{head}two"), ("…xxxxxxxxxxxxxxxone", "…xxxxxxxxxxxxxxxtwo"));
+        check(&head, &format!("{head}é"), ("…xxxxxxxxxxxxxxx", "…xxxxxxxxxxxxxxxé"));
+        let short = "s".repeat(40);
+        check(&format!("{short}1"), &format!("{short}2"), (&format!("{short}1"), &format!("{short}2")));
+        let long = "y".repeat(80);
+        check(&long, "z", (&format!("{}…", "y".repeat(60)), "z"));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Lock, LockedStage, Parts, digest};
+use super::{Lock, LockedStage, Parts};
 use crate::ids::StageId;
 use crate::key::{FieldChange, Recipe, diff};
 
@@ -120,27 +120,22 @@ impl Lock {
         old_recipe: Option<&Value>,
     ) -> Difference {
         let stage = id.clone();
-        let Parts { kind, fields } = Parts::of(recipe);
-        if kind != locked.kind {
-            return Difference::Kind { stage, locked: locked.kind.clone(), found: kind };
+        let parts = Parts::of(recipe);
+        if parts.kind != locked.kind {
+            return Difference::Kind { stage, locked: locked.kind.clone(), found: parts.kind };
         }
         if let Some(old) = old_recipe.and_then(|recipe| recipe.get("fields")) {
-            let new = Value::Object(fields.clone());
+            let new = Value::Object(parts.fields.clone());
             if let Some(field) = diff(old, &new).into_iter().next() {
                 return Difference::Field { stage, path: field.path.clone(), change: Box::new(Change::Values(field)) };
             }
         }
-        let found = fields.iter().map(|(name, value)| (name, digest(value)));
-        let found: std::collections::BTreeMap<&String, String> = found.collect();
-        let mut names: Vec<&String> = locked.fields.keys().chain(found.keys().copied()).collect();
-        names.sort_unstable();
-        for name in names {
-            let (was, is) = (locked.fields.get(name), found.get(name));
-            if was != is {
-                let change = Change::Digests { locked: was.cloned(), found: is.cloned() };
-                return Difference::Field { stage, path: name.clone(), change: Box::new(change) };
+        match locked.differing_fields(&parts).into_iter().next() {
+            Some((path, found)) => {
+                let change = Change::Digests { locked: locked.fields.get(&path).cloned(), found };
+                Difference::Field { stage, path, change: Box::new(change) }
             }
+            None => Difference::Meaning { stage, evalflow: self.engine.evalflow.clone() },
         }
-        Difference::Meaning { stage, evalflow: self.engine.evalflow.clone() }
     }
 }

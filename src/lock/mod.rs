@@ -13,7 +13,7 @@ pub use difference::{Change, Difference};
 pub use moves::Move;
 pub use read::LockError;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -168,6 +168,21 @@ impl LockedStage {
         let parts = Parts::of(recipe);
         let fields = parts.fields.iter().map(|(name, value)| (name.clone(), digest(value))).collect();
         Self { kind: parts.kind, key: recipe.key(), output, rows, fields }
+    }
+
+    /// The fields of a recipe that are not what they were here, by name: of those, only digests are known.
+    #[must_use]
+    pub fn differing(&self, recipe: &Recipe) -> Vec<String> {
+        let parts = Parts::of(recipe);
+        self.differing_fields(&parts).into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The fields that differ, each with the digest that it has now; none where it is gone.
+    fn differing_fields(&self, now: &Parts) -> Vec<(String, Option<String>)> {
+        let found: BTreeMap<&String, String> = now.fields.iter().map(|(name, value)| (name, digest(value))).collect();
+        let names: BTreeSet<&String> = self.fields.keys().chain(found.keys().copied()).collect();
+        let differing = names.into_iter().filter(|name| self.fields.get(*name) != found.get(*name));
+        differing.map(|name| (name.clone(), found.get(name).cloned())).collect()
     }
 }
 

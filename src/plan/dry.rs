@@ -153,7 +153,7 @@ fn through(
     batch: &[String],
 ) -> Result<Vec<Found>, ForecastError> {
     let part = |lines: &[String]| -> Result<Found, ForecastError> {
-        let walk = Walk { nodes, calls: store.calls()?, store };
+        let walk = Walk { nodes, calls: store.calls()? };
         let mut found = Found::default();
         for line in lines {
             for reader in readers {
@@ -198,7 +198,6 @@ fn add(found: Found, counts: &mut [Count], asked: &mut BTreeSet<u64>, most: usiz
 struct Walk<'a> {
     nodes: &'a [Node<'a>],
     calls: CallReader<'a>,
-    store: &'a Store,
 }
 
 impl Walk<'_> {
@@ -246,15 +245,9 @@ impl Walk<'_> {
             Engine::Nobody => unreachable!("a stage that asks has a model"),
         };
         let key = keys.key(request);
-        let stored = if may_be_kept { self.calls.call(&key)? } else { None };
+        let stored = if may_be_kept { self.calls.reply(&key)? } else { None };
         let (reply, answered) = match stored {
-            Some(stored) => {
-                let reply = serde_json::from_str(&stored.reply).map_err(|error| StoreError::Damaged {
-                    path: self.store.index_path(),
-                    message: format!("the reply kept for call {} cannot be read: {error}", key.short()),
-                })?;
-                (reply, Answered::FromStore)
-            }
+            Some(reply) => (reply, Answered::FromStore),
             None if known && may_be_kept => (node.stand_in.reply(&key), Answered::Missing),
             None => (node.stand_in.reply(&key), Answered::Uncertain),
         };

@@ -15,7 +15,7 @@ use crate::check::CheckError;
 use crate::engine::{CallKeys, Identity};
 use crate::ids::StageId;
 use crate::spec::{ModelRef, Pipeline, Price, Stage};
-use crate::stage::{self, RowError, generate, infer, judge};
+use crate::stage::{self, RowError};
 use crate::store::{Receipt, Speed, Store, StoreError};
 
 /// Tokens of a prompt are reckoned as its characters divided by this where the model was never asked on this machine.
@@ -377,26 +377,18 @@ impl<'a> Dry<'a> {
                 continue;
             }
             let (engine, record) = engine(pipeline, store, settled, id, stage)?;
-            let (work, stand_in, input): (Box<dyn stage::RowStage>, _, _) = match stage {
-                Stage::Generate(spec) => {
-                    let chars = record.reply_chars(60).min(1000);
-                    (Box::new(generate::GenerateStage::new(spec)), StandIn::Opening(chars), None)
-                }
-                Stage::Infer(spec) => {
-                    let chars = record.reply_chars(u64::from(spec.max_tokens));
-                    (Box::new(infer::InferStage::new(spec)), StandIn::Text(chars), Some(&spec.scenarios))
-                }
-                Stage::Judge(spec) => {
-                    let work = judge::JudgeStage::new(spec)
-                        .map_err(|error| ForecastError::Check { stage: id.clone(), error })?;
-                    (Box::new(work), StandIn::Verdict, Some(&spec.answers))
-                }
-                Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => continue,
+            let work = stage::row_stage(stage).map_err(|error| ForecastError::Check { stage: id.clone(), error })?;
+            let Some(work) = work else { continue };
+            let stand_in = match stage {
+                Stage::Generate(_) => StandIn::Opening(record.reply_chars(60).min(1000)),
+                Stage::Infer(spec) => StandIn::Text(record.reply_chars(u64::from(spec.max_tokens))),
+                Stage::Judge(_) => StandIn::Verdict,
+                Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => unreachable!("it works row by row"),
             };
             let at = dry.nodes.len();
             dry.nodes.push(Node { id, work, engine, stand_in, readers: Vec::new() });
             dry.records.push(record);
-            match (input, stage) {
+            match (stage::table(stage), stage) {
                 (None, Stage::Generate(spec)) => dry.feeds.push((Feed::Cells(spec, &pipeline.root), vec![at])),
                 (None, _) => {}
                 (Some(input), _) => match receipts.get(input) {

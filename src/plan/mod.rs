@@ -22,8 +22,8 @@ pub use frozen::{FrozenError, Locked, LockedInputs, compare, frozen};
 pub use graph::Graph;
 pub use known::{PlanError, Settled};
 pub use selection::{Force, Selection};
-pub use why::{Against, Baseline, Cause, Explained, Why, WhyError, fields_that_differ, why};
-pub use why_row::{Reply, RowNow, WhyCall, WhyRow, WhyRowError, why_row};
+pub use why::{Against, Baseline, Cause, Explained, Source, Why, WhyError, why};
+pub use why_row::{Reply, RowNow, RowThen, WhyCall, WhyRow, WhyRowError, why_row};
 
 use serde_json::Value;
 

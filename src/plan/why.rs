@@ -10,7 +10,8 @@ use super::changed_rows::{ChangedRows, changed_rows};
 use super::gaps::{recipe_so_far, upstream};
 use super::{Graph, PlanError, Settled, Status, fields_changed, pipeline_name, plan};
 use crate::ids::StageId;
-use crate::key::{BlobId, FieldChange, Key, Recipe, to_canonical};
+use crate::key::{BlobId, FieldChange, Key, Recipe};
+use crate::lock::{Lock, LockedStage};
 use crate::spec::{Pipeline, Stage};
 use crate::stage::{self, Known as _};
 use crate::store::{RunRecord, Store, StoreError};
@@ -18,24 +19,40 @@ use crate::store::{RunRecord, Store, StoreError};
 /// Runs looked through for one in which the stage was another.
 const MOST_RUNS: u64 = 1000;
 
-/// Which run a stage is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Baseline {
-    /// The newest one in which the stage had another key.
+/// What a stage is to be compared with.
+#[derive(Debug, Clone, Copy)]
+pub enum Baseline<'a> {
+    /// The newest run in which the stage had another key.
     Newest,
-    /// The one with this number.
+    /// The run with this number.
     Run(u64),
+    /// What was blessed.
+    Lock(&'a Lock),
 }
 
 /// What a stage was compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Against {
-    /// The number of the run; none where no record of a run is left, but the stage's last recipe is.
-    pub run: Option<u64>,
-    /// When that run started, in seconds since 1970.
-    pub started_at: Option<i64>,
+    /// Where that is written down.
+    pub source: Source,
     /// The key that the stage had.
     pub key: Key,
+}
+
+/// Where it is written down what a stage was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In the record of a run.
+    Run {
+        /// Its number.
+        number: u64,
+        /// When it started, in seconds since 1970.
+        started_at: i64,
+    },
+    /// No record of a run is left, but the stage's last recipe is.
+    LastStart,
+    /// In the lock.
+    Lock,
 }
 
 /// Why a stage is what it is.
@@ -58,6 +75,8 @@ pub struct Why {
 pub struct Explained {
     /// Its own fields that changed.
     pub changes: Vec<FieldChange>,
+    /// Its own fields that are not what a lock says, where the lock's digests are all that is known of what they were.
+    pub digests: Vec<String>,
     /// Its inputs that changed.
     pub causes: Vec<Cause>,
     /// Whether a model it names has no weights yet, so that its recipe is not known.
@@ -96,6 +115,12 @@ pub enum WhyError {
         /// The numbers that there are, newest first.
         known: Vec<u64>,
     },
+    /// The stage is not in the lock.
+    #[error("stage `{stage}` is not in the lock")]
+    NotLocked {
+        /// The stage.
+        stage: StageId,
+    },
 }
 
 impl WhyError {
@@ -110,6 +135,7 @@ impl WhyError {
                 [newest, .., oldest] => format!("name a run from {oldest} to {newest}"),
                 [only] => format!("there is only run {only}"),
             },
+            Self::NotLocked { .. } => "it was added since: compare with a run, or leave out `--against`".to_owned(),
         }
     }
 }
@@ -117,45 +143,44 @@ impl WhyError {
 /// Says why a stage would run, or what made it another than it was before.
 ///
 /// # Errors
-/// A file or the store cannot be read, or there is no such run.
+/// A file or the store cannot be read, or there is no such run, or the lock does not know the stage.
 pub fn why(
     pipeline: &Pipeline,
     graph: &Graph,
     store: &Store,
     id: &StageId,
-    baseline: Baseline,
+    baseline: Baseline<'_>,
 ) -> Result<Why, WhyError> {
     let now = Now::new(pipeline, graph, store)?;
     let status = now.statuses[id].clone();
     let earlier = now.earlier(id, baseline)?;
     let explained = match &earlier {
-        Some(earlier) => now.explain(id, &earlier.recipe, &earlier.keys)?,
+        Some(earlier) => now.explain(id, &earlier.was, &earlier.then)?,
         None => Explained::default(),
     };
     let against = earlier.map(|earlier| earlier.against);
     Ok(Why { stage: id.clone(), kind: stage::kind(&pipeline.stages[id]), status, against, explained })
 }
 
-/// The fields of a recipe whose digests are not those of an earlier one, of which only digests were kept: the first twelve
-/// digits of blake3 of each field's canonical JSON.
-#[must_use]
-pub fn fields_that_differ(now: &Value, earlier: &BTreeMap<String, String>) -> Vec<String> {
-    let empty = serde_json::Map::new();
-    let fields = now["fields"].as_object().unwrap_or(&empty);
-    let digest = |value: &Value| BlobId::of(to_canonical(value).as_bytes()).short();
-    let changed = fields.iter().filter(|(name, value)| earlier.get(*name) != Some(&digest(value)));
-    let gone = earlier.keys().filter(|name| !fields.contains_key(*name));
-    let mut names: Vec<String> = changed.map(|(name, _)| name.clone()).chain(gone.cloned()).collect();
-    names.sort_unstable();
-    names
+/// An earlier state of a stage.
+pub(super) struct Earlier<'a> {
+    pub(super) against: Against,
+    pub(super) was: Was<'a>,
+    then: Then<'a>,
 }
 
-/// An earlier state of a stage.
-pub(super) struct Earlier {
-    pub(super) against: Against,
-    pub(super) recipe: Value,
-    /// The keys that all stages had then.
+/// What is known of a stage as it was.
+pub(super) enum Was<'a> {
+    /// Its whole recipe.
+    Recipe(Value),
+    /// The digests in the lock, whose result the store has no more.
+    Digests(&'a LockedStage),
+}
+
+/// What is known of all stages as they were.
+struct Then<'a> {
     keys: BTreeMap<StageId, Key>,
+    lock: Option<&'a Lock>,
 }
 
 /// The pipeline as it is now.
@@ -182,36 +207,54 @@ impl<'a> Now<'a> {
     }
 
     /// The state of a stage that it is compared with.
-    pub(super) fn earlier(&self, id: &StageId, baseline: Baseline) -> Result<Option<Earlier>, WhyError> {
-        let name = pipeline_name(self.pipeline);
-        let runs = self.store.runs(Some(&name), MOST_RUNS)?;
-        let now = self.keys.get(id);
-        let of = |run: &RunRecord| -> Result<Option<Earlier>, StoreError> {
-            let keys: BTreeMap<StageId, Key> =
-                run.stages.iter().filter_map(|stage| Some((stage.id.clone(), stage.key?))).collect();
-            let Some(key) = keys.get(id).copied() else { return Ok(None) };
-            let Some(recipe) = self.store.recipe(&key)? else { return Ok(None) };
-            let against = Against { run: Some(run.id), started_at: Some(run.started_at), key };
-            Ok(Some(Earlier { against, recipe, keys }))
-        };
+    pub(super) fn earlier<'b>(&self, id: &StageId, baseline: Baseline<'b>) -> Result<Option<Earlier<'b>>, WhyError> {
         match baseline {
-            Baseline::Run(number) => match runs.iter().find(|run| run.id == number) {
-                Some(run) => Ok(of(run)?),
-                None => Err(WhyError::NoRun { number, known: runs.iter().map(|run| run.id).collect() }),
-            },
+            Baseline::Run(number) => {
+                let runs = self.runs()?;
+                match runs.iter().find(|run| run.id == number) {
+                    Some(run) => Ok(self.in_run(id, run)?),
+                    None => Err(WhyError::NoRun { number, known: runs.iter().map(|run| run.id).collect() }),
+                }
+            }
             Baseline::Newest => {
-                for run in &runs {
-                    let found = of(run)?.filter(|earlier| Some(&earlier.against.key) != now);
+                let now = self.keys.get(id);
+                for run in &self.runs()? {
+                    let found = self.in_run(id, run)?.filter(|earlier| Some(&earlier.against.key) != now);
                     if found.is_some() {
                         return Ok(found);
                     }
                 }
                 // A stage of another pipeline has the same key and was never recorded here, or the run was cut short.
-                let latest = self.store.latest(&name, id)?.filter(|(key, _)| Some(key) != now);
-                let against = |key| Against { run: None, started_at: None, key };
-                Ok(latest.map(|(key, recipe)| Earlier { against: against(key), recipe, keys: BTreeMap::new() }))
+                let latest = self.store.latest(&pipeline_name(self.pipeline), id)?.filter(|(key, _)| Some(key) != now);
+                Ok(latest.map(|(key, recipe)| Earlier {
+                    against: Against { source: Source::LastStart, key },
+                    was: Was::Recipe(recipe),
+                    then: Then { keys: BTreeMap::new(), lock: None },
+                }))
+            }
+            Baseline::Lock(lock) => {
+                let locked = lock.stages.get(id).ok_or_else(|| WhyError::NotLocked { stage: id.clone() })?;
+                let keys = lock.stages.iter().map(|(id, stage)| (id.clone(), stage.key)).collect();
+                let was = self.store.recipe(&locked.key)?.map_or(Was::Digests(locked), Was::Recipe);
+                let against = Against { source: Source::Lock, key: locked.key };
+                Ok(Some(Earlier { against, was, then: Then { keys, lock: Some(lock) } }))
             }
         }
+    }
+
+    fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+        self.store.runs(Some(&pipeline_name(self.pipeline)), MOST_RUNS)
+    }
+
+    /// The state that a stage had in a run; none where it did not come so far, or its recipe is gone.
+    fn in_run<'b>(&self, id: &StageId, run: &RunRecord) -> Result<Option<Earlier<'b>>, StoreError> {
+        let keys: BTreeMap<StageId, Key> =
+            run.stages.iter().filter_map(|stage| Some((stage.id.clone(), stage.key?))).collect();
+        let Some(key) = keys.get(id).copied() else { return Ok(None) };
+        let Some(recipe) = self.store.recipe(&key)? else { return Ok(None) };
+        let source = Source::Run { number: run.id, started_at: run.started_at };
+        let (against, then) = (Against { source, key }, Then { keys, lock: None });
+        Ok(Some(Earlier { against, was: Was::Recipe(recipe), then }))
     }
 
     /// The recipe of a stage, with gaps for what is not there yet; none where even its form is not known.
@@ -219,13 +262,26 @@ impl<'a> Now<'a> {
         recipe_so_far(self.pipeline, &self.pipeline.stages[id], &self.settled)
     }
 
-    fn explain(&self, id: &StageId, old: &Value, keys: &BTreeMap<StageId, Key>) -> Result<Explained, WhyError> {
+    fn explain(&self, id: &StageId, was: &Was<'_>, then: &Then<'_>) -> Result<Explained, WhyError> {
         let stage = &self.pipeline.stages[id];
         let Some(recipe) = self.recipe(id)? else {
             let reads = stage::reads(stage).into_iter().filter(|read| !self.settled.is_settled(read));
-            let causes = reads.map(|read| self.cause("model", read, None, keys)).collect::<Result<_, _>>()?;
-            return Ok(Explained { changes: Vec::new(), causes, unknown: true });
+            let causes = reads.map(|read| self.cause("model", read, None, then)).collect::<Result<_, _>>()?;
+            return Ok(Explained { causes, unknown: true, ..Explained::default() });
         };
+        match was {
+            Was::Recipe(old) => self.explain_recipe(stage, &recipe, old, then),
+            Was::Digests(locked) => self.explain_digests(id, &recipe, locked, then),
+        }
+    }
+
+    fn explain_recipe(
+        &self,
+        stage: &Stage,
+        recipe: &Recipe,
+        old: &Value,
+        then: &Then<'_>,
+    ) -> Result<Explained, WhyError> {
         let new: Value = serde_json::from_str(recipe.canonical()).expect("a recipe is valid JSON");
         let mut explained = Explained::default();
         for change in fields_changed(old, &new) {
@@ -236,12 +292,46 @@ impl<'a> Now<'a> {
             if !explained.causes.iter().any(|cause| cause.stage == *read && cause.input == input) {
                 let field = &old["fields"][input];
                 let blob = field.as_str().or_else(|| field["weights"].as_str()).and_then(|text| text.parse().ok());
-                explained.causes.push(self.cause(input, read, blob, keys)?);
+                explained.causes.push(self.cause(input, read, blob, then)?);
             }
             // A table has changed if its rows have; of a model it is good to know what about it did.
             if change.path != input {
                 explained.changes.push(change);
             }
+        }
+        Ok(explained)
+    }
+
+    /// What can be told where only a lock knows what the stage was.
+    fn explain_digests(
+        &self,
+        id: &StageId,
+        recipe: &Recipe,
+        locked: &LockedStage,
+        then: &Then<'_>,
+    ) -> Result<Explained, WhyError> {
+        let stage = &self.pipeline.stages[id];
+        let mut explained = Explained::default();
+        let kind = stage::kind(stage);
+        if locked.kind != kind {
+            let (old, new) = (Some(locked.kind.clone().into()), Some(kind.into()));
+            explained.changes.push(FieldChange { path: "kind".to_owned(), old, new });
+        }
+        for field in locked.differing(recipe) {
+            match upstream(stage, &field) {
+                Some((input, read)) => {
+                    let blob = then.lock.and_then(|lock| {
+                        let weights = lock.weights.get(read).map(|weights| weights.blake3);
+                        weights.or_else(|| lock.stages.get(read).map(|stage| stage.output))
+                    });
+                    explained.causes.push(self.cause(input, read, blob, then)?);
+                }
+                None => explained.digests.push(field),
+            }
+        }
+        if explained == Explained::default() && recipe.key() != locked.key {
+            // Its fields are the same, and mean something else.
+            explained.digests.push("version".to_owned());
         }
         Ok(explained)
     }
@@ -252,7 +342,7 @@ impl<'a> Now<'a> {
         input: &'static str,
         read: &StageId,
         blob: Option<BlobId>,
-        keys: &BTreeMap<StageId, Key>,
+        then: &Then<'_>,
     ) -> Result<Cause, WhyError> {
         let stage = &self.pipeline.stages[read];
         let unsettled = !self.settled.is_settled(read);
@@ -262,16 +352,22 @@ impl<'a> Now<'a> {
             }
             Some(_) | None => None,
         };
-        // What made the old bytes is what counts; the recipe that the stage had in that run is as good.
+        // What made the old bytes is what counts; the recipe that the stage had then is as good.
         let made = blob.map(|blob| self.store.recipe_that_made(stage::kind(stage), &blob)).transpose()?.flatten();
-        let then = keys.get(read).map(|key| self.store.recipe(key)).transpose()?.flatten();
-        let latest =
-            || Ok::<_, StoreError>(self.store.latest(&pipeline_name(self.pipeline), read)?.map(|found| found.1));
-        let old = match made.or(then) {
-            Some(old) => Some(old),
-            None => latest()?,
+        let recipe = match made {
+            Some(made) => Some(made),
+            None => then.keys.get(read).map(|key| self.store.recipe(key)).transpose()?.flatten(),
         };
-        let explained = old.map(|old| self.explain(read, &old, keys)).transpose()?;
+        let locked = then.lock.map(|lock| lock.stages.get(read));
+        let was = match (recipe, locked) {
+            (Some(recipe), _) => Some(Was::Recipe(recipe)),
+            (None, Some(locked)) => locked.map(Was::Digests),
+            (None, None) => {
+                let latest = self.store.latest(&pipeline_name(self.pipeline), read)?;
+                latest.map(|(_, recipe)| Was::Recipe(recipe))
+            }
+        };
+        let explained = was.map(|was| self.explain(read, &was, then)).transpose()?;
         Ok(Cause { input, stage: read.clone(), unsettled, rows, explained })
     }
 }
@@ -280,24 +376,5 @@ fn is_table(stage: &Stage) -> bool {
     match stage {
         Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) => true,
         Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn digests_of_fields_tell_which_differ() {
-        let now = json!({ "fields": { "a": 1, "b": { "y": 2, "x": 1 }, "c": null } });
-        let digest = |value: &Value| BlobId::of(to_canonical(value).as_bytes()).short();
-        let earlier = |fields: Value| -> BTreeMap<String, String> {
-            fields.as_object().unwrap().iter().map(|(name, value)| (name.clone(), digest(value))).collect()
-        };
-        let check = |fields, expected: &[&str]| assert_eq!(fields_that_differ(&now, &earlier(fields)), expected);
-        check(json!({ "a": 1, "b": { "x": 1, "y": 2 }, "c": null }), &[]);
-        check(json!({ "a": 2, "b": { "x": 1, "y": 2 }, "d": 1 }), &["a", "c", "d"]);
     }
 }

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::changed_rows::scenario_of;
 use super::gaps::upstream;
-use super::why::{Against, Baseline, Earlier, Now, WhyError};
+use super::why::{self, Against, Baseline, Earlier, Now, WhyError};
 use super::{Graph, PlanError, fields_changed};
-use crate::engine::{Identity, Message, Request};
+use crate::engine::{CallKeys, Identity, Message, Request};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, FieldChange, Key};
 use crate::spec::{Ask, Judge, Pipeline, Rubric, Stage};
@@ -29,10 +29,14 @@ pub struct WhyRow {
     pub scenario: String,
     /// What it was compared with; none if there is nothing earlier.
     pub against: Option<Against>,
+    /// What is known of the row as it was.
+    pub then: RowThen,
     /// What the row is now.
     pub now: RowNow,
     /// Fields that concern all rows: of the model, how it is asked.
     pub changes: Vec<FieldChange>,
+    /// Fields that are not what a lock says, where the lock's digests are all that is known of what they were.
+    pub digests: Vec<String>,
     /// Its calls.
     pub calls: Vec<WhyCall>,
 }
@@ -44,6 +48,17 @@ pub enum RowNow {
     There,
     /// It depends on a call that has yet to be made, of this stage.
     Waits(StageId),
+}
+
+/// What is known of a row as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowThen {
+    /// All, or that it was not there.
+    Known,
+    /// Nothing: the lock has only digests, and the store no longer has the result that it names.
+    OnlyDigests,
+    /// Nothing: the table that it was made of is not in the store any more.
+    NoTable,
 }
 
 /// Why one call of a row is what it is.
@@ -152,7 +167,7 @@ pub fn why_row(
     store: &Store,
     id: &StageId,
     scenario: &str,
-    baseline: Baseline,
+    baseline: Baseline<'_>,
 ) -> Result<WhyRow, WhyRowError> {
     let stage = &pipeline.stages[id];
     let kind = stage::kind(stage);
@@ -165,9 +180,9 @@ pub fn why_row(
     };
     let now = Now::new(pipeline, graph, store)?;
     let earlier = now.earlier(id, baseline)?;
-    let was = match &earlier {
+    let (was, then) = match &earlier {
         Some(earlier) => Was::read(store, stage, earlier, input.0, scenario)?,
-        None => Was::default(),
+        None => (Was::default(), RowThen::Known),
     };
     let (line, row_now) = match row_of(&now, input.1, scenario)? {
         Input::Line(line) => (Some(line), RowNow::There),
@@ -177,17 +192,18 @@ pub fn why_row(
         }
         Input::NoSuch(_) => (None, RowNow::There),
     };
-    let changes = match (&earlier, now.recipe(id)?) {
-        (Some(earlier), Some(recipe)) => {
+    let (changes, digests) = match (earlier.as_ref().map(|earlier| &earlier.was), now.recipe(id)?) {
+        (Some(why::Was::Recipe(old)), Some(recipe)) => {
             let new: Value = serde_json::from_str(recipe.canonical()).expect("a recipe is valid JSON");
-            fields_changed(&earlier.recipe, &new)
+            (fields_changed(old, &new), Vec::new())
         }
-        _ => Vec::new(),
+        (Some(why::Was::Digests(locked)), Some(recipe)) => (Vec::new(), locked.differing(&recipe)),
+        (None, _) | (_, None) => (Vec::new(), Vec::new()),
     };
-    let identity = identity(&now, stage);
+    let keys = identity(&now, stage).map(|identity| CallKeys::new(&identity));
     let mut calls = Vec::new();
     for pair in pairs(id, stage, line.as_deref(), &was)? {
-        calls.push(call(store, identity.as_ref(), pair, &changes)?);
+        calls.push(call(store, keys.as_ref(), pair, &changes)?);
     }
     let general = |change: &FieldChange| {
         let shown_elsewhere = ["system", "prompt"].contains(&change.path.as_str()) || change.path.starts_with("rubric");
@@ -195,7 +211,8 @@ pub fn why_row(
     };
     let changes = changes.into_iter().filter(general).collect();
     let against = earlier.map(|earlier| earlier.against);
-    Ok(WhyRow { stage: id.clone(), kind, scenario: scenario.to_owned(), against, now: row_now, changes, calls })
+    let (stage, scenario) = (id.clone(), scenario.to_owned());
+    Ok(WhyRow { stage, kind, scenario, against, then, now: row_now, changes, digests, calls })
 }
 
 /// The stage and its row as they were.
@@ -206,19 +223,29 @@ struct Was {
 }
 
 impl Was {
-    fn read(store: &Store, stage: &Stage, earlier: &Earlier, input: &str, scenario: &str) -> Result<Self, StoreError> {
-        let fields = &earlier.recipe["fields"];
+    fn read(
+        store: &Store,
+        stage: &Stage,
+        earlier: &Earlier<'_>,
+        input: &str,
+        scenario: &str,
+    ) -> Result<(Self, RowThen), StoreError> {
+        let recipe = match &earlier.was {
+            why::Was::Recipe(recipe) => recipe,
+            why::Was::Digests(_) => return Ok((Self::default(), RowThen::OnlyDigests)),
+        };
+        let fields = &recipe["fields"];
         let stage = match stage {
             Stage::Infer(now) => infer::with_fields(now, fields).map(Stage::Infer),
             Stage::Judge(now) => judge::with_fields(now, fields).map(Stage::Judge),
             Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => None,
         };
         let blob: Option<BlobId> = fields[input].as_str().and_then(|text| text.parse().ok());
-        let line = match blob {
-            Some(blob) if store.has(&blob)? => find(store, &blob, scenario)?.ok(),
-            Some(_) | None => None,
+        let (line, then) = match blob {
+            Some(blob) if store.has(&blob)? => (find(store, &blob, scenario)?.ok(), RowThen::Known),
+            Some(_) | None => (None, RowThen::NoTable),
         };
-        Ok(Self { stage, line })
+        Ok((Self { stage, line }, then))
     }
 }
 
@@ -248,7 +275,7 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
     }
     let stage = &now.pipeline.stages[id];
     let bad = |message: String| WhyRowError::BadRow { stage: id.clone(), message };
-    let (work, line): (Box<dyn RowStage>, _) = match stage {
+    let line = match stage {
         Stage::Generate(spec) => {
             let rows = generate::rows(spec, &now.pipeline.root).map_err(|error| bad(error.to_string()))?;
             let mut names = Vec::new();
@@ -264,17 +291,18 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
                 }
             }
             let Some(cell) = found else { return Ok(Input::NoSuch(names)) };
-            (Box::new(generate::GenerateStage::new(spec)), cell.to_line())
+            cell.to_line()
         }
         Stage::Infer(spec) => match row_of(now, &spec.scenarios, scenario)? {
-            Input::Line(line) => (Box::new(infer::InferStage::new(spec)), line),
+            Input::Line(line) => line,
             other @ (Input::Waits(_) | Input::NoSuch(_)) => return Ok(other),
         },
         Stage::Research(_) | Stage::Pull(_) | Stage::Judge(_) | Stage::Decide(_) => {
             return Ok(Input::Waits(id.clone()));
         }
     };
-    let identity = identity(now, stage);
+    let work = stage::row_stage(stage).map_err(|error| bad(error.to_string()))?.expect("it works row by row");
+    let keys = identity(now, stage).map(|identity| CallKeys::new(&identity));
     let calls = now.store.calls()?;
     let mut step = work.start(&line).map_err(|error| bad(error.to_string()))?;
     loop {
@@ -285,10 +313,9 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
             Step::Ask(requests, rest) => {
                 let mut answers = Vec::new();
                 for request in &requests {
-                    let key = identity.as_ref().map(|identity| request.recipe(identity).key());
-                    let stored = key.map(|key| calls.call(&key)).transpose()?.flatten();
-                    let Some(stored) = stored else { return Ok(Input::Waits(id.clone())) };
-                    let reply = serde_json::from_str(&stored.reply).map_err(|error| bad(error.to_string()))?;
+                    let key = keys.as_ref().map(|keys| keys.key(request));
+                    let stored = key.map(|key| calls.reply(&key)).transpose()?.flatten();
+                    let Some(reply) = stored else { return Ok(Input::Waits(id.clone())) };
                     answers.push(Asked::Replied(reply));
                 }
                 step = rest.resume(answers);
@@ -366,17 +393,9 @@ fn pairs(id: &StageId, stage: &Stage, line: Option<&str>, was: &Was) -> Result<V
     }
 }
 
-fn call(
-    store: &Store,
-    identity: Option<&Identity>,
-    pair: Pair,
-    changes: &[FieldChange],
-) -> Result<WhyCall, StoreError> {
+fn call(store: &Store, keys: Option<&CallKeys>, pair: Pair, changes: &[FieldChange]) -> Result<WhyCall, StoreError> {
     let Pair { criterion, old, new } = pair;
-    let key: Option<Key> = match (&new, identity) {
-        (Some(request), Some(identity)) => Some(request.recipe(identity).key()),
-        _ => None,
-    };
+    let key: Option<Key> = new.as_ref().zip(keys).map(|(request, keys)| keys.key(request));
     let reply = match key {
         Some(key) => Some(store.calls()?.made_at(&key)?.map_or(Reply::Missing, Reply::Kept)),
         None => None,

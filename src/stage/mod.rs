@@ -15,6 +15,7 @@ mod row;
 pub use recipe::{Known, RecipeError, WantedWeights, identity, recipe, wanted};
 pub use row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step};
 
+use crate::check::CheckError;
 use crate::ids::StageId;
 use crate::spec::{ModelRef, PullFrom, Stage};
 
@@ -59,6 +60,19 @@ pub fn table(stage: &Stage) -> Option<&StageId> {
         Stage::Judge(judge) => Some(&judge.answers),
         Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => None,
     }
+}
+
+/// What works a row-wise stage's rows; none of a stage that works on whole tables.
+///
+/// # Errors
+/// A check of its rubric does not compile.
+pub fn row_stage(stage: &Stage) -> Result<Option<Box<dyn RowStage>>, CheckError> {
+    Ok(match stage {
+        Stage::Generate(spec) => Some(Box::new(generate::GenerateStage::new(spec))),
+        Stage::Infer(spec) => Some(Box::new(infer::InferStage::new(spec))),
+        Stage::Judge(spec) => Some(Box::new(judge::JudgeStage::new(spec)?)),
+        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
+    })
 }
 
 /// How many lines a row-wise stage makes of each row it takes.

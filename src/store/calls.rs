@@ -8,6 +8,7 @@ use std::sync::{PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::{Store, StoreError, index};
@@ -145,6 +146,14 @@ impl CallReader<'_> {
             .map_err(|error| StoreError::from_sqlite(&self.store.index_path(), &error))
     }
 
+    /// The reply kept for a call, read as what was written.
+    ///
+    /// # Errors
+    /// The index cannot be read, or holds something else.
+    pub fn reply<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        self.call(key)?.map(|stored| self.store.read_reply(key, &stored)).transpose()
+    }
+
     /// When the run started that made a kept reply, in seconds since 1970.
     ///
     /// # Errors
@@ -194,6 +203,17 @@ impl Store {
         // One transaction for all that is looked up: each would otherwise take and give back locks of its own.
         connection.execute_batch("BEGIN").map_err(|error| self.failed(&error))?;
         Ok(CallReader { store: self, connection: Some(connection) })
+    }
+
+    /// Reads the reply of a call as what was written.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn read_reply<T: DeserializeOwned>(&self, key: &Key, stored: &StoredCall) -> Result<T, StoreError> {
+        serde_json::from_str(&stored.reply).map_err(|error| StoreError::Damaged {
+            path: self.index_path(),
+            message: format!("the reply kept for call {} cannot be read: {error}", key.short()),
+        })
     }
 
     /// Keeps the reply of a call, and gives back the reply that counts: with [`Put::First`], where another process has kept

@@ -401,25 +401,8 @@ mod tests {
             key: Some(*key),
             output: None,
         };
-        RunRecord {
-            id: 0,
-            pipeline: pipeline.to_owned(),
-            started_at,
-            wall_ms: 1,
-            commit: None,
-            dirty: None,
-            options: Vec::new(),
-            ended: RunEnded::Finished,
-            exit: 0,
-            outcome: None,
-            rate: None,
-            calls_made: 0,
-            calls_cached: 0,
-            cost: None,
-            cost_saved: None,
-            saved_ms: 0,
-            stages: keys.iter().map(stage).collect(),
-        }
+        let stages = keys.iter().map(stage).collect();
+        RunRecord { ended: RunEnded::Finished, stages, ..RunRecord::started(pipeline, started_at, Vec::new()) }
     }
 
     #[tokio::test]

@@ -154,6 +154,15 @@ impl Store {
         Err(StoreError::Corrupt { id: *id, aside })
     }
 
+    /// The digest of an object's bytes as they lie there now, whatever is remembered of them.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_digest(&self, id: &BlobId) -> Result<BlobId, StoreError> {
+        let path = self.object_path(id);
+        hash_file(&path).map_err(|error| StoreError::from_io(&path, error))
+    }
+
     /// Reads a whole object.
     ///
     /// # Errors

@@ -109,6 +109,32 @@ impl Journal {
     }
 }
 
+impl RunRecord {
+    /// The record of a run that starts: nothing has come of it yet.
+    #[must_use]
+    pub fn started(pipeline: impl Into<String>, started_at: i64, options: Vec<String>) -> Self {
+        Self {
+            id: 0,
+            pipeline: pipeline.into(),
+            started_at,
+            wall_ms: 0,
+            commit: None,
+            dirty: None,
+            options,
+            ended: RunEnded::Started,
+            exit: 0,
+            outcome: None,
+            rate: None,
+            calls_made: 0,
+            calls_cached: 0,
+            cost: None,
+            cost_saved: None,
+            saved_ms: 0,
+            stages: Vec::new(),
+        }
+    }
+}
+
 impl Store {
     /// Keeps the record of a run and gives its number.
     ///

@@ -188,21 +188,12 @@ fn a_store_of_an_earlier_format_keeps_its_calls() {
 fn runs_are_kept_newest_first() {
     let (_directory, store) = store();
     let run = |pipeline: &str, started_at| RunRecord {
-        id: 0,
-        pipeline: pipeline.to_owned(),
-        started_at,
         wall_ms: 1,
-        commit: None,
-        dirty: None,
-        options: Vec::new(),
         ended: RunEnded::Finished,
-        exit: 0,
         outcome: Some("deploy".to_owned()),
         rate: Some(RunRate { point: Some(0.5), lo: 0.25, hi: 0.75, confidence: 0.95, n: 10 }),
         calls_made: 1,
         calls_cached: 2,
-        cost: None,
-        cost_saved: None,
         saved_ms: 3,
         stages: vec![RunStage {
             id: StageId::new("s").unwrap(),
@@ -210,6 +201,7 @@ fn runs_are_kept_newest_first() {
             key: Some(recipe(1).key()),
             output: None,
         }],
+        ..RunRecord::started(pipeline, started_at, Vec::new())
     };
     let ids: Vec<u64> = [run("a", 1), run("b", 2), run("a", 3)].iter().map(|run| store.put_run(run).unwrap()).collect();
     let found = |pipeline, limit| -> Vec<(u64, i64)> {

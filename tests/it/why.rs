@@ -30,23 +30,10 @@ fn run(project: &Project) {
         output: stage["output"].as_str().map(|output| output.parse().unwrap()),
     };
     let record = RunRecord {
-        id: 0,
-        pipeline: "pipelines/p.yaml".to_owned(),
-        started_at: 1_767_225_600,
-        wall_ms: 1,
-        commit: None,
-        dirty: None,
-        options: Vec::new(),
         ended: RunEnded::Finished,
         exit: 4,
-        outcome: None,
-        rate: None,
-        calls_made: 0,
-        calls_cached: 0,
-        cost: None,
-        cost_saved: None,
-        saved_ms: 0,
         stages: run["run"]["stages"].as_array().unwrap().iter().map(stage).collect(),
+        ..RunRecord::started("pipelines/p.yaml", 1_767_225_600, Vec::new())
     };
     Store::open(&project.path("cache")).unwrap().put_run(&record).unwrap();
 }
@@ -137,4 +124,57 @@ fn what_is_not_there_is_a_mistake_with_a_way_on() {
     run(&project);
     check(&["answers#nobody"], "unknown scenario `nobody`", "there are `");
     check(&["answers", "--against", "7"], "there is no run 7", "there is only run 1");
+}
+
+#[test]
+fn a_stage_is_compared_with_the_lock() {
+    let project = Project::scripted();
+    let against =
+        |subject: &str| project.run(&["why", "pipelines/p.yaml", subject, "--against", "lock"]).exits(0).stdout;
+    project.json();
+    let written = project.run(&["bless", "pipelines/p.yaml"]).exits(0).stdout;
+    assert!(written.starts_with("pipelines/p.lock: written"), "{written}");
+    let blessed = against("decision");
+    project.edit("scenarios/p.yaml", "awake again", "awake again, why");
+    project.edit("pipelines/p.yaml", "max_tokens: 50", "max_tokens: 40");
+    project.json();
+    project.edit("rubrics/p.yaml", "weight: 2", "weight: 3");
+    let changed = against("verdicts");
+    let row = against("answers#sleep/waking/terse");
+    // Another machine: the lock is there, what it names is not.
+    fs_err::remove_dir_all(project.path("cache")).unwrap();
+    project.json();
+    let elsewhere = against("decision");
+    let row_elsewhere = against("answers#sleep/waking/terse");
+    insta::assert_snapshot!(format!(
+        "as blessed:\n{blessed}\nwith what the lock names:\n{changed}\na row:\n{row}\nwithout what the lock names:\n\
+         {elsewhere}\na row:\n{row_elsewhere}"
+    ));
+    let found = project.run(&["why", "pipelines/p.yaml", "verdicts", "--against", "lock", "--json"]).exits(0);
+    let found: Value = serde_json::from_str(&found.stdout).unwrap();
+    assert_eq!((&found["against"]["from"], &found["against"]["run"]), (&"lock".into(), &Value::Null));
+    assert_eq!(found["explained"]["digests"], serde_json::json!(["rubric"]));
+}
+
+#[test]
+fn a_lock_that_cannot_be_compared_with_is_a_mistake_with_a_way_on() {
+    let project = Project::scripted();
+    let check = |against: &str, code: i32, message: &str, help: &str| {
+        let stderr = project.run(&["why", "pipelines/p.yaml", "again", "--against", against]).exits(code).stderr;
+        assert!(stderr.contains(message) && stderr.contains(help), "{stderr}");
+    };
+    project.json();
+    let blessed = project.run(&["bless", "pipelines/p.yaml"]).exits(0);
+    assert!(blessed.stdout.contains("written"), "{blessed}");
+    project.edit(
+        "pipelines/p.yaml",
+        "report:",
+        "  again:\n    infer: { model: candidate, scenarios: scenarios }\nreport:",
+    );
+    check("lock", 2, "stage `again` is not in the lock", "compare with a run");
+    check("lok", 2, "invalid value 'lok'", "the number of a run, or `lock`");
+    project.write("pipelines/p.lock", "hello\n");
+    check("lock", 2, "`pipelines/p.lock`: line 1", "take it from the last commit");
+    fs_err::remove_file(project.path("pipelines/p.lock")).unwrap();
+    check("lock", 1, "there is no lock `pipelines/p.lock`", "write it with `evalflow bless` after a run");
 }

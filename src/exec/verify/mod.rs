@@ -17,17 +17,17 @@ use std::sync::Arc;
 
 use self::fresh::Fresh;
 use self::sample::Picked;
-use super::stages::failed_file;
-use super::{Engines, StageFailure, StartError};
-use crate::catalog::{self, Catalog};
-use crate::data::{Decision, Judged, WeightsRecord};
+use super::engines::Asker;
+use super::stages::{failed_file, row_stage};
+use super::{Engines, StageFailure, StartError, whole};
+use crate::data::{Decision, WeightsRecord};
 use crate::fetch::{Fetched, gguf};
 use crate::ids::StageId;
-use crate::key::{BlobHasher, BlobId};
+use crate::key::BlobId;
 use crate::lock::{Lock, LockedDecision, LockedStage};
 use crate::plan::{FrozenError, Graph, Locked, frozen};
-use crate::spec::{Decide, ModelRef, Pipeline, Pull, Research, Stage};
-use crate::stage::{self, RowStage, decide, generate, infer, judge, pull};
+use crate::spec::{Decide, Infer, Judge, Pipeline, Pull, Research, Stage};
+use crate::stage::{self, generate, pull};
 use crate::store::{Receipt, Store, StoreError};
 
 /// What a verification works with.
@@ -181,17 +181,11 @@ impl State<'_> {
                     let text = cell.map_err(std::io::Error::other)?.to_line();
                     Ok(fresh::Line { index: at as u64, text, moved: false })
                 });
-                let work = generate::GenerateStage::new(generate);
-                self.rows(id, stage, &work, receipt, Inputs { lines: Box::new(inputs), total, from: None }).await
+                self.rows(id, stage, receipt, Inputs { lines: Box::new(inputs), total, from: None }).await
             }
-            Stage::Infer(infer) => {
-                let inputs = self.inputs(&infer.scenarios)?;
-                self.rows(id, stage, &infer::InferStage::new(infer), receipt, inputs).await
-            }
-            Stage::Judge(judge) => {
-                let work = judge::JudgeStage::new(judge).map_err(|error| StageFailure::new(error.to_string(), None))?;
-                let inputs = self.inputs(&judge.answers)?;
-                self.rows(id, stage, &work, receipt, inputs).await
+            Stage::Infer(Infer { scenarios: from, .. }) | Stage::Judge(Judge { answers: from, .. }) => {
+                let inputs = self.inputs(from)?;
+                self.rows(id, stage, receipt, inputs).await
             }
         }
     }
@@ -219,11 +213,11 @@ impl State<'_> {
         &mut self,
         id: &StageId,
         stage: &Stage,
-        work: &dyn RowStage,
         receipt: &Receipt,
         inputs: Inputs,
     ) -> Result<Found, StageFailure> {
-        let asker = self.asker(stage)?;
+        let work = row_stage(id, stage)?;
+        let asker = self.asker(id, stage)?;
         let rows = receipt.rows.unwrap_or(0);
         let lines_each = lines_each(inputs.total, rows)?;
         let picked = match (&asker, inputs.from, self.verify.sample) {
@@ -235,43 +229,29 @@ impl State<'_> {
         let mut fresh = Fresh::new().map_err(|error| StageFailure::new(error.to_string(), None))?;
         let shape = rows::Shape { total: rows, lines_each, picked: &picked };
         let stored = self.verify.store.lines(&receipt.output)?;
-        let found = rows::execute(work, asker.as_ref(), inputs.lines, stored, &shape, &mut fresh).await?;
+        let found = rows::execute(work.as_ref(), asker.as_ref(), inputs.lines, stored, &shape, &mut fresh).await?;
         let picked = picked.each_gives(lines_each);
         self.tables.insert(id.clone(), Table { output: receipt.output, rows, picked, fresh });
         Ok(Found::Rows(found))
     }
 
     /// Who answers a stage's questions; nobody where it names no model.
-    fn asker(&self, stage: &Stage) -> Result<Option<rows::Asker>, StageFailure> {
+    fn asker(&self, id: &StageId, stage: &Stage) -> Result<Option<Asker>, StageFailure> {
         let Verify { pipeline, store, engines, lock, .. } = self.verify;
-        let Some(model) = stage::model(stage) else { return Ok(None) };
-        let weights: Option<WeightsRecord> = match model {
-            ModelRef::Declared(_) => None,
-            ModelRef::Weights(pulled) => Some(record(store, pulled, &lock.stages[pulled].output)?),
-        };
-        let engine = engines.get(pipeline, store, model, weights.as_ref(), stage::context(stage));
-        let engine = engine.map_err(|error| match error {
+        let locked = Locked::new(pipeline, store, lock);
+        engines.asker(pipeline, store, stage, &locked.known(id)).map_err(|error| match error {
             StartError::Store(StoreError::Missing { .. }) => {
                 StageFailure::new("the weights are not here, so nothing was executed again", Some(WEIGHTS.to_owned()))
             }
-            error @ (StartError::Engine(_) | StartError::Store(_)) => StageFailure::new(error.to_string(), None),
-        })?;
-        let context_is_keyed = matches!(model, ModelRef::Weights(_));
-        Ok(Some(rows::Asker { engine, context_is_keyed }))
+            error @ (StartError::Engine(_) | StartError::Store(_) | StartError::BadRecord { .. }) => {
+                StageFailure::new(error.to_string(), None)
+            }
+        })
     }
 
     fn research(&self, research: &Research, locked: &LockedStage) -> Result<Found, StageFailure> {
-        let mut files = Vec::new();
-        for path in &research.catalog {
-            let bytes = fs_err::read(self.verify.pipeline.root.join(path));
-            let bytes = bytes.map_err(|error| StageFailure::new(error.to_string(), None))?;
-            files.push((path.to_string_lossy().into_owned(), bytes));
-        }
-        let failed = |error: catalog::CatalogError| StageFailure::new(error.to_string(), error.help());
-        let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-        let catalog = Catalog::read(files).map_err(failed)?;
-        let made = catalog::research(&catalog, &research.require, &research.profile, research.shortlist);
-        Ok(same_record(&made.map_err(failed)?, locked))
+        let made = whole::candidates(&self.verify.pipeline.root, research, |_, _| Ok(()))?;
+        Ok(same_record(&made, locked))
     }
 
     fn weights(&self, id: &StageId, pull: &Pull, locked: &LockedStage) -> Result<Found, StageFailure> {
@@ -285,7 +265,7 @@ impl State<'_> {
         if !path.exists() {
             return Err(StageFailure::new("the weights are not here, not verified", Some(WEIGHTS.to_owned())));
         }
-        let found = hash(&path)?;
+        let found = store.read_digest(&kept.weights)?;
         if found != kept.weights {
             return Ok(Found::Other { found });
         }
@@ -305,12 +285,11 @@ impl State<'_> {
             return Err(edited("numbers"));
         }
         let verdicts = &lock.stages[&decide.verdicts].output;
-        let stored = merged(store, verdicts, &Fresh::none())?;
-        let again = tally(decide, stored)?;
+        let again = whole::decision(decide, merged_text(store, verdicts, &Fresh::none())?)?;
         if let Some(table) = self.tables.get(&decide.verdicts)
             && !table.fresh.is_empty()
         {
-            let new = tally(decide, merged(store, verdicts, &table.fresh)?)?;
+            let new = whole::decision(decide, merged_text(store, verdicts, &table.fresh)?)?;
             self.effects.push(Effect { stage: id.clone(), old, new });
         }
         Ok(same_record(&again, locked))
@@ -349,15 +328,13 @@ fn merged(store: &Store, table: &BlobId, fresh: &Fresh) -> Result<fresh::Merged,
     fresh::merged(store.lines(table)?, fresh).map_err(|error| StageFailure::new(error.to_string(), None))
 }
 
-fn tally(decide: &Decide, lines: fresh::Merged) -> Result<Decision, StageFailure> {
-    let mut tally = decide::Tally::new(decide);
-    for line in lines {
-        let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
-        let row: Judged = serde_json::from_str(&line.text)
-            .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))?;
-        tally.add(&row);
-    }
-    Ok(tally.finish())
+/// The same, as text alone.
+fn merged_text(
+    store: &Store,
+    table: &BlobId,
+    fresh: &Fresh,
+) -> Result<impl Iterator<Item = std::io::Result<String>>, StageFailure> {
+    Ok(merged(store, table, fresh)?.map(|line| line.map(|line| line.text)))
 }
 
 fn record<T: serde::de::DeserializeOwned>(store: &Store, id: &StageId, blob: &BlobId) -> Result<T, StageFailure> {
@@ -372,23 +349,9 @@ fn same_record(made: &impl serde::Serialize, locked: &LockedStage) -> Found {
 
 /// Reads an object to its end and compares it with its name.
 fn unchanged(store: &Store, id: &BlobId) -> Result<(), StageFailure> {
-    if hash(&store.object_path(id))? == *id {
+    if store.read_digest(id)? == *id {
         return Ok(());
     }
     let message = format!("object {} does not have the bytes that its name says", id.short());
     Err(StageFailure::new(message, Some("bring it here with `evalflow import-baseline FILE`".to_owned())))
-}
-
-fn hash(path: &std::path::Path) -> Result<BlobId, StageFailure> {
-    use std::io::Read;
-    let failed = |error: std::io::Error| StageFailure::new(error.to_string(), None);
-    let mut file = fs_err::File::open(path).map_err(failed)?;
-    let mut hasher = BlobHasher::default();
-    let mut buffer = vec![0; 1 << 17];
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hasher.finish()),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
 }

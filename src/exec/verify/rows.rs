@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -10,9 +9,10 @@ use serde_json::Value;
 
 use super::fresh::{Fresh, Line};
 use super::sample::Picked;
-use crate::engine::{Engine, EngineErrorKind, Request};
+use crate::engine::{EngineErrorKind, Request};
 use crate::exec::StageFailure;
-use crate::key::diff;
+use crate::exec::engines::Asker;
+use crate::key::{FieldChange, diff};
 use crate::stage::{Asked, CallFailure, Row, RowStage, Step};
 use crate::store::Lines;
 
@@ -21,9 +21,6 @@ const SHOWN: usize = 3;
 
 /// So many rows in a row without an answer mean that the engine is gone.
 const FAILURES_IN_A_ROW: u32 = 5;
-
-/// Most characters shown of a value.
-const LONGEST: usize = 60;
 
 /// What rows that were executed again came to.
 #[derive(Debug, Clone, Default)]
@@ -73,13 +70,6 @@ pub struct RowDifference {
     pub old: String,
     /// What came out, likewise.
     pub new: String,
-}
-
-/// Who answers.
-pub(super) struct Asker {
-    pub(super) engine: Arc<dyn Engine>,
-    /// Whether the context's size is in the stage's key: then a prompt that does not fit never will, and is an answer.
-    pub(super) context_is_keyed: bool,
 }
 
 /// How a table lies over the one it was made of.
@@ -265,47 +255,14 @@ fn difference(work: &Work, row: &Row) -> RowDifference {
         (Some(old), Some(new)) => diff(old, new).into_iter().next(),
         (None, _) | (_, None) => None,
     };
-    let (field, old, new) = match change {
-        Some(change) => (change.path, change.old, change.new),
-        None => ("(row)".to_owned(), old, new),
-    };
-    let (old, new) = around(&text(old), &text(new));
-    RowDifference { scenario: scenario.unwrap_or_default(), field, old, new }
-}
-
-fn text(value: Option<Value>) -> String {
-    value.map_or_else(|| "nothing".to_owned(), |value| value.to_string())
-}
-
-/// Cuts two texts to the part where they begin to differ.
-fn around(old: &str, new: &str) -> (String, String) {
-    let same = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();
-    let start = if same > LONGEST / 2 { same - LONGEST / 4 } else { 0 };
-    let cut = |text: &str| {
-        let part: String = text.chars().skip(start).take(LONGEST).collect();
-        let before = if start > 0 { "…" } else { "" };
-        let after = if text.chars().count() > start + LONGEST { "…" } else { "" };
-        format!("{before}{part}{after}")
-    };
-    (cut(old), cut(new))
+    let change = change.unwrap_or_else(|| FieldChange { path: "(row)".to_owned(), old, new });
+    let (old, new) = change.shown();
+    RowDifference { scenario: scenario.unwrap_or_default(), field: change.path, old, new }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_texts_are_shown_where_they_differ() {
-        let check = |old: &str, new: &str, expected: (&str, &str)| {
-            assert_eq!(around(old, new), (expected.0.to_owned(), expected.1.to_owned()));
-        };
-        check("\"a\"", "\"b\"", ("\"a\"", "\"b\""));
-        check("nothing", "1", ("nothing", "1"));
-        let head = "x".repeat(100);
-        check(&format!("{head}one"), &format!("{head}two"), ("…xxxxxxxxxxxxxxxone", "…xxxxxxxxxxxxxxxtwo"));
-        let long = "y".repeat(80);
-        check(&long, "z", (&format!("{}…", "y".repeat(60)), "z"));
-    }
 
     fn compared(stored: &[&str], lines: &[&str], input_moved: bool) -> (Rows, bool) {
         let mut fresh = Fresh::new().unwrap();
