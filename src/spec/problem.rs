@@ -191,6 +191,12 @@ codes! {
     UnusedStage Warning "unused_stage"
         "Nothing reads a stage's result, though the pipeline comes to a decision."
         "name it in the stage that should read it, or remove it"
+    UnusedModel Warning "unused_model"
+        "An entry of `models` is there that no stage asks."
+        "name it in the `model` or `writer` of a stage, or remove it"
+    NeverApplies Warning "never_applies"
+        "The condition of a criterion holds for no scenario of the suite, so that the criterion is never asked."
+        "correct the condition, or give the taxonomy such scenarios"
     EqualSamples Warning "equal_samples"
         "A model is asked several times with temperature 0, which gives the same answer each time."
         "write a `temperature` above 0, or remove `repeat`"
@@ -291,6 +297,12 @@ impl Problem {
     pub fn position(&self) -> (usize, usize) {
         position(&self.source, self.span.start)
     }
+
+    /// The line and column behind its last character, likewise.
+    #[must_use]
+    pub fn end(&self) -> (usize, usize) {
+        position(&self.source, self.span.end)
+    }
 }
 
 impl Related {
@@ -298,6 +310,12 @@ impl Related {
     #[must_use]
     pub fn position(&self) -> (usize, usize) {
         position(&self.source, self.span.start)
+    }
+
+    /// The line and column behind its last character, likewise.
+    #[must_use]
+    pub fn end(&self) -> (usize, usize) {
+        position(&self.source, self.span.end)
     }
 }
 

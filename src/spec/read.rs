@@ -45,7 +45,9 @@ impl<'a> Reader<'a> {
                 let is = describe(root, self.file);
                 (root.span.clone(), format!("the {what} file must hold a mapping, but {is}"))
             };
-            self.push(self.problem(Code::WrongType, &span, "not a mapping", message));
+            let first = if what == "pipeline" { "evalflow: 1" } else { "name: …" };
+            let problem = self.problem(Code::WrongType, &span, "not a mapping", message);
+            self.push(problem.help(format!("write keys and values, beginning with `{first}`")));
             return None;
         };
         let start = entries.first().map_or(0..0, |(key, _)| key.span.clone());

@@ -182,6 +182,20 @@ impl Condition {
         Ok(condition)
     }
 
+    /// The condition's text.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether it depends on a dotted name.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        let environment = self.prepared.0.get_or_init(environment);
+        let expression = environment.compile_expression(&self.source);
+        expression.is_ok_and(|expression| expression.undeclared_variables(true).contains(name))
+    }
+
     /// Whether it holds for `context`.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! mistake is one problem. One file a part of the document. Start at [`load`].
 
 mod check;
+mod conditions;
 mod files;
 mod models;
 mod research;

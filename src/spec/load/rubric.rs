@@ -18,6 +18,15 @@ pub(super) struct ReadRubric {
     pub(super) rubric: Rubric,
     pub(super) file: SourceText,
     pub(super) first_question: Option<Range<usize>>,
+    /// The conditions of its criteria, and where they are.
+    pub(super) conditions: Vec<(Condition, Range<usize>)>,
+}
+
+/// Where in a rubric are things that other problems point at.
+#[derive(Default)]
+struct Places {
+    first_question: Option<Range<usize>>,
+    conditions: Vec<(Condition, Range<usize>)>,
 }
 
 /// Reads a rubric; nothing if it has a problem.
@@ -29,18 +38,19 @@ pub(super) fn read(document: Document, sink: &Sink) -> Option<ReadRubric> {
     fields.optional("description").and_then(Field::text);
     let pass = fields.required("pass").and_then(pass);
     let mut seen = BTreeMap::new();
-    let mut first_question = None;
+    let mut places = Places::default();
     let criteria: Vec<Criterion> = fields
         .required("criteria")
         .and_then(Field::list)
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|field| criterion(field, &mut seen, &mut first_question))
+        .filter_map(|field| criterion(field, &mut seen, &mut places))
         .collect();
     fields.finish();
     let rubric = Rubric { name: name?, pass: pass?, criteria };
     let is_sound = sink.borrow().len() == before;
-    is_sound.then_some(ReadRubric { rubric, file: document.file, first_question })
+    let Places { first_question, conditions } = places;
+    is_sound.then_some(ReadRubric { rubric, file: document.file, first_question, conditions })
 }
 
 fn pass(field: Field<'_>) -> Option<PassRule> {
@@ -72,20 +82,24 @@ pub(super) fn unique<'a>(
 fn criterion<'a>(
     field: Field<'a>,
     seen: &mut BTreeMap<&'a str, Range<usize>>,
-    first_question: &mut Option<Range<usize>>,
+    places: &mut Places,
 ) -> Option<Criterion> {
     let mut fields = field.fields_of("a criterion")?;
     let id = unique(&mut fields, "criterion", seen);
     let weight =
         fields.optional("weight").map_or(Some(1.0), |field| field.number((Bound::Excluded(0.0), Bound::Unbounded)));
     let critical = fields.optional("critical").map_or(Some(false), Field::flag);
-    let when = fields.optional("when").map(condition);
+    let when_field = fields.optional("when");
+    let when = when_field.map(condition);
+    if let (Some(field), Some(Some(condition))) = (when_field, &when) {
+        places.conditions.push((condition.clone(), field.span().clone()));
+    }
     let one = fields.exactly_one(["question", "check"]);
     let question_field = fields.optional("question");
     let check_field = fields.optional("check");
     let ask = if one == Some("question") || question_field.is_some() && check_field.is_some() {
         let question = question(&mut fields, question_field?);
-        first_question.get_or_insert_with(|| question_field.map(|f| f.span().clone()).unwrap_or_default());
+        places.first_question.get_or_insert_with(|| question_field.map(|f| f.span().clone()).unwrap_or_default());
         question.map(Ask::Question)
     } else {
         check_field.and_then(check).map(Ask::Check)

@@ -1,10 +1,12 @@
 //! One reader a kind of stage.
 
+use std::cell::RefCell;
 use std::ops::{Bound, Range};
 use std::path::Path;
 
 use indexmap::IndexMap;
 
+use super::conditions::{self, Conditions};
 use super::files::Files;
 use super::research::research;
 use super::rubric::{self, ReadRubric};
@@ -34,6 +36,8 @@ pub(super) struct Sketch<'a> {
 struct Context<'a> {
     outline: &'a Outline<'a>,
     files: &'a Files<'a>,
+    /// The conditions of all rubrics that were read.
+    conditions: RefCell<Vec<Conditions>>,
 }
 
 /// Most tokens of context that a model may be given.
@@ -48,7 +52,7 @@ pub(super) fn read(
     models: &IndexMap<ModelName, Model>,
     files: &Files<'_>,
 ) -> IndexMap<StageId, Stage> {
-    let context = Context { outline, files };
+    let context = Context { outline, files, conditions: RefCell::default() };
     let stages: IndexMap<StageId, Stage> = sketches
         .iter()
         .filter_map(|sketch| {
@@ -67,6 +71,7 @@ pub(super) fn read(
     report_second_decision(sketches);
     warn_of_self_judging(sketches, &stages, models);
     warn_of_equal_samples(sketches, &stages);
+    conditions::warn_of_never(&context.conditions.into_inner(), &stages, files.sink);
     stages
 }
 
@@ -229,7 +234,10 @@ impl Context<'_> {
         let (reader, span) = (fields.reader, fields.span.clone());
         fields.finish();
 
-        let ReadRubric { rubric, file, first_question } = rubric?;
+        let ReadRubric { rubric, file, first_question, conditions } = rubric?;
+        if let Some(answers) = answers.clone() {
+            self.conditions.borrow_mut().push(Conditions { answers, file: file.clone(), conditions });
+        }
         if let (Some(question), false) = (first_question, has_model) {
             let message = format!("`{}` asks questions, and no model answers them", file.path.display());
             reader.push(

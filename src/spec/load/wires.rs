@@ -210,21 +210,23 @@ impl<'a> Outline<'a> {
         circle
     }
 
-    /// Warns of results that nothing reads. A pipeline without a decision is made for its tables, so all is well there;
-    /// with an error in the file, a reader may be there that is not understood.
+    /// Warns of models that nothing asks and of results that nothing reads. A pipeline without a decision is made for its
+    /// tables, so all is well with those; with an error in the file, a reader may be there that is not understood.
     pub(super) fn warn_of_unused(&self, reader: Reader<'_>) {
-        let decides = self.definitions.values().any(|definition| definition.what == What::Stage(Kind::Decide));
-        if !decides || reader.has_errors() {
+        if reader.has_errors() {
             return;
         }
+        let decides = self.definitions.values().any(|definition| definition.what == What::Stage(Kind::Decide));
         let used: BTreeSet<&str> = self.edges.iter().map(|edge| edge.to).collect();
-        for (name, definition) in &self.definitions {
-            let What::Stage(kind) = definition.what else { continue };
-            if kind != Kind::Decide && !used.contains(name) {
-                let message = format!("nothing reads `{name}`");
-                let problem = reader.problem(Code::UnusedStage, definition.span, "never read", message);
-                reader.push(problem);
-            }
+        for (name, definition) in self.definitions.iter().filter(|(name, _)| !used.contains(*name)) {
+            let (code, label, message) = match definition.what {
+                What::Model => (Code::UnusedModel, "never asked", format!("nothing asks `{name}`")),
+                What::Stage(kind) if decides && kind != Kind::Decide => {
+                    (Code::UnusedStage, "never read", format!("nothing reads `{name}`"))
+                }
+                What::Stage(_) | What::Unclear => continue,
+            };
+            reader.push(reader.problem(code, definition.span, label, message));
         }
     }
 
