@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
-use super::gc::stages_of_lock;
 use super::open;
 use super::output::{data, failure, json as print_json, readable_by_all, say, size};
 use super::settings::Settings;
@@ -44,24 +43,23 @@ pub(super) struct ImportArguments {
 
 pub(super) fn export(settings: &Settings, arguments: &ExportArguments) -> Result<Exit, Exit> {
     let Loaded { pipeline, warnings: _ } = open::pipeline(settings, &arguments.pipeline)?;
-    let lock = pipeline.root.join(&pipeline.file).with_extension("lock");
-    let (text, stages) = read_lock(&lock)?;
+    let (text, lock) = open::lock_text(&pipeline)?.ok_or_else(|| open::no_lock(&pipeline))?;
     open::has_store(settings, &pipeline.root)?;
     let store = open::store(settings, &pipeline.root)?;
-    let keys: Vec<Key> = stages.iter().map(|(_, key)| *key).collect();
+    let keys: Vec<Key> = lock.results().map(|(_, key, _, _)| key).collect();
     let exported = write_whole(&arguments.file, |file| {
         store.export_archive(&keys, text.as_bytes(), arguments.weights, env!("CARGO_PKG_VERSION"), file)
     });
     let (exported, bytes) = exported.map_err(|error| {
         let named = match &error {
-            ArchiveError::NoReceipt { key } => stages.iter().find(|(_, named)| named == key),
+            ArchiveError::NoReceipt { key } => lock.results().find(|(_, named, _, _)| named == key),
             ArchiveError::Store(_)
             | ArchiveError::Io { .. }
             | ArchiveError::Newer { .. }
             | ArchiveError::Damaged { .. } => None,
         };
         match named {
-            Some((stage, _)) => {
+            Some((stage, _, _, _)) => {
                 let message = format!("the result of `{stage}` that the lock names is not in the store");
                 let help = format!("run it first: `evalflow run {}`", pipeline.file.display());
                 failure(&message, Some(&help));
@@ -82,20 +80,6 @@ pub(super) fn export(settings: &Settings, arguments: &ExportArguments) -> Result
         data(|out| writeln!(out, "{}: {contents}, {}", arguments.file.display(), size(bytes)))
     };
     if written { Ok(Exit::Ok) } else { Err(Exit::Failed) }
-}
-
-fn read_lock(lock: &Path) -> Result<(String, Vec<(String, Key)>), Exit> {
-    let text = fs_err::read_to_string(lock).map_err(|error| {
-        let help = "write the pipeline's lock first, with `evalflow bless`";
-        failure(&format!("the lock cannot be read: {error}"), Some(help));
-        Exit::BadInput
-    })?;
-    let stages = stages_of_lock(&text).map_err(|message| {
-        let help = "make it again with `evalflow bless`";
-        failure(&format!("the lock `{}` cannot be read: {message}", lock.display()), Some(help));
-        Exit::BadInput
-    })?;
-    Ok((text, stages))
 }
 
 /// Writes a file that is there as a whole or not at all. Gives its size too.

@@ -133,6 +133,9 @@ fn write(out: &mut dyn Write, garbage: &Garbage, removed: bool) -> io::Result<()
 /// What every lock begins with.
 const MARK: &[u8] = b"# Written by `evalflow";
 
+/// Bytes at the beginning of a file in which that is looked for: a merge may have put lines of its own before it.
+const BEGINNING: u64 = 1024;
+
 /// The keys that the locks of a project name. A lock that cannot be read might name anything: then nothing may go.
 fn roots_of_locks(project: &Path, store: &Path) -> io::Result<Vec<Key>> {
     let mut roots = Vec::new();
@@ -157,20 +160,13 @@ fn roots_of_locks(project: &Path, store: &Path) -> io::Result<Vec<Key>> {
 
 fn roots_of_lock(path: &Path) -> io::Result<Vec<Key>> {
     let mut start = Vec::new();
-    fs_err::File::open(path)?.take(MARK.len() as u64).read_to_end(&mut start)?;
-    if start != MARK {
+    fs_err::File::open(path)?.take(BEGINNING).read_to_end(&mut start)?;
+    if !start.windows(MARK.len()).any(|part| part == MARK) {
         return Ok(Vec::new());
     }
-    let text = fs_err::read_to_string(path)?;
-    let stages = stages_of_lock(&text)
-        .map_err(|message| io::Error::other(format!("`{}` cannot be read: {message}", path.display())))?;
-    Ok(stages.into_iter().map(|(_, key)| key).collect())
-}
-
-/// The stages of a lock with their keys.
-pub(super) fn stages_of_lock(text: &str) -> Result<Vec<(String, Key)>, String> {
-    let lock = Lock::read(text).map_err(|error| error.to_string())?;
-    Ok(lock.results().map(|(id, key, _, _)| (id.to_string(), key)).collect())
+    let lock = Lock::read(&fs_err::read_to_string(path)?)
+        .map_err(|error| io::Error::other(format!("`{}` cannot be read: {error}", path.display())))?;
+    Ok(lock.results().map(|(_, key, _, _)| key).collect())
 }
 
 #[cfg(test)]
@@ -205,8 +201,10 @@ mod tests {
             roots_of_locks(project, &store).unwrap().iter().map(|key| key.to_string()[..1].to_owned()).collect();
         found.sort();
         assert_eq!(found, ["a", "b"]);
-        write("pipelines/broken.lock", &lock("xyz"));
-        let error = roots_of_locks(project, &store).unwrap_err().to_string();
-        assert!(error.contains("broken.lock"), "{error}");
+        for broken in [lock("xyz"), format!("<<<<<<< HEAD\n{}=======\n>>>>>>> other\n", lock("a"))] {
+            write("pipelines/broken.lock", &broken);
+            let error = roots_of_locks(project, &store).unwrap_err().to_string();
+            assert!(error.contains("broken.lock"), "{error}");
+        }
     }
 }

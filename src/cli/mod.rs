@@ -112,6 +112,7 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
+            let error = selection::with_tip(error, std::env::args());
             // Help and version are asked for and go to stdout; anything else is a mistake.
             let exit = if error.use_stderr() { Exit::BadInput } else { Exit::Ok };
             error.print().ok();

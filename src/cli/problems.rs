@@ -64,12 +64,16 @@ impl Diagnostic for Shown<'_> {
         self.problem.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
+    /// Of a file that could not be read there is nothing to show.
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source)
+        (!self.problem.source.is_empty()).then_some(&self.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let problem = self.problem;
+        if problem.source.is_empty() {
+            return None;
+        }
         let first = LabeledSpan::new_primary_with_span(Some(problem.label.clone()), problem.span.clone());
         let second = problem
             .other
@@ -140,9 +144,16 @@ pub(super) fn show(settings: &Settings, problems: &[Problem]) {
     }
 }
 
-/// A problem for scripts.
+/// A problem for scripts. Lines and columns are from 1, columns in characters; an end is behind the last character.
 pub(super) fn to_json(problem: &Problem) -> Value {
-    let (line, column) = problem.position();
+    let ((line, column), (end_line, end_column)) = (problem.position(), problem.end());
+    let related = problem.other.iter().map(|other| {
+        let ((line, column), (end_line, end_column)) = (other.position(), other.end());
+        json!({
+            "file": other.file, "line": line, "column": column, "end_line": end_line, "end_column": end_column,
+            "label": other.label,
+        })
+    });
     json!({
         "code": problem.code.as_str(),
         "severity": match problem.severity { ProblemSeverity::Error => "error", ProblemSeverity::Warning => "warning" },
@@ -150,6 +161,10 @@ pub(super) fn to_json(problem: &Problem) -> Value {
         "file": problem.file,
         "line": line,
         "column": column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "label": problem.label,
+        "related": related.collect::<Vec<_>>(),
         "help": problem.help,
     })
 }

@@ -1,5 +1,7 @@
 //! The options that say which stages a command is about: the same for `plan` and `run`.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
 use super::exit::Exit;
 use super::output::failure;
 use crate::ids::StageId;
@@ -21,6 +23,20 @@ pub(super) struct SelectionArguments {
     /// Only the first N scenarios of each suite, to try a pipeline; what is asked is kept for all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+}
+
+/// Adds the way on where a stage was given to `--force` like to other options: its value is optional, so it takes one after
+/// `=` only.
+pub(super) fn with_tip(mut error: clap::Error, arguments: impl Iterator<Item = String>) -> clap::Error {
+    let Some(ContextValue::String(invalid)) = error.get(ContextKind::InvalidArg).cloned() else { return error };
+    let arguments: Vec<String> = arguments.collect();
+    let follows =
+        arguments.windows(2).any(|pair| matches!(pair, [option, value] if option == "--force" && *value == invalid));
+    if error.kind() == ErrorKind::UnknownArgument && follows {
+        let tip = format!("to compute `{invalid}` again, write `--force={invalid}`").into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }
 
 impl SelectionArguments {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::bless::{decision_json, rate};
 use super::exit::Exit;
-use super::output::{data, failure, say, store_failure};
+use super::output::{data, failure, json as print_json, say, store_failure};
 use super::settings::Settings;
 use super::{git, history, open};
 use crate::lock::LockedDecision;
@@ -49,15 +49,18 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
     let mut standings = Vec::new();
     for file in &files {
         match open::locked_pipeline(settings, file) {
-            Ok(Loaded { pipeline, warnings: _ }) => standings.push(standing(settings, &pipeline)?),
+            Ok(Loaded { pipeline, warnings: _ }) => {
+                let (standing, ended) = standing(settings, &pipeline)?;
+                standings.push(standing);
+                exit = ended.err().unwrap_or(exit);
+            }
             Err(found) => exit = found,
         }
     }
     let git = git.finish();
     let written = if arguments.json {
         let list: Vec<Value> = standings.iter().map(to_json).collect();
-        let whole = json!({ "commit": git.commit, "dirty": git.dirty, "pipelines": list });
-        data(|out| serde_json::to_writer_pretty(&mut *out, &whole).map_err(Into::into).and_then(|()| writeln!(out)))
+        print_json(&json!({ "commit": git.commit, "dirty": git.dirty, "pipelines": list }))
     } else {
         data(|out| {
             for (index, standing) in standings.iter().enumerate() {
@@ -80,7 +83,12 @@ fn pipelines(root: &Path) -> Result<Vec<PathBuf>, Exit> {
     let directory = root.join("pipelines");
     let entries = fs_err::read_dir(&directory).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
     let entries = entries.map_err(|error| {
-        failure(&error.to_string(), Some("name a pipeline file, or the project's root with `--project DIR`"));
+        let message = if error.kind() == io::ErrorKind::NotFound {
+            format!("there is no directory `{}`", directory.display())
+        } else {
+            error.to_string()
+        };
+        failure(&message, Some("name a pipeline file, or the project's root with `--project DIR`"));
         Exit::BadInput
     })?;
     let is_yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
@@ -89,7 +97,8 @@ fn pipelines(root: &Path) -> Result<Vec<PathBuf>, Exit> {
     Ok(files)
 }
 
-fn standing(settings: &Settings, pipeline: &Pipeline) -> Result<Standing, Exit> {
+/// How a pipeline stands, and how that ends the program if its lock cannot be read.
+fn standing(settings: &Settings, pipeline: &Pipeline) -> Result<(Standing, Result<(), Exit>), Exit> {
     let store = open::store(settings, &pipeline.root)?;
     let graph = Graph::new(pipeline);
     let stages = plan::plan(pipeline, &graph, &store).map_err(|error| error.to_string());
@@ -98,24 +107,27 @@ fn standing(settings: &Settings, pipeline: &Pipeline) -> Result<Standing, Exit> 
         Exit::Failed
     })?;
     let now = plan::bless(pipeline, &graph, &store).map(|lock| lock.decision);
-    Ok(Standing {
+    let (lock, ended) = lock_standing(pipeline, &graph, &store);
+    let standing = Standing {
         file: pipeline.file.clone(),
         name: pipeline.name.clone(),
         stages,
         last: last.into_iter().next(),
-        lock: lock_standing(pipeline, &graph, &store),
+        lock,
         // Why nothing is decided is told by the stages.
         now: now.unwrap_or_default(),
-    })
+    };
+    Ok((standing, ended))
 }
 
-fn lock_standing(pipeline: &Pipeline, graph: &Graph, store: &Store) -> LockStanding {
+fn lock_standing(pipeline: &Pipeline, graph: &Graph, store: &Store) -> (LockStanding, Result<(), Exit>) {
     let lock = match open::lock(pipeline) {
         Ok(Some(lock)) => lock,
-        Ok(None) => return LockStanding::None,
+        Ok(None) => return (LockStanding::None, Ok(())),
         // Why has been said; the other pipelines are still worth showing.
-        Err(_) => {
-            return LockStanding::Is { state: "cannot be read".to_owned(), up_to_date: false, decision: None };
+        Err(exit) => {
+            let state = "cannot be read".to_owned();
+            return (LockStanding::Is { state, up_to_date: false, decision: None }, Err(exit));
         }
     };
     let (state, up_to_date) = match plan::lock_state(pipeline, graph, store, &lock) {
@@ -124,7 +136,7 @@ fn lock_standing(pipeline: &Pipeline, graph: &Graph, store: &Store) -> LockStand
         Ok(LockState::Edited(_)) => ("not what its results say".to_owned(), false),
         Err(error) => (error.to_string(), false),
     };
-    LockStanding::Is { state, up_to_date, decision: lock.decision }
+    (LockStanding::Is { state, up_to_date, decision: lock.decision }, Ok(()))
 }
 
 fn write(out: &mut dyn Write, standing: &Standing) -> io::Result<()> {

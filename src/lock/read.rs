@@ -24,7 +24,13 @@ pub enum LockError {
         /// The format known here.
         known: u32,
     },
-    /// It is damaged: a merge conflict, an edit by hand.
+    /// A merge left both sides in it.
+    #[error("line {line}: a merge left both sides here")]
+    Conflict {
+        /// Where, from 1.
+        line: usize,
+    },
+    /// It is damaged, such as by an edit by hand.
     #[error("line {line}: {message}")]
     Damaged {
         /// Where, from 1; 0 where that is not known.
@@ -43,6 +49,9 @@ impl LockError {
                 "use a version of evalflow at least as new as the one that wrote it".to_owned()
             }
             Self::Version { .. } => "run the pipeline and write the lock again with `evalflow bless`".to_owned(),
+            Self::Conflict { .. } => {
+                "take either side, then run the pipeline and write the lock again with `evalflow bless`".to_owned()
+            }
             Self::Damaged { .. } => {
                 "take it from the last commit, or run the pipeline and write it again with `evalflow bless`".to_owned()
             }
@@ -149,6 +158,9 @@ impl Lock {
     /// # Errors
     /// It is damaged, or another version of the program wrote it.
     pub fn read(text: &str) -> Result<Self, LockError> {
+        if let Some(at) = text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
+            return Err(LockError::Conflict { line: at + 1 });
+        }
         let Any { evalflow_lock: found } = parse(text)?;
         if found != VERSION {
             return Err(LockError::Version { found, known: VERSION });

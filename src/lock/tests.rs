@@ -68,7 +68,7 @@ fn what_is_no_lock_is_told_with_its_line() {
     check(&good.replace("evalflow_lock: 1", "evalflow_lock: 2"), "the lock has format 2, this version knows format 1");
     check("pipeline: p\n", "evalflow_lock");
     check("", "line 1");
-    check(&good.replace("    kind: infer", "<<<<<<< HEAD\n    kind: infer"), "line 10");
+    check(&good.replace("    kind: infer", "<<<<<<< HEAD\n    kind: infer"), "line 10: a merge left both sides here");
     check(&good.replace("    rows: 5", "    rows: 5\n    colour: red"), "line 14: unknown field `colour`");
     check(&good.replace("output: \"", "output: \"z"), "64 lower-case hexadecimal digits");
     check(&good.replace("    rows: 5", "    rows: 5\n    rows: 6"), "duplicate");

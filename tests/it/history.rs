@@ -47,7 +47,7 @@ fn a_status_for_scripts_names_all_pipelines() {
     assert_eq!(standing["stages"][0]["status"], "run");
     assert!(output.stderr.contains("broken.yaml"), "{output}");
     project.write("pipelines/p.lock", "evalflow_lock: 9\n");
-    let output = project.run(&["status", "pipelines/p.yaml"]).exits(0);
+    let output = project.run(&["status", "pipelines/p.yaml"]).exits(2);
     assert!(output.stdout.contains("lock      cannot be read"), "{output}");
     assert!(output.stderr.contains("the lock has format 9, this version knows format 1"), "{output}");
 }

@@ -127,7 +127,8 @@ fn sizes_are_told_by_what_they_are_for() {
 fn a_baseline_goes_to_another_machine() {
     let project = Project::scripted();
     let export = ["export-baseline", "pipelines/p.yaml", "baseline.tar.zst"];
-    let output = project.run(&export).exits(2);
+    let output = project.run(&export).exits(1);
+    assert!(output.stderr.contains("there is no lock `pipelines/p.lock`"), "{output}");
     assert!(output.stderr.contains("evalflow bless"), "{output}");
     let baseline = project.json();
     bless(&project);

@@ -23,6 +23,16 @@ fn all_problems_are_shown_at_once_where_they_are() {
     let problems: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(problems.as_array().unwrap().len(), 5, "{output}");
     assert!(problems[0]["line"].as_u64().unwrap() > 1);
+    let twice = problems.as_array().unwrap().iter().find(|problem| problem["code"] == "evalflow::spec::duplicate_id");
+    let twice = twice.unwrap();
+    let place = |value: &serde_json::Value| {
+        let number = |name: &str| value[name].as_u64().unwrap();
+        let label = value["label"].as_str().unwrap().to_owned();
+        (number("line"), number("column"), number("end_line"), number("end_column"), label)
+    };
+    assert_eq!(place(twice), (5, 11, 5, 15, "again".to_owned()));
+    assert_eq!(place(&twice["related"][0]), (4, 11, 4, 15, "first here".to_owned()));
+    assert_eq!(twice["related"][0]["file"], "rubrics/p.yaml");
     // A run of a file with problems touches nothing.
     project.run(&["run", "pipelines/p.yaml"]).exits(2);
     assert!(!project.path("cache").exists());
@@ -31,7 +41,14 @@ fn all_problems_are_shown_at_once_where_they_are() {
 #[test]
 fn a_file_that_is_not_there_is_a_problem() {
     let output = Project::empty().run(&["run", "pipelines/none.yaml"]).exits(2);
-    assert!(output.stderr.contains("pipelines/none.yaml"), "{output}");
+    insta::assert_snapshot!(output.stderr, @r"
+    evalflow::spec::unreadable_file
+
+      × there is no file `pipelines/none.yaml`
+      help: check the path and who may read the file
+
+    1 problem
+    ");
 }
 
 #[test]
@@ -63,4 +80,37 @@ fn the_exit_code_is_the_decision() {
     check("deploy: 0.98, fine_tune: 0.97, gate: deploy", 3);
     check("deploy: 0.98, fine_tune: 0.1, gate: fine_tune", 0);
     check("deploy: 0.7, fine_tune: 0.5, gate: deploy", 4);
+}
+
+#[test]
+fn who_is_careless_is_told_the_way_on() {
+    let project = Project::scripted();
+    let check = |arguments: &[&str], code: i32, expected: &[&str]| {
+        let output = project.run(arguments).exits(code);
+        for part in expected {
+            assert!(output.stderr.contains(part), "{part}\n{output}");
+        }
+    };
+    let file = "pipelines/p.yaml";
+    check(&["run", file, "--force", "verdicts"], 2, &["unexpected argument 'verdicts'", "write `--force=verdicts`"]);
+    check(&["run", file, "verdicts"], 2, &["unexpected argument 'verdicts'"]);
+    check(&["run", file, "--only", "anwsers"], 2, &["unknown stage `anwsers`", "did you mean `answers`?"]);
+    check(&["plan", file, "--from", "nothing"], 2, &["unknown stage `nothing`", "there are `scenarios`, `answers`"]);
+    check(&["cache", "audit", file], 2, &["there is no store in", "run a pipeline first"]);
+    check(&["bless", file], 1, &["never run", "run it first"]);
+    check(&["verify", file], 1, &["there is no lock `pipelines/p.lock`", "evalflow bless"]);
+    check(&["history", "--replay", "99"], 2, &["there is no journal of run 99"]);
+    project.write("pipelines/p.lock", "# Written by `evalflow bless`\n<<<<<<< HEAD\n");
+    let conflict = ["`pipelines/p.lock`: line 2: a merge left both sides here", "take either side"];
+    for command in
+        [&["run", file, "--frozen"][..], &["bless", "--check", file], &["export-baseline", file, "b"], &["status"]]
+    {
+        check(command, 2, &conflict);
+    }
+    check(&["gc"], 1, &["p.lock` cannot be read", "nothing was removed"]);
+    project.write("pipelines/p.yaml", "");
+    check(&["validate", file], 2, &["the pipeline file is empty", "beginning with `evalflow: 1`"]);
+    fs_err::remove_dir_all(project.path("pipelines")).unwrap();
+    fs_err::create_dir(project.path(".git")).unwrap();
+    check(&["status"], 2, &["there is no directory", "pipelines`", "name a pipeline file"]);
 }
