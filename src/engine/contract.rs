@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::{Engine, Finish, Message, Request, Role, Sampling};
+use super::{Engine, Finish, Message, ReplyForm, Request, Role, Sampling};
 
 /// Members that an identity must not have: they do not decide a reply, or must not be seen.
 const VOLATILE: &[&str] = &[
@@ -37,7 +37,7 @@ fn question(content: &str, max_tokens: u32) -> Request {
         ],
         sampling: Sampling::Greedy,
         max_tokens,
-        schema: None,
+        form: ReplyForm::Free,
         repetition: 0,
     }
 }

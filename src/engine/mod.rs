@@ -17,7 +17,9 @@ pub mod scripted;
 pub(crate) mod test_server;
 
 pub use error::{EngineError, EngineErrorKind};
-pub use request::{CallKeys, Finish, Message, Reply, Request, Role, Sampling, Schema, Usage};
+pub use request::{
+    CallKeys, Finish, Message, Reply, ReplyForm, Request, Role, Sampling, Schema, Usage, Weighed, Words,
+};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;

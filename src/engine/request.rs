@@ -142,6 +142,67 @@ impl Schema {
     }
 }
 
+/// Words of which the reply is one, each weighed by the model's own probability instead of being written out.
+///
+/// A token counts for a word if its text, without white space around it and in lower case, is the word or a beginning of
+/// three letters or more of it, and of no other. Cheap to clone: one list is shared by all rows of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(Arc<[String]>);
+
+impl Words {
+    /// Takes the words, in lower case, at least two, none a beginning of another.
+    #[must_use]
+    pub fn new(words: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self(words.into_iter().map(Into::into).collect())
+    }
+
+    /// The words, in the order in which their probabilities are given.
+    #[must_use]
+    pub fn all(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The word that a token with this text begins, if it begins one and only one.
+    #[must_use]
+    pub fn begun_by(&self, token: &str) -> Option<usize> {
+        let text = token.trim().to_lowercase();
+        let begins = |word: &String| *word == text || (text.chars().count() >= 3 && word.starts_with(&text));
+        let mut begun = (0..).zip(self.all()).filter(|(_, word)| begins(word)).map(|(index, _)| index);
+        begun.next().filter(|_| begun.next().is_none())
+    }
+}
+
+/// What a reply must look like.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplyForm {
+    /// Whatever the model writes.
+    Free,
+    /// A JSON document of this form.
+    Schema(Schema),
+    /// One of these words; nothing is generated, and the reply says how likely each was.
+    Words(Words),
+}
+
+impl ReplyForm {
+    /// The schema, where there is one.
+    #[must_use]
+    pub fn schema(&self) -> Option<&Schema> {
+        match self {
+            Self::Schema(schema) => Some(schema),
+            Self::Free | Self::Words(_) => None,
+        }
+    }
+
+    /// The words, where one of some is asked for.
+    #[must_use]
+    pub fn words(&self) -> Option<&Words> {
+        match self {
+            Self::Words(words) => Some(words),
+            Self::Free | Self::Schema(_) => None,
+        }
+    }
+}
+
 /// One question to a model: with the engine's [`Identity`], all that decides the reply.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
@@ -151,8 +212,8 @@ pub struct Request {
     pub sampling: Sampling,
     /// Most tokens to generate.
     pub max_tokens: u32,
-    /// What the reply must look like, if it must.
-    pub schema: Option<Schema>,
+    /// What the reply must look like.
+    pub form: ReplyForm,
     /// Which of several independent samples this is, from 0.
     pub repetition: u32,
 }
@@ -162,20 +223,20 @@ impl Request {
     #[must_use]
     pub fn recipe(&self, identity: &Identity) -> Recipe {
         // Without `..`: a new field does not compile until it is in the key.
-        let Self { messages, sampling, max_tokens, schema, repetition } = self;
-        let schema = schema.as_ref().map(|Schema { name: _, json, canonical: _ }| json.as_ref());
-        Recipe::new(
-            "call",
-            CALL_VERSION,
-            json!({
-                "engine": identity.0,
-                "messages": messages,
-                "sampling": sampling.recipe(),
-                "max_tokens": max_tokens,
-                "schema": schema,
-                "repetition": repetition,
-            }),
-        )
+        let Self { messages, sampling, max_tokens, form, repetition } = self;
+        let schema = form.schema().map(|Schema { name: _, json, canonical: _ }| json.as_ref());
+        let mut fields = json!({
+            "engine": identity.0,
+            "messages": messages,
+            "sampling": sampling.recipe(),
+            "max_tokens": max_tokens,
+            "schema": schema,
+            "repetition": repetition,
+        });
+        if let ReplyForm::Words(Words(words)) = form {
+            fields["words"] = json!(words);
+        }
+        Recipe::new("call", CALL_VERSION, fields)
     }
 }
 
@@ -209,9 +270,9 @@ impl CallKeys {
     /// Writes the members in the order of their names, as canonical JSON has them.
     fn canonical(&self, request: &Request) -> String {
         // Without `..`: a new field does not compile until it is in the key.
-        let Request { messages, sampling, max_tokens, schema, repetition } = request;
+        let Request { messages, sampling, max_tokens, form, repetition } = request;
         let text: usize = messages.iter().map(|message| message.content.len() + message.content.len() / 16 + 40).sum();
-        let schema = schema.as_ref().map_or("null", |Schema { name: _, json: _, canonical }| canonical);
+        let schema = form.schema().map_or("null", |Schema { name: _, json: _, canonical }| canonical);
         let mut out = String::with_capacity(self.before.len() + text + schema.len() + self.behind.len() + 160);
         out.push_str(&self.before);
         push(&mut out, format_args!("{max_tokens},\"messages\":["));
@@ -229,6 +290,13 @@ impl CallKeys {
         }
         out.push_str(",\"schema\":");
         out.push_str(schema);
+        if let ReplyForm::Words(Words(words)) = form {
+            for (index, word) in words.iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { ",\"words\":[" });
+                write_canonical_text(word, &mut out);
+            }
+            out.push(']');
+        }
         out.push('}');
         out.push_str(&self.behind);
         out
@@ -271,6 +339,29 @@ pub struct Reply {
     pub usage: Usage,
     /// Time the engine worked on it, in milliseconds: without waiting in a queue or between retries.
     pub elapsed_ms: u64,
+    /// What the model thought before it answered, where it says so: no part of the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// How likely each word was, where words were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<Weighed>,
+}
+
+/// How likely a model was to answer with each of some words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Weighed {
+    /// The probability of each word among all tokens, in the order of [`Words::all`]; what is missing to 1 was neither.
+    pub probabilities: Vec<f64>,
+    /// The texts of the tokens that were counted for each word, the likeliest first.
+    pub tokens: Vec<Vec<String>>,
+}
+
+impl Reply {
+    /// A reply that is a text and nothing else.
+    #[must_use]
+    pub fn new(text: impl Into<String>, finish: Finish, usage: Usage, elapsed_ms: u64) -> Self {
+        Self { text: text.into(), finish, usage, elapsed_ms, reasoning: None, weighed: None }
+    }
 }
 
 #[cfg(test)]
@@ -297,13 +388,33 @@ mod tests {
         ]
     }
 
-    fn schema() -> impl Strategy<Value = Option<Schema>> {
+    fn form() -> impl Strategy<Value = ReplyForm> {
         let json = prop::collection::btree_map(
             text(),
             prop_oneof![text().prop_map(Value::from), any::<u8>().prop_map(Value::from)],
             0..4,
         );
-        prop::option::of((text(), json).prop_map(|(name, json)| Schema::new(&name, json!({ "z": json, "a": [2, 1] }))))
+        prop_oneof![
+            Just(ReplyForm::Free),
+            (text(), json)
+                .prop_map(|(name, json)| ReplyForm::Schema(Schema::new(&name, json!({ "z": json, "a": [2, 1] })))),
+            prop::collection::vec(text(), 1..4).prop_map(|words| ReplyForm::Words(Words::new(words))),
+        ]
+    }
+
+    #[test]
+    fn tokens_begin_words() {
+        let words = Words::new(["pass", "fail", "not_applicable"]);
+        let check = |token: &str, expected: Option<usize>| assert_eq!(words.begun_by(token), expected, "{token:?}");
+        check("pass", Some(0));
+        check(" Pass", Some(0));
+        check("FAIL\n", Some(1));
+        check("not", Some(2));
+        check("No", None);
+        check("pa", None);
+        check("passes", None);
+        check("", None);
+        assert_eq!(Words::new(["passable", "passing"]).begun_by("pass"), None);
     }
 
     proptest! {
@@ -311,10 +422,10 @@ mod tests {
         #[test]
         fn the_quick_way_writes_the_same_text(
             messages in prop::collection::vec(message(), 0..4), sampling in sampling(), max_tokens in any::<u32>(),
-            schema in schema(), repetition in any::<u32>(), name in text(),
+            form in form(), repetition in any::<u32>(), name in text(),
         ) {
             let identity = Identity(json!({ "model": name, "engine": "x", "list": [1, null, { "b": 1.5, "a": true }] }));
-            let request = Request { messages, sampling, max_tokens, schema, repetition };
+            let request = Request { messages, sampling, max_tokens, form, repetition };
             let recipe = request.recipe(&identity);
             let keys = CallKeys::new(&identity);
             prop_assert_eq!(keys.canonical(&request), recipe.canonical());

@@ -93,7 +93,7 @@ impl ScriptedEngine {
         let usage =
             Usage { prompt_tokens: count_words(&prompt), cached_tokens: 0, completion_tokens: count_words(&text) };
         let elapsed_ms = u64::try_from(self.delay.as_millis()).unwrap_or(u64::MAX);
-        Ok(Reply { text, finish, usage, elapsed_ms })
+        Ok(Reply::new(text, finish, usage, elapsed_ms))
     }
 }
 
@@ -152,7 +152,7 @@ fn start_of(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::engine::contract::check_contract;
-    use crate::engine::{Message, Role, Sampling};
+    use crate::engine::{Message, ReplyForm, Role, Sampling};
     use crate::spec::{Scripted, ScriptedReply};
 
     fn spec(replies: &[(&str, &str)], otherwise: Option<&str>) -> Scripted {
@@ -174,7 +174,7 @@ mod tests {
             messages: messages.iter().map(|(role, content)| Message::new(*role, *content)).collect(),
             sampling: Sampling::Greedy,
             max_tokens,
-            schema: None,
+            form: ReplyForm::Free,
             repetition: 0,
         }
     }
@@ -224,7 +224,7 @@ mod tests {
         ] {
             let reply = ask(&engine, "hi there", max_tokens).await.unwrap();
             let usage = Usage { prompt_tokens: 6, cached_tokens: 0, completion_tokens };
-            assert_eq!(reply, Reply { text: text.to_owned(), finish, usage, elapsed_ms: 0 });
+            assert_eq!(reply, Reply::new(text, finish, usage, 0));
         }
     }
 

@@ -273,7 +273,7 @@ impl StandIn {
             Self::Text(chars) => filler(chars),
             Self::Verdict => r#"{"evidence":"","reason":"","verdict":"pass"}"#.to_owned(),
         };
-        Reply { text, finish: Finish::Stop, usage: Usage::default(), elapsed_ms: 0 }
+        Reply::new(text, Finish::Stop, Usage::default(), 0)
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
 use crate::data::{Answer, RowFailure, Scenario};
-use crate::engine::{Message, Reply, Request, Role, Sampling};
+use crate::engine::{Message, Reply, ReplyForm, Request, Role, Sampling};
 use crate::spec::{Infer, Template, TemplateError};
 
 /// Raised when the same fields and inputs would give other rows.
@@ -93,7 +93,7 @@ impl RowStage for InferStage {
                     messages: messages.clone(),
                     sampling: self.sampling.repeated(repetition),
                     max_tokens: self.max_tokens,
-                    schema: None,
+                    form: ReplyForm::Free,
                     repetition,
                 };
                 Step::Ask((0..self.repeat).map(request).collect(), Box::new(Waiting { scenario }))
@@ -177,12 +177,12 @@ mod tests {
             messages: vec![Message::new(Role::System, "Style: terse"), Message::new(Role::User, "hi {{ 1 }}")],
             sampling: Sampling::Greedy,
             max_tokens: 200,
-            schema: None,
+            form: ReplyForm::Free,
             repetition: 0,
         };
         assert_eq!(requests, [expected]);
         let usage = Usage { prompt_tokens: 5, cached_tokens: 1, completion_tokens: 2 };
-        let reply = Reply { text: " Hello,\n\n".to_owned(), finish: Finish::Length, usage, elapsed_ms: 9 };
+        let reply = Reply::new(" Hello,\n\n", Finish::Length, usage, 9);
         let row = done(rest.resume(vec![Asked::Replied(reply)]));
         assert_eq!(row.flaw, None);
         assert!(!row.lines[0].contains("elapsed"), "times are not in rows");

@@ -150,7 +150,7 @@ pub(super) mod tests {
 
     /// A reply that says `text` and is complete.
     pub(in crate::stage) fn replied(text: &str) -> Asked {
-        Asked::Replied(Reply { text: text.to_owned(), finish: Finish::Stop, usage: Usage::default(), elapsed_ms: 3 })
+        Asked::Replied(Reply::new(text, Finish::Stop, Usage::default(), 3))
     }
 
     /// A call that failed.

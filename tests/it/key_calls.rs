@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use evalflow::data::{Answer, Origin, Scenario};
-use evalflow::engine::{Finish, Identity, Message, Request, Role, Sampling, Schema, embedded};
+use evalflow::engine::{Finish, Identity, Message, ReplyForm, Request, Role, Sampling, Schema, embedded};
 use evalflow::ids::ScenarioId;
 use evalflow::key::BlobId;
 use evalflow::spec::Stage;
@@ -50,7 +50,7 @@ fn request() -> Request {
         messages: vec![Message::new(Role::System, "s"), Message::new(Role::User, "u")],
         sampling: Sampling::Seeded { temperature: 0.5, top_p: 0.5, seed: 1 },
         max_tokens: 10,
-        schema: Some(Schema::new("name", json!({ "type": "object" }))),
+        form: ReplyForm::Schema(Schema::new("name", json!({ "type": "object" }))),
         repetition: 0,
     }
 }
@@ -66,7 +66,7 @@ const FIELDS: &[(&str, Change)] = &[
     ("sampling.seed", |request| request.sampling = Sampling::Seeded { temperature: 0.5, top_p: 0.5, seed: 2 }),
     ("sampling.temperature", |request| request.sampling = Sampling::Seeded { temperature: 0.6, top_p: 0.5, seed: 1 }),
     ("sampling.top_p", |request| request.sampling = Sampling::Seeded { temperature: 0.5, top_p: 0.6, seed: 1 }),
-    ("schema.type", |request| request.schema = Some(Schema::new("name", json!({ "type": "array" })))),
+    ("schema.type", |request| request.form = ReplyForm::Schema(Schema::new("name", json!({ "type": "array" })))),
 ];
 
 /// The fields of each engine's identity: what it answers with, and never where it is or how it is reached.
@@ -87,7 +87,7 @@ fn every_field_of_a_call_is_in_the_table_and_changes_the_key() {
     let mut keys = BTreeSet::from([request().recipe(&identity).key(), request().recipe(&Identity(json!("f"))).key()]);
     let shapes: [Change; 5] = [
         |request| request.sampling = Sampling::Greedy,
-        |request| request.schema = None,
+        |request| request.form = ReplyForm::Free,
         |request| request.messages.reverse(),
         |request| drop(request.messages.remove(0)),
         |request| {
@@ -101,7 +101,7 @@ fn every_field_of_a_call_is_in_the_table_and_changes_the_key() {
         change(&mut request);
         assert!(keys.insert(request.recipe(&identity).key()), "{request:?}");
     }
-    let renamed = Request { schema: Some(Schema::new("other", json!({ "type": "object" }))), ..request() };
+    let renamed = Request { form: ReplyForm::Schema(Schema::new("other", json!({ "type": "object" }))), ..request() };
     assert!(keys.contains(&renamed.recipe(&identity).key()), "a schema's name says nothing to a model");
 }
 

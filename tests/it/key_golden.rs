@@ -1,6 +1,6 @@
 //! Golden keys: `tests/data/keys/*.json`, one recipe each with the key it has. They are the contract with every store.
 
-use evalflow::engine::{CallKeys, Identity, Message, Request, Role, Sampling, Schema, openai, scripted};
+use evalflow::engine::{CallKeys, Identity, Message, ReplyForm, Request, Role, Sampling, Schema, openai, scripted};
 use evalflow::ids::StageId;
 use evalflow::key::Recipe;
 use evalflow::spec::{Model, Stage};
@@ -84,7 +84,7 @@ fn calls(world: &World) -> Vec<(String, Recipe)> {
         ],
         sampling: Sampling::Seeded { temperature: 1.0, top_p: 0.1, seed: u64::MAX },
         max_tokens: 1,
-        schema: Some(Schema::new("not keyed", json!({ "z": [1, 2], "a": { "é": 1.5 } }))),
+        form: ReplyForm::Schema(Schema::new("not keyed", json!({ "z": [1, 2], "a": { "é": 1.5 } }))),
         repetition: 3,
     };
     let mut requests = vec![("plain".to_owned(), plain)];

@@ -108,12 +108,12 @@ impl<'m> Session<'m> {
         }
         let prompt = self.tokenise(&request.messages)?;
         let prompt_tokens = self.check_size(&prompt, request.max_tokens)?;
-        let constraint = request.schema.as_ref().map(|schema| self.constrain(schema.json())).transpose()?;
+        let constraint = request.form.schema().map(|schema| self.constrain(schema.json())).transpose()?;
         let Some(cached_tokens) = self.prefill(&prompt, abandoned)? else { return Ok(None) };
         let Some((writer, finish)) = self.generate(request, constraint, abandoned)? else { return Ok(None) };
         let usage = Usage { prompt_tokens, cached_tokens, completion_tokens: writer.tokens };
         let elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(Some(Reply { text: writer.into_text(), finish, usage, elapsed_ms }))
+        Ok(Some(Reply::new(writer.into_text(), finish, usage, elapsed_ms)))
     }
 
     fn tokenise(&self, messages: &[Message]) -> Result<Vec<LlamaToken>, EngineError> {

@@ -11,7 +11,7 @@ use super::prompt::{Guard, Piece};
 use super::vocabulary::Vocabulary;
 use super::*;
 use crate::engine::embedded::{HELPERS, LLAMA_CPP};
-use crate::engine::{EngineErrorKind, Finish, Message, Role, Sampling, Schema};
+use crate::engine::{EngineErrorKind, Finish, Message, ReplyForm, Role, Sampling, Schema};
 
 /// blake3 of SmolLM2's chat template.
 const TEMPLATE: &str = "2ff3b438de276e44f744a575e323cd7c32a47e72d91baf30d965df0c307af35b";
@@ -39,7 +39,7 @@ pub(super) fn request(content: &str, max_tokens: u32) -> Request {
         messages: vec![Message::new(Role::User, content)],
         sampling: Sampling::Greedy,
         max_tokens,
-        schema: None,
+        form: ReplyForm::Free,
         repetition: 0,
     }
 }
@@ -146,7 +146,7 @@ async fn a_schema_is_satisfied_in_the_order_of_required() {
     for (question, seed) in questions.into_iter().zip(0..) {
         let sampling =
             if seed == 0 { Sampling::Greedy } else { Sampling::Seeded { temperature: 1.5, top_p: 1.0, seed } };
-        let request = Request { schema: Some(verdict_schema()), sampling, ..request(question, 200) };
+        let request = Request { form: ReplyForm::Schema(verdict_schema()), sampling, ..request(question, 200) };
         let reply = ask(&engine, &request).await;
         assert_eq!(reply.finish, Finish::Stop, "{}", reply.text);
         let value: Value = serde_json::from_str(&reply.text).unwrap();
@@ -161,16 +161,16 @@ async fn a_schema_is_satisfied_in_the_order_of_required() {
 #[tokio::test]
 async fn a_reply_is_cut_at_max_tokens() {
     let engine = LlamaEngine::new(config());
-    let check = async |max_tokens, schema| {
-        let reply = ask(&engine, &Request { schema, ..request("Count to a hundred.", max_tokens) }).await;
+    let check = async |max_tokens, form| {
+        let reply = ask(&engine, &Request { form, ..request("Count to a hundred.", max_tokens) }).await;
         assert_eq!((reply.finish, reply.usage.completion_tokens), (Finish::Length, max_tokens));
         reply.text
     };
-    assert_eq!(check(0, None).await, "");
-    let five = check(5, None).await;
-    assert!(check(6, None).await.starts_with(&five) && !five.is_empty());
-    assert_eq!(check(1, Some(verdict_schema())).await, "{\"");
-    assert!(check(9, Some(verdict_schema())).await.starts_with("{\"evidence\":\""));
+    assert_eq!(check(0, ReplyForm::Free).await, "");
+    let five = check(5, ReplyForm::Free).await;
+    assert!(check(6, ReplyForm::Free).await.starts_with(&five) && !five.is_empty());
+    assert_eq!(check(1, ReplyForm::Schema(verdict_schema())).await, "{\"");
+    assert!(check(9, ReplyForm::Schema(verdict_schema())).await.starts_with("{\"evidence\":\""));
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn the_model_itself_ends_a_reply() {
 async fn requests_that_can_never_be_answered_are_rejected_and_others_are() {
     let engine = LlamaEngine::new(config());
     let bad = Schema::new("bad", json!({ "type": "nonsense" }));
-    let error = engine.complete(&Request { schema: Some(bad), ..request("Hi", 5) }).await.unwrap_err();
+    let error = engine.complete(&Request { form: ReplyForm::Schema(bad), ..request("Hi", 5) }).await.unwrap_err();
     assert_eq!(error.kind, EngineErrorKind::Rejected);
     assert!(
         error.message.starts_with("the output schema cannot be used: ") && error.message.contains("nonsense"),
@@ -210,7 +210,7 @@ async fn requests_that_can_never_be_answered_are_rejected_and_others_are() {
 async fn a_request_given_up_does_not_block_the_queue() {
     let engine = LlamaEngine::new(LlamaConfig { context: Some(8192), ..config() });
     let long = Request {
-        schema: Some(Schema::new("long", json!({ "type": "string", "minLength": 30_000 }))),
+        form: ReplyForm::Schema(Schema::new("long", json!({ "type": "string", "minLength": 30_000 }))),
         ..request("Tell me a very long story.", 8000)
     };
     let short = request("Hi", 3);

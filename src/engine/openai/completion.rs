@@ -45,7 +45,7 @@ pub(super) fn read(body: &Value, elapsed_ms: u64) -> Result<Reply, NoReply> {
             return Err(bad("answered without a text"));
         }
     }
-    Ok(Reply { text, finish, usage: usage_of(&body["usage"]), elapsed_ms })
+    Ok(Reply::new(text, finish, usage_of(&body["usage"]), elapsed_ms))
 }
 
 /// The text of a content, which may come in parts; nothing counts as empty.

@@ -97,7 +97,7 @@ impl Form {
                 (!self.without_seed).then(|| json!(seed_of(seed, request.repetition)))
             }
             (Parameter::Format, _) => {
-                let schema = request.schema.as_ref()?;
+                let schema = request.form.schema()?;
                 match self.format {
                     Format::Schema => Some(json!({
                         "type": "json_schema",
@@ -243,7 +243,7 @@ fn find_word(text: &str, word: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Message, Role, Schema};
+    use crate::engine::{Message, ReplyForm, Role, Schema};
     use proptest::prelude::*;
     use reqwest::StatusCode;
 
@@ -252,7 +252,11 @@ mod tests {
             messages: vec![Message::new(Role::System, "s"), Message::new(Role::User, "u")],
             sampling,
             max_tokens: 9,
-            schema: with_schema.then(|| Schema::new("verdict", json!({ "type": "object" }))),
+            form: if with_schema {
+                ReplyForm::Schema(Schema::new("verdict", json!({ "type": "object" })))
+            } else {
+                ReplyForm::Free
+            },
             repetition: 0,
         }
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::engine::contract::check_contract;
 use crate::engine::retry::tests::JumpingClock;
 use crate::engine::test_server::{Seen, Step, TestServer, completion};
-use crate::engine::{Finish, Message, Role, Sampling, Schema, Usage};
+use crate::engine::{Finish, Message, ReplyForm, Role, Sampling, Schema, Usage};
 use crate::spec::{OpenAi, Secret};
 
 const KEY: &str = "sk-test-0123456789-secret";
@@ -33,7 +33,7 @@ fn question() -> Request {
         messages: vec![Message::new(Role::User, "hello")],
         sampling: Sampling::Greedy,
         max_tokens: 100,
-        schema: None,
+        form: ReplyForm::Free,
         repetition: 0,
     }
 }
@@ -41,7 +41,7 @@ fn question() -> Request {
 fn full_question() -> Request {
     let schema = Schema::new("verdict", json!({ "type": "object" }));
     let sampling = Sampling::Seeded { temperature: 0.5, top_p: 0.9, seed: 3 };
-    Request { sampling, schema: Some(schema), ..question() }
+    Request { sampling, form: ReplyForm::Schema(schema), ..question() }
 }
 
 fn refuses(status: u16, message: &str) -> Step {
@@ -68,7 +68,7 @@ async fn a_plain_answer() {
     let (engine, clock) = engine_of(&spec(format!("{}/", server.base_url())), LONG);
     let reply = engine.complete(&full_question()).await.unwrap();
     let usage = Usage { prompt_tokens: 7, cached_tokens: 3, completion_tokens: 2 };
-    assert_eq!(reply, Reply { text: " Hello \n you".to_owned(), finish: Finish::Length, usage, elapsed_ms: 0 });
+    assert_eq!(reply, Reply::new(" Hello \n you", Finish::Length, usage, 0));
     assert_eq!(clock.waits(), []);
 
     let [Seen { line, headers, body }] = &server.seen()[..] else { panic!("{:?}", server.seen()) };

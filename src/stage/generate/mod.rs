@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::data::Scenario;
-use crate::engine::{Message, Reply, Request, Role, Sampling, Schema};
+use crate::engine::{Message, Reply, ReplyForm, Request, Role, Sampling, Schema};
 use crate::ids::ScenarioId;
 use crate::judge::{ParseError, ask_again, read_object};
 use crate::spec::{Expand, Generate, GenerateFrom, Template};
@@ -98,7 +98,7 @@ impl GenerateStage {
             messages: vec![Message::new(Role::System, WRITER_INSTRUCTIONS), Message::new(Role::User, prompt)],
             sampling,
             max_tokens: WRITER_TOKENS,
-            schema: Some(self.schema.clone()),
+            form: ReplyForm::Schema(self.schema.clone()),
             repetition: 0,
         })
     }

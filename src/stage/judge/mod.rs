@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
 use crate::check::{CheckError, Compiled};
 use crate::data::{Answer, Grade, Judged, Quote, Verdict, VerdictKind, Votes};
-use crate::engine::{Reply, Request, Sampling, Schema};
+use crate::engine::{Reply, ReplyForm, Request, Sampling, Schema};
 use crate::judge::{Evidence, ParseError, Schemas, ask_again, grade, is_quoted, question_text, read_opinion};
 use crate::spec::{Ask, Condition, Criterion, Judge, Rubric};
 
@@ -217,7 +217,7 @@ impl Round {
                     messages,
                     sampling: self.inner.sampling.repeated(repetition),
                     max_tokens: self.inner.max_tokens,
-                    schema: Some(schema.clone()),
+                    form: ReplyForm::Schema(schema.clone()),
                     repetition,
                 });
             }

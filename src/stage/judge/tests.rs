@@ -87,7 +87,7 @@ fn one_round_asks_all_questions_that_apply() {
         .collect();
     assert_eq!((requests.len(), asked), (2, vec![true, false, true]));
     assert_eq!((requests[0].sampling, requests[0].max_tokens, requests[0].repetition), (Sampling::Greedy, 256, 0));
-    assert!(requests[0].schema.is_some());
+    assert!(requests[0].form.schema().is_some());
 
     let row = done(rest.resume(vec![says("pass", "not alone"), says("fail", "")]));
     let found = judged(&row);
@@ -173,7 +173,7 @@ fn not_applicable_is_an_answer_only_where_the_question_allows_it() {
             question.allow_not_applicable = allow;
         }
         let (requests, rest) = asks(start(&spec, &line(Some("A reply."), &[])));
-        let schema = requests[0].schema.as_ref().unwrap().json();
+        let schema = requests[0].form.schema().unwrap().json();
         let verdicts = schema["properties"]["verdict"]["enum"].as_array().unwrap().len();
         (verdicts, rest.resume(vec![says("not_applicable", "")]))
     };
