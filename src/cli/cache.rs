@@ -78,6 +78,7 @@ fn stat(settings: &Settings, arguments: &StatArguments) -> Result<Exit, Exit> {
 fn name(purpose: &ObjectUse) -> String {
     let known = match purpose {
         ObjectUse::Calls => "call lists",
+        ObjectUse::Shares => "row accounts",
         ObjectUse::Nothing => "unreferenced",
         ObjectUse::Output(kind) => match kind.as_str() {
             "research" => "candidates",

@@ -1,7 +1,7 @@
 //! Putting calls: first to the store, then to whoever is asking the same thing already, then to the engine.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -23,6 +23,18 @@ pub(super) struct Flights {
     /// Calls that were asked again in this run, where that is what the run is for.
     refreshed: Mutex<BTreeSet<Key>>,
     finished: Mutex<Finished>,
+    /// Whether the run has begun to replace replies.
+    replaces: AtomicBool,
+}
+
+impl Flights {
+    /// Prepares the store for replies that are replaced: from results that rest on the old ones nothing is taken over.
+    pub(super) fn replace_replies(&self, store: &Store) -> Result<(), StageFailure> {
+        if !self.replaces.swap(true, Ordering::Relaxed) {
+            store.forget_earlier()?;
+        }
+        Ok(())
+    }
 }
 
 /// The calls that were finished last. Who looked a call up only moments ago need not ask the store whether it has come
@@ -200,13 +212,7 @@ impl Caller {
     pub(super) fn add(&self, found: &Tally) {
         if found.calls_cached > 0 {
             self.failures_in_a_row.store(0, Ordering::Relaxed);
-            let mut account = lock(&self.account);
-            let tally = &mut account.tally;
-            tally.calls_cached += found.calls_cached;
-            tally.saved_ms += found.saved_ms;
-            tally.engine_ms += found.engine_ms;
-            tally.prompt_tokens += found.prompt_tokens;
-            tally.completion_tokens += found.completion_tokens;
+            lock(&self.account).tally.add_cached(found);
         }
     }
 

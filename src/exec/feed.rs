@@ -55,6 +55,13 @@ impl TableWriter {
         self.blob.line(line)
     }
 
+    /// Takes lines that each have their newline.
+    pub(super) fn text(&mut self, text: &[u8], lines: u64) -> Result<(), StoreError> {
+        self.rows += lines;
+        self.unflushed |= lines > 0;
+        self.blob.bytes(text)
+    }
+
     /// Lets readers have what was written so far.
     pub(super) fn share(&mut self) -> Result<(), StoreError> {
         if std::mem::take(&mut self.unflushed) && self.written.receiver_count() > 0 {

@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod caller;
+mod earlier;
 mod engines;
 mod feed;
 mod journal;
@@ -236,6 +237,8 @@ pub(crate) struct Output {
     pub(crate) also: Vec<BlobId>,
     /// The keys of the calls it rests on.
     pub(crate) calls: Option<BlobId>,
+    /// What each row came to, and how many rows were taken, where a later result may take rows over.
+    pub(crate) shares: Option<(BlobId, u64)>,
     pub(crate) rows: Option<u64>,
     pub(crate) summary: Option<serde_json::Value>,
     pub(crate) tally: Tally,
@@ -245,6 +248,15 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn record(blob: BlobId) -> Self {
-        Self { blob, also: Vec::new(), calls: None, rows: None, summary: None, tally: Tally::default(), complete: true }
+        Self {
+            blob,
+            also: Vec::new(),
+            calls: None,
+            shares: None,
+            rows: None,
+            summary: None,
+            tally: Tally::default(),
+            complete: true,
+        }
     }
 }

@@ -1,23 +1,28 @@
 //! Row-wise work: many rows at once, written in the order in which they came.
 //!
 //! Rows are taken in batches. A batch first goes through the store on a thread of its own: whatever is answered there needs
-//! no task and no waiting. Rows that lack an answer are then asked, so many at a time as their engine can use.
+//! no task and no waiting. Rows that lack an answer are then asked, so many at a time as their engine can use. Rows that an
+//! earlier result of the stage has are taken over from there before that.
 
 use std::collections::VecDeque;
+use std::future::ready;
 use std::sync::Arc;
+
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use futures_util::future::Either;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tokio::task::JoinHandle;
 
 use super::caller::{Account, Caller, Looked};
+use super::earlier::{Cost, Earlier, Given, Share, State, Taken};
 use super::feed::{Cut, TableReader, TableWriter};
 use super::{Event, Output, Run, StageFailure, Unit};
 use crate::ids::StageId;
 use crate::key::Key;
-use crate::stage::{Flaw, Resume, Row, RowStage, Step};
-use crate::store::{Store, Tally};
+use crate::stage::{Asked, Flaw, Resume, Row, RowStage, Step};
+use crate::store::{BlobWriter, Store, Tally};
 
 /// So many failed rows are told one by one; the rest are counted.
 const FAILURES_TOLD: u64 = 3;
@@ -54,6 +59,8 @@ pub(super) struct Work {
     pub(super) source: Source,
     pub(super) total: Option<u64>,
     pub(super) table: TableWriter,
+    /// An earlier result, where rows may be taken over from one.
+    pub(super) earlier: Option<Earlier>,
 }
 
 /// A row of which all is known.
@@ -61,6 +68,7 @@ struct Finished {
     row: Row,
     /// The calls it rests on.
     calls: Vec<Key>,
+    cost: Cost,
 }
 
 /// A row some of whose calls are not in the store.
@@ -69,11 +77,19 @@ struct Missing {
     rest: Box<dyn Resume>,
     /// The calls it has used so far.
     calls: Vec<Key>,
+    cost: Cost,
 }
 
 enum Prepared {
+    Taken(Taken),
     Finished(Finished),
     Missing(Missing),
+}
+
+/// What can be written.
+enum Ready {
+    Taken(Taken),
+    Finished(Finished),
 }
 
 /// Takes every line through the stage and writes what comes out as a table.
@@ -85,21 +101,24 @@ pub(super) async fn drive(
     work: Work,
     mut each: impl FnMut(&str) -> Result<(), StageFailure>,
 ) -> Result<Output, Cut> {
-    let Work { stage, caller, mut source, total, table } = work;
+    let Work { stage, caller, mut source, total, table, mut earlier } = work;
     if let Some(total) = total {
         (run.events)(Event::Total { stage: id, unit: Unit::Rows, total });
     }
     let width = caller.as_ref().map_or(1, |caller| caller.width());
-    let mut out = Out::new(run, id, table, caller.as_deref())?;
-    let mut window: VecDeque<Option<Finished>> = VecDeque::new();
+    let mut out = Out::new(run, id, table, caller.as_deref(), matches!(source, Source::Table(_)))?;
+    let mut window: VecDeque<Option<Ready>> = VecDeque::new();
     let mut unasked: VecDeque<(u64, Missing)> = VecDeque::new();
     let mut asking = FuturesUnordered::new();
-    let mut preparing: FuturesOrdered<JoinHandle<_>> = FuturesOrdered::new();
-    let (mut first, mut in_preparation, mut ended) = (0, 0, false);
+    let mut preparing: FuturesOrdered<Either<JoinHandle<Batch>, _>> = FuturesOrdered::new();
+    // Of the window's first entry, the number; and how many rows are in work or wait.
+    let (mut first, mut held, mut ended) = (0, 0, false);
     loop {
         while let Some(Some(_)) = window.front() {
-            let finished = window.pop_front().flatten().expect("it was there a moment ago");
-            out.write(finished, &mut each)?;
+            held -= match window.pop_front().flatten().expect("it was there a moment ago") {
+                Ready::Taken(taken) => out.take(&taken, &mut each)?,
+                Ready::Finished(finished) => out.write(finished, &mut each)?,
+            };
             first += 1;
         }
         out.share()?;
@@ -112,24 +131,24 @@ pub(super) async fn drive(
         if ended && window.is_empty() && preparing.is_empty() {
             break;
         }
-        let room = window.len() + in_preparation < WINDOW && preparing.len() < BATCHES;
+        let room = held < WINDOW && preparing.len() < BATCHES;
         tokio::select! {
             biased;
             Some((number, finished)) = asking.next(), if !asking.is_empty() => {
                 let number: u64 = number;
                 let place = usize::try_from(number - first).expect("the window is small");
-                window[place] = Some(finished.map_err(Cut::Failure)?);
+                window[place] = Some(Ready::Finished(finished.map_err(Cut::Failure)?));
             }
             Some(batch) = preparing.next(), if !preparing.is_empty() => {
-                let (batch, tally): (Vec<Prepared>, Tally) = joined(batch).map_err(Cut::Failure)?;
+                let (batch, tally) = joined(batch).map_err(Cut::Failure)?;
                 if let Some(caller) = &caller {
                     caller.add(&tally);
                 }
-                in_preparation -= batch.len();
                 for prepared in batch {
                     let number = first + window.len() as u64;
                     window.push_back(match prepared {
-                        Prepared::Finished(finished) => Some(finished),
+                        Prepared::Taken(taken) => Some(Ready::Taken(taken)),
+                        Prepared::Finished(finished) => Some(Ready::Finished(finished)),
                         Prepared::Missing(missing) => {
                             unasked.push_back((number, missing));
                             None
@@ -141,11 +160,19 @@ pub(super) async fn drive(
                 let lines = lines?;
                 ended = lines.is_empty();
                 if !ended {
-                    in_preparation += lines.len();
+                    held += lines.len();
+                    let given = match &mut earlier {
+                        Some(earlier) => earlier.sort(lines),
+                        None => lines.into_iter().map(Given::Row).collect(),
+                    };
                     let (stage, caller, store) = (Arc::clone(&stage), caller.clone(), Arc::clone(run.store));
-                    preparing.push_back(tokio::task::spawn_blocking(move || {
-                        prepare(stage.as_ref(), caller.as_deref(), &store, &lines)
-                    }));
+                    preparing.push_back(if given.iter().all(|given| matches!(given, Given::Taken(_))) {
+                        Either::Right(ready(Ok(all_taken(given))))
+                    } else {
+                        Either::Left(tokio::task::spawn_blocking(move || {
+                            prepare(stage.as_ref(), caller.as_deref(), &store, given)
+                        }))
+                    });
                 }
             }
         }
@@ -159,37 +186,62 @@ fn joined(batch: Result<Batch, tokio::task::JoinError>) -> Batch {
     batch.map_err(|error| StageFailure::new(format!("a row stopped the program's work on it: {error}"), None))?
 }
 
+/// Rows of which none needs work. A batch of them is not worth a thread.
+fn all_taken(given: Vec<Given>) -> Batch {
+    let mut tally = Tally::default();
+    let take = |given| match given {
+        Given::Taken(taken) => {
+            tally.add_cached(&taken.tally);
+            Some(Prepared::Taken(taken))
+        }
+        Given::Row(_) => None,
+    };
+    let taken = given.into_iter().filter_map(take).collect();
+    Ok((taken, tally))
+}
+
 /// Takes a batch of rows as far as the store's replies carry them.
-fn prepare(stage: &dyn RowStage, caller: Option<&Caller>, store: &Store, lines: &[String]) -> Batch {
+fn prepare(stage: &dyn RowStage, caller: Option<&Caller>, store: &Store, given: Vec<Given>) -> Batch {
     let calls = store.calls()?;
     let mut tally = Tally::default();
-    let mut prepare = |line: &String| {
-        let mut step = stage.start(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
-        let mut used = Vec::new();
+    let mut prepare = |given: Given| {
+        let line = match given {
+            Given::Row(line) => line,
+            Given::Taken(taken) => {
+                tally.add_cached(&taken.tally);
+                return Ok(Prepared::Taken(taken));
+            }
+        };
+        let mut step = stage.start(&line).map_err(|error| StageFailure::new(error.to_string(), None))?;
+        let (mut used, mut cost) = (Vec::new(), Cost::default());
         loop {
             let (requests, rest) = match step {
-                Step::Done(row) => return Ok(Prepared::Finished(Finished { row, calls: used })),
+                Step::Done(row) => return Ok(Prepared::Finished(Finished { row, calls: used, cost })),
                 Step::Ask(requests, rest) => (requests, rest),
             };
             let caller = caller.expect("a stage that asks has a model");
             let looked = caller.look_up(requests, &calls, &mut tally)?;
             used.extend(looked.iter().map(|looked| looked.key));
             if looked.iter().any(|looked| looked.reply.is_none()) {
-                return Ok(Prepared::Missing(Missing { looked, rest, calls: used }));
+                return Ok(Prepared::Missing(Missing { looked, rest, calls: used, cost }));
             }
-            step = rest.resume(looked.into_iter().filter_map(Looked::into_answer).collect());
+            let answers: Vec<Asked> = looked.into_iter().filter_map(Looked::into_answer).collect();
+            cost.add(&answers);
+            step = rest.resume(answers);
         }
     };
-    let prepared: Result<Vec<Prepared>, StageFailure> = lines.iter().map(&mut prepare).collect();
+    let prepared: Result<Vec<Prepared>, StageFailure> = given.into_iter().map(&mut prepare).collect();
     Ok((prepared?, tally))
 }
 
 /// Asks what is missing until the row is finished.
 async fn ask(caller: &Caller, missing: Missing) -> Result<Finished, StageFailure> {
-    let Missing { mut looked, mut rest, mut calls } = missing;
+    let Missing { mut looked, mut rest, mut calls, mut cost } = missing;
     loop {
-        match rest.resume(caller.ask_all(looked).await?) {
-            Step::Done(row) => return Ok(Finished { row, calls }),
+        let answers = caller.ask_all(looked).await?;
+        cost.add(&answers);
+        match rest.resume(answers) {
+            Step::Done(row) => return Ok(Finished { row, calls, cost }),
             Step::Ask(requests, next) => {
                 looked = caller.look_up_now(requests)?;
                 calls.extend(looked.iter().map(|looked| looked.key));
@@ -206,7 +258,11 @@ struct Out<'a> {
     caller: Option<&'a Caller>,
     table: TableWriter,
     /// The keys of all calls the table rests on.
-    calls: Option<crate::store::BlobWriter>,
+    calls: Option<BlobWriter>,
+    /// What each row came to, for a later result to take rows over.
+    shares: Option<BlobWriter>,
+    /// Rows that were taken.
+    rows: u64,
     failed: u64,
     ungraded: u64,
     /// Rows that progress has not been told of.
@@ -220,27 +276,76 @@ impl<'a> Out<'a> {
         id: &'a StageId,
         table: TableWriter,
         caller: Option<&'a Caller>,
+        with_shares: bool,
     ) -> Result<Self, StageFailure> {
         let calls = caller.map(|_| run.store.writer()).transpose()?;
-        Ok(Self { id, run, caller, table, calls, failed: 0, ungraded: 0, untold: 0, told: Instant::now() })
+        let shares = with_shares.then(|| run.store.writer()).transpose()?;
+        Ok(Self {
+            id,
+            run,
+            caller,
+            table,
+            calls,
+            shares,
+            rows: 0,
+            failed: 0,
+            ungraded: 0,
+            untold: 0,
+            told: Instant::now(),
+        })
+    }
+
+    /// Writes rows that are taken over, and says how many they are.
+    fn take(
+        &mut self,
+        taken: &Taken,
+        each: &mut impl FnMut(&str) -> Result<(), StageFailure>,
+    ) -> Result<usize, StageFailure> {
+        let Taken { shares, text, calls, tally: _ } = taken;
+        self.table.text(text, shares.iter().map(|share| share.lines).sum())?;
+        let text = std::str::from_utf8(text)
+            .map_err(|error| StageFailure::new(format!("a table cannot be read: {error}"), None))?;
+        text.split_terminator('\n').try_for_each(each)?;
+        if let Some(writer) = &mut self.calls {
+            writer.bytes(calls)?;
+        }
+        self.ungraded += shares.iter().filter(|share| share.state == State::Ungraded).count() as u64;
+        self.account(shares)?;
+        Ok(shares.len())
+    }
+
+    /// Notes what rows came to.
+    fn account(&mut self, shares: &[Share]) -> Result<(), StageFailure> {
+        if let Some(writer) = &mut self.shares {
+            let mut list = Vec::new();
+            shares.iter().for_each(|share| share.write(&mut list));
+            writer.bytes(&list)?;
+        }
+        self.rows += shares.len() as u64;
+        self.untold += shares.len() as u64;
+        Ok(())
     }
 
     fn write(
         &mut self,
         finished: Finished,
         each: &mut impl FnMut(&str) -> Result<(), StageFailure>,
-    ) -> Result<(), StageFailure> {
-        let Finished { row: Row { lines, flaw }, calls } = finished;
-        match flaw {
+    ) -> Result<usize, StageFailure> {
+        let Finished { row: Row { lines, flaw }, calls, cost } = finished;
+        let state = match flaw {
             Some(Flaw::Failed(why)) => {
                 self.failed += 1;
                 if self.failed <= FAILURES_TOLD {
                     (self.run.events)(Event::Note { stage: self.id, text: &why });
                 }
+                State::Failed
             }
-            Some(Flaw::Ungraded) => self.ungraded += 1,
-            None => {}
-        }
+            Some(Flaw::Ungraded) => {
+                self.ungraded += 1;
+                State::Ungraded
+            }
+            None => State::Whole,
+        };
         for line in &lines {
             self.table.line(line)?;
             each(line)?;
@@ -250,8 +355,14 @@ impl<'a> Out<'a> {
                 writer.bytes(key.as_bytes())?;
             }
         }
-        self.untold += 1;
-        Ok(())
+        self.account(&[Share {
+            bytes: lines.iter().map(|line| line.len() as u64 + 1).sum(),
+            lines: lines.len() as u64,
+            calls: calls.len() as u64,
+            state: if cost.unanswered > 0 { State::Failed } else { state },
+            cost,
+        }])?;
+        Ok(1)
     }
 
     /// Lets readers and progress have what was written.
@@ -272,21 +383,23 @@ impl<'a> Out<'a> {
     fn finish(mut self, run: &Run<'_>) -> Result<Output, Cut> {
         self.tell();
         let Account { tally, speed, unsettled } = self.caller.map(Caller::account).unwrap_or_default();
-        let finish = |table: TableWriter, calls: Option<crate::store::BlobWriter>| {
+        let finish = |table: TableWriter, calls: Option<BlobWriter>, shares: Option<BlobWriter>| {
             let calls = calls.map(|calls| run.store.finish(calls)).transpose()?;
+            let shares = shares.map(|shares| run.store.finish(shares)).transpose()?;
             if let Some(caller) = self.caller
                 && speed.calls > 0
             {
                 run.store.add_speed(&caller.model(), run.kind(self.id), &speed)?;
             }
             let (blob, rows) = table.finish(run.store)?;
-            Ok::<_, StageFailure>((blob, rows, calls))
+            Ok::<_, StageFailure>((blob, rows, calls, shares))
         };
-        let (blob, rows, calls) = finish(self.table, self.calls).map_err(Cut::Failure)?;
+        let (blob, rows, calls, shares) = finish(self.table, self.calls, self.shares).map_err(Cut::Failure)?;
         Ok(Output {
             blob,
             also: Vec::new(),
             calls,
+            shares: shares.map(|shares| (shares, self.rows)),
             rows: Some(rows),
             summary: None,
             tally: Tally { rows_failed: self.failed, rows_ungraded: self.ungraded, ..tally },

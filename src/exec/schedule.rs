@@ -16,7 +16,7 @@ use super::feed::{Cut, TableReader, TableWriter};
 use super::stages::{self, Executed, Task};
 use super::{Event, Output, Run, RunEnd, StageEnd, StageFailure, StageRun};
 use crate::ids::StageId;
-use crate::key::Recipe;
+use crate::key::{BlobId, Recipe};
 use crate::plan::{Reason, Resolved, Settled, pipeline_name, resolve};
 use crate::spec::{ModelRef, Stage};
 use crate::stage;
@@ -332,7 +332,7 @@ impl<'a> Schedule<'a> {
 
     /// Writes the receipt, last of all: every blob of it is in the store by now.
     fn keep(&self, id: &StageId, keyed: Option<Keyed>, output: Output, wall_ms: u64) -> Result<StageEnd, StageFailure> {
-        let Output { blob, also, calls, rows, summary, tally, complete } = output;
+        let Output { blob, also, calls, shares, rows, summary, tally, complete } = output;
         let Keyed { recipe, replace } = match keyed {
             Some(keyed) => keyed,
             // What it read is settled only now, and may be what it read before.
@@ -366,11 +366,21 @@ impl<'a> Schedule<'a> {
         }
         if replace {
             self.run.store.replace_receipt(&recipe, &receipt)?;
+            self.note_earlier(id, &receipt, shares)?;
             return Ok(StageEnd::Ran { receipt, complete });
         }
         let kept = self.run.store.put_receipt(&recipe, &receipt)?;
+        if (kept.output, kept.calls) == (receipt.output, receipt.calls) {
+            self.note_earlier(id, &kept, shares)?;
+        }
         // Where another process was faster its result counts; what this one did still belongs to this run's account.
         Ok(StageEnd::Ran { receipt: Receipt { tally: receipt.tally, ..kept }, complete })
+    }
+
+    /// Notes a result that a later run may take rows over from.
+    fn note_earlier(&self, id: &StageId, receipt: &Receipt, shares: Option<(BlobId, u64)>) -> Result<(), StoreError> {
+        let Some((shares, taken)) = shares else { return Ok(()) };
+        self.run.store.note_earlier(&pipeline_name(self.run.pipeline), id, receipt, &shares, taken)
     }
 
     fn end(&mut self, id: StageId, end: StageEnd) {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::caller::{Caller, Flights, Manner};
+use super::earlier;
 use super::engines::Asker;
 use super::feed::{Cut, TableReader, TableWriter};
 use super::rows::{Source, Work, drive};
@@ -80,6 +81,7 @@ pub(super) fn prepare(
                 source,
                 total: Some(total),
                 table: TableWriter::new(run.store)?,
+                earlier: None,
             };
             let file = match &generate.from {
                 GenerateFrom::Taxonomy(_) => None,
@@ -106,12 +108,15 @@ pub(super) fn prepare_rows(
     settled: &Settled<'_>,
 ) -> Result<Task, StageFailure> {
     let stage = &run.pipeline.stages[id];
+    // Who wants a result to be computed again does not want a copy of it.
+    let is_asked_for = run.refresh || run.selection.forces(run.graph, id);
     Ok(Task::Rows(Work {
         stage: row_stage(id, stage)?,
         caller: caller(run, flights, stage, settled)?,
         source: Source::Table(lines),
         total,
         table: TableWriter::new(run.store)?,
+        earlier: if is_asked_for { None } else { earlier::find(run, id, settled, total)? },
     }))
 }
 
@@ -126,8 +131,9 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
     let output = match task {
         Task::Research(stage, recipe) => tokio::task::block_in_place(|| research(run, &stage, &recipe))?,
         Task::Pull { wanted, recipe, again } => return Ok(weights(run, id, wanted, &recipe, again).await?),
-        Task::Scenarios { work, file } => scenarios(run, id, work, file).await?,
-        Task::Rows(work) => drive(run, id, work, |_| Ok(())).await?,
+        Task::Scenarios { work, file } => Box::pin(scenarios(run, id, work, file)).await?,
+        // What a stage holds while it works is large, and there may be many stages.
+        Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(()))).await?,
         Task::Decide(stage, verdicts) => tokio::task::block_in_place(|| decision(run, &stage, &verdicts))?,
     };
     Ok(Executed::Made(output))
@@ -145,6 +151,9 @@ fn caller(
     else {
         return Ok(None);
     };
+    if run.refresh {
+        flights.replace_replies(run.store)?;
+    }
     let manner = Manner { now: run.now, refresh: run.refresh, context_is_keyed, jobs: run.engines.jobs() };
     Ok(Some(Arc::new(Caller::new(Arc::clone(run.store), engine, Arc::clone(flights), &manner))))
 }

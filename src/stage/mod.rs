@@ -12,7 +12,7 @@ mod recipe;
 pub mod research;
 mod row;
 
-pub use recipe::{Known, RecipeError, WantedWeights, identity, recipe, wanted};
+pub use recipe::{Known, RecipeError, WantedWeights, apart_from_table, identity, recipe, rest_of_recipe, wanted};
 pub use row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step};
 
 use crate::check::CheckError;

@@ -123,6 +123,56 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
     Ok(Recipe::new(kind(stage), version, merged(own, inputs)))
 }
 
+/// A stage's recipe without the table it takes rows of, for a stage that takes one: what else decides what a row comes to.
+/// That table need not be known.
+///
+/// # Errors
+/// See [`RecipeError`].
+pub fn rest_of_recipe<K: Known>(
+    pipeline: &Pipeline,
+    stage: &Stage,
+    known: &K,
+) -> Result<Option<Value>, RecipeError<K::Error>> {
+    let Some(table) = super::table(stage) else { return Ok(None) };
+    let recipe = recipe(pipeline, stage, &ButTable { known, table })?;
+    let value = serde_json::from_str(recipe.canonical()).expect("a recipe is valid JSON");
+    Ok(apart_from_table(stage, value).map(|(rest, _)| rest))
+}
+
+/// Takes the recipe of a stage apart into what [`rest_of_recipe`] gives and the table it takes; none where it has none.
+#[must_use]
+pub fn apart_from_table(stage: &Stage, mut recipe: Value) -> Option<(Value, BlobId)> {
+    let field = match stage {
+        Stage::Infer(_) => "scenarios",
+        Stage::Judge(_) => "answers",
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => return None,
+    };
+    let table = recipe.get_mut("fields")?.as_object_mut()?.remove(field)?;
+    Some((recipe, table.as_str()?.parse().ok()?))
+}
+
+/// All that is known but for one table.
+struct ButTable<'a, K> {
+    known: &'a K,
+    table: &'a StageId,
+}
+
+impl<K: Known> Known for ButTable<'_, K> {
+    type Error = K::Error;
+
+    fn output(&self, stage: &StageId) -> BlobId {
+        if stage == self.table { BlobId::of(b"") } else { self.known.output(stage) }
+    }
+
+    fn record(&self, stage: &StageId) -> Result<Vec<u8>, K::Error> {
+        self.known.record(stage)
+    }
+
+    fn file(&self, path: &Path) -> Result<BlobId, K::Error> {
+        self.known.file(path)
+    }
+}
+
 /// A stage's own fields and its inputs as one object. Field names are those of the pipeline file, so they never clash.
 fn merged(own: Value, inputs: Value) -> Value {
     let (Value::Object(mut own), Value::Object(inputs)) = (own, inputs) else {

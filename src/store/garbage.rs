@@ -128,6 +128,9 @@ impl<'a> Sweep<'a> {
             "octet_length(recipe) + octet_length(receipt)",
             "NOT EXISTS (SELECT 1 FROM kept_receipts AS kept WHERE kept.key = receipts.key)",
         )?;
+        if self.remove {
+            self.execute("DELETE FROM earlier WHERE key NOT IN (SELECT key FROM kept_receipts)")?;
+        }
         self.garbage.runs = self.rows("runs", "octet_length(record)", "id NOT IN (SELECT id FROM kept_runs)")?;
         self.sweep_calls()?;
         self.sweep_objects()?;
@@ -196,7 +199,7 @@ impl<'a> Sweep<'a> {
             })?;
         }
         self.garbage.without_calls = without_calls;
-        Ok(())
+        self.execute("INSERT OR IGNORE INTO kept_blobs SELECT shares FROM earlier JOIN kept_receipts USING (key)")
     }
 
     fn sweep_calls(&mut self) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use super::StoreError;
 /// Marks an SQLite file as ours: `evlf`.
 const APPLICATION_ID: i64 = 0x6576_6c66;
 /// Version of the tables below.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// Calls lie in the order in which they were made, which is the order in which a rerun looks for them.
 const CALLS: &str = "
@@ -67,6 +67,21 @@ const TABLES_2: &str = "
     ) WITHOUT ROWID;
 ";
 
+/// Tables that came with format 3.
+const TABLES_3: &str = "
+    CREATE TABLE earlier (
+        pipeline TEXT NOT NULL,
+        stage TEXT NOT NULL,
+        key BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        output BLOB NOT NULL,
+        calls BLOB,
+        shares BLOB NOT NULL,
+        taken INTEGER NOT NULL,
+        PRIMARY KEY (pipeline, stage, key)
+    ) WITHOUT ROWID;
+";
+
 /// From format 1: a call's recipe can be made again from its stage's, and took most of the index's room.
 const FROM_1: &str = "
     INSERT INTO calls (key, reply, created_at) SELECT key, reply, created_at FROM calls_1;
@@ -95,13 +110,16 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
             transaction.execute_batch(TABLES).map_err(failed)?;
             transaction.execute_batch(CALLS).map_err(failed)?;
             transaction.execute_batch(TABLES_2).map_err(failed)?;
+            transaction.execute_batch(TABLES_3).map_err(failed)?;
         }
         Some(1) => {
             transaction.execute_batch("ALTER TABLE calls RENAME TO calls_1;").map_err(failed)?;
             transaction.execute_batch(CALLS).map_err(failed)?;
             transaction.execute_batch(FROM_1).map_err(failed)?;
             transaction.execute_batch(TABLES_2).map_err(failed)?;
+            transaction.execute_batch(TABLES_3).map_err(failed)?;
         }
+        Some(2) => transaction.execute_batch(TABLES_3).map_err(failed)?,
         Some(_) => {}
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;

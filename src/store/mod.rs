@@ -6,6 +6,7 @@
 
 mod archive;
 mod calls;
+mod earlier;
 mod error;
 mod files;
 #[cfg(test)]
@@ -22,9 +23,10 @@ mod walk;
 
 pub use archive::{ArchiveError, Exported, Imported};
 pub use calls::{CallReader, Put, StoredCall};
+pub use earlier::Earlier;
 pub use error::StoreError;
 pub use garbage::{Garbage, Keep};
-pub use objects::{BlobWriter, Lines};
+pub use objects::{BlobReader, BlobWriter, Lines};
 pub use receipts::{Receipt, Tally};
 pub use runs::{Journal, RunEnded, RunRate, RunRecord, RunStage};
 pub use speeds::Speed;

@@ -104,6 +104,46 @@ impl Iterator for Lines {
     }
 }
 
+/// The bytes of an object, piece by piece and mostly in their order.
+pub struct BlobReader {
+    reader: BufReader<fs_err::File>,
+    at: u64,
+}
+
+impl std::fmt::Debug for BlobReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlobReader").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+impl BlobReader {
+    /// Adds so many bytes to `to`, from a place on.
+    ///
+    /// # Errors
+    /// The object ends before, or the disk fails.
+    pub fn read_at(&mut self, from: u64, bytes: u64, to: &mut Vec<u8>) -> io::Result<()> {
+        // One step of the reader keeps what it has read ahead; tables are far smaller than what a step can be.
+        self.reader.seek_relative(from.wrapping_sub(self.at).cast_signed())?;
+        self.at = from;
+        let read = self.reader.by_ref().take(bytes).read_to_end(to)? as u64;
+        self.at += read;
+        if read == bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// The next byte; none at the end.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn next_byte(&mut self) -> io::Result<Option<u8>> {
+        let byte = self.reader.fill_buf()?.first().copied();
+        if byte.is_some() {
+            self.reader.consume(1);
+            self.at += 1;
+        }
+        Ok(byte)
+    }
+}
+
 impl Store {
     /// Where an object lies, or would lie.
     #[must_use]
@@ -179,6 +219,16 @@ impl Store {
     pub fn lines(&self, id: &BlobId) -> Result<Lines, StoreError> {
         let path = self.verified(id)?;
         Lines::open(&path)
+    }
+
+    /// Reads an object piece by piece.
+    ///
+    /// # Errors
+    /// It is missing or damaged, or the file system or the index fails.
+    pub fn bytes(&self, id: &BlobId) -> Result<BlobReader, StoreError> {
+        let path = self.verified(id)?;
+        let file = fs_err::File::open(&path).map_err(|error| StoreError::from_io(&path, error))?;
+        Ok(BlobReader { reader: BufReader::with_capacity(1 << 16, file), at: 0 })
     }
 
     /// Starts an object that comes piece by piece.

@@ -63,6 +63,17 @@ pub struct Tally {
     pub rows_ungraded: u64,
 }
 
+impl Tally {
+    /// Adds what calls answered from the store come to.
+    pub fn add_cached(&mut self, found: &Self) {
+        self.calls_cached += found.calls_cached;
+        self.saved_ms += found.saved_ms;
+        self.engine_ms += found.engine_ms;
+        self.prompt_tokens += found.prompt_tokens;
+        self.completion_tokens += found.completion_tokens;
+    }
+}
+
 impl Store {
     /// The receipt kept for a key.
     ///
@@ -199,6 +210,15 @@ impl Store {
                      SELECT ?1, ?2, key, recipe FROM receipts WHERE key = ?3",
                     params![pipeline, stage.as_str(), key.as_bytes()],
                 )
+                .and_then(|_| {
+                    // What a stage has come back to is also what its next table will be most like.
+                    index.execute(
+                        "UPDATE earlier SET number = 1 + (
+                             SELECT max(number) FROM earlier WHERE pipeline = ?1 AND stage = ?2
+                         ) WHERE pipeline = ?1 AND stage = ?2 AND key = ?3",
+                        params![pipeline, stage.as_str(), key.as_bytes()],
+                    )
+                })
                 .map_err(|error| self.failed(&error))?;
         }
         Ok(())

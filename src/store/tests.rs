@@ -181,7 +181,13 @@ fn a_store_of_an_earlier_format_keeps_its_calls() {
         let store = Store::open(directory.path()).unwrap();
         assert_eq!(store.calls().unwrap().call(&key).unwrap().unwrap().reply, "\"kept\"");
         assert_eq!(store.runs(None, 9).unwrap(), []);
+        assert_eq!(store.earlier("p", &StageId::new("s").unwrap()).unwrap(), []);
     }
+    // From format 2.
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE earlier; PRAGMA user_version = 2;").unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    assert!(store.calls().unwrap().has(&key).unwrap());
+    assert_eq!(store.earlier("p", &StageId::new("s").unwrap()).unwrap(), []);
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub enum ObjectUse {
     Also(String),
     /// A list of the calls that a result rests on.
     Calls,
+    /// What each row of an earlier result came to, for a later one to take over.
+    Shares,
     /// No receipt names it.
     Nothing,
 }
@@ -123,6 +125,7 @@ impl Store {
                 receipt.also.iter().try_for_each(|id| name(id, "also"))?;
                 receipt.calls.iter().try_for_each(|id| name(id, "calls"))?;
             }
+            names.execute("INSERT OR IGNORE INTO uses SELECT shares, 'shares', '' FROM earlier", []).map_err(failed)?;
             let mut find = names.prepare("SELECT role, kind FROM uses WHERE id = ?1").map_err(failed)?;
             self.walk_objects(&mut |id, found| {
                 let Some(id) = id else {
@@ -137,6 +140,7 @@ impl Store {
                         match role.as_str() {
                             "output" => ObjectUse::Output(kind),
                             "also" => ObjectUse::Also(kind),
+                            "shares" => ObjectUse::Shares,
                             _ => ObjectUse::Calls,
                         }
                     }

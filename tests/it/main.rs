@@ -18,6 +18,7 @@ mod lock;
 mod model;
 mod plan;
 mod repeat;
+mod reuse;
 mod shipped;
 mod tidy;
 mod upkeep;
