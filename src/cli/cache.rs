@@ -142,7 +142,11 @@ fn audit(settings: &Settings, arguments: &AuditArguments) -> Result<Exit, Exit> 
         pipeline: &pipeline,
         graph: &Graph::new(&pipeline),
         store: &store,
-        engines: &Engines::new(Limits { threads: arguments.threads.map(usize::from), ..Limits::default() }),
+        engines: &Engines::new(Limits {
+            threads: arguments.threads.map(usize::from),
+            memory: settings.free_memory(),
+            ..Limits::default()
+        }),
         sample: arguments.sample,
         seed: arguments.seed,
     }));

@@ -142,6 +142,7 @@ impl Work<'_> {
         let engines = Engines::new(Limits {
             threads: arguments.threads.map(usize::from),
             jobs: arguments.jobs.map(usize::from),
+            memory: settings.free_memory(),
             offline: arguments.offline,
         });
         let run = exec::Run {

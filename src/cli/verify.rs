@@ -41,7 +41,11 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
     let Loaded { pipeline, warnings: _ } = open::locked_pipeline(settings, &arguments.file)?;
     let lock = open::lock_needed(&pipeline)?;
     let store = Arc::new(open::store(settings, &pipeline.root)?);
-    let engines = Engines::new(Limits { threads: arguments.threads.map(usize::from), ..Limits::default() });
+    let engines = Engines::new(Limits {
+        threads: arguments.threads.map(usize::from),
+        memory: settings.free_memory(),
+        ..Limits::default()
+    });
     let graph = Graph::new(&pipeline);
     let widest = pipeline.stages.keys().map(|id| id.as_str().len()).max().unwrap_or(0);
     let told = |check: &StageCheck| {

@@ -6,7 +6,7 @@ use super::Identity;
 use crate::key::BlobId;
 
 /// Raised when this engine would answer the same request otherwise with the same weights and the same llama.cpp.
-const ENGINE_VERSION: u32 = 1;
+const ENGINE_VERSION: u32 = 2;
 
 /// The crates that carry llama.cpp; a test holds them against the lock file.
 pub(crate) const LLAMA_CPP: &str = "llama-cpp-2 0.1.160, llama-cpp-sys-2 0.1.161";
@@ -14,7 +14,7 @@ pub(crate) const LLAMA_CPP: &str = "llama-cpp-2 0.1.160, llama-cpp-sys-2 0.1.161
 /// The other crates that decide a reply: chat templates and constrained output. Held against the lock file as well.
 pub(crate) const HELPERS: &str = "llguidance 1.9.1, toktrie 1.9.1, minijinja 3.0.5, minijinja-contrib 3.0.5";
 
-/// Prompts are computed in pieces of so many tokens, always cut at the same places: see `llama::session`.
+/// Elsewhere than on a processor, prompts are computed in pieces of so many tokens: see `llama::lanes`.
 pub(crate) const CHUNK: usize = 64;
 
 /// The context of a model that was trained for more, unless more is asked for: memory grows with it.
@@ -31,10 +31,19 @@ pub(crate) const BACKEND: &str = if cfg!(feature = "cuda") {
     "cpu"
 };
 
+/// The processor's extensions that the engine computes with: sums come out differently with others.
+fn processor() -> Vec<&'static str> {
+    #[cfg(feature = "llama")]
+    return super::llama::processor::used();
+    // What llama.cpp is compiled for unless it is told otherwise.
+    #[cfg(not(feature = "llama"))]
+    return if cfg!(target_arch = "x86_64") { vec!["avx", "avx2", "bmi2", "f16c", "fma"] } else { Vec::new() };
+}
+
 /// The build of the embedded engine, for people.
 #[must_use]
 pub fn build() -> String {
-    format!("{LLAMA_CPP}, {BACKEND}")
+    format!("{LLAMA_CPP}, {BACKEND} {}", processor().join(" "))
 }
 
 /// Says what an embedded engine with these weights answers with; needs neither the engine nor the file.
@@ -46,7 +55,8 @@ pub fn identity(weights: BlobId, chat_template: Option<BlobId>) -> Identity {
         "llama.cpp": LLAMA_CPP,
         "helpers": HELPERS,
         "backend": BACKEND,
-        "chunk": CHUNK,
+        "chunk": if BACKEND == "cpu" { None } else { Some(CHUNK) },
+        "processor": processor(),
         "weights": weights,
         "template": chat_template.map_or_else(|| "plain".to_owned(), |id| id.to_string()),
     }))

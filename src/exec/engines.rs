@@ -63,6 +63,8 @@ pub struct Limits {
     pub threads: Option<usize>,
     /// Most rows that one stage has in work at once.
     pub jobs: Option<usize>,
+    /// Bytes of memory that the embedded engine finds free, where it is known.
+    pub memory: Option<u64>,
     /// Whether nothing may be asked of other machines.
     pub offline: bool,
 }
@@ -173,6 +175,8 @@ impl Engines {
             chat_template: record.chat_template,
             context,
             threads: self.limits.threads,
+            sequences: None,
+            memory: self.limits.memory,
         })))
     }
 

@@ -73,7 +73,7 @@ const FIELDS: &[(&str, Change)] = &[
 const ENGINES: &[(&str, &[&str])] = &[
     ("openai", &["endpoint", "engine", "model"]),
     ("scripted", &["engine", "otherwise", "replies[].match", "replies[].reply"]),
-    ("llama", &["backend", "chunk", "engine", "helpers", "llama.cpp", "template", "version", "weights"]),
+    ("llama", &["backend", "chunk", "engine", "helpers", "llama.cpp", "processor[]", "template", "version", "weights"]),
 ];
 
 #[test]

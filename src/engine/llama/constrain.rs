@@ -14,9 +14,17 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::{Map, Value, json};
 
 use super::vocabulary::Vocabulary;
+use crate::engine::Schema;
 
 /// Compiles schemas for one vocabulary. Costly to make, cheap to use.
-pub(super) struct Constrainer(ParserFactory);
+pub(super) struct Constrainer {
+    factory: ParserFactory,
+    /// Compiled schemas, the latest first: a stage has few, and puts each to every row.
+    compiled: Vec<(Schema, Matcher)>,
+}
+
+/// Compiled schemas that are kept.
+const KEPT: usize = 8;
 
 impl Constrainer {
     pub(super) fn new(model: &LlamaModel, vocabulary: &Vocabulary) -> Result<Self, String> {
@@ -25,17 +33,29 @@ impl Constrainer {
         let mut factory = ParserFactory::new_simple(&environment).map_err(|error| error.to_string())?;
         // It writes warnings to stderr otherwise, and whole grammars into messages.
         factory.quiet().limits_mut().verbose_errors = false;
-        Ok(Self(factory))
+        Ok(Self { factory, compiled: Vec::new() })
     }
 
     /// Starts a reply that must satisfy `schema`.
-    pub(super) fn start(&self, schema: &Value) -> Result<Constraint, String> {
+    pub(super) fn start(&mut self, schema: &Schema) -> Result<Constraint, String> {
+        let place = self.compiled.iter().position(|(compiled, _)| compiled == schema);
+        let (schema, matcher) = match place.map(|place| self.compiled.remove(place)) {
+            Some(compiled) => compiled,
+            None => (schema.clone(), self.compile(schema.json())?),
+        };
+        let constraint = Constraint(matcher.deep_clone());
+        self.compiled.insert(0, (schema, matcher));
+        self.compiled.truncate(KEPT);
+        Ok(constraint)
+    }
+
+    fn compile(&self, schema: &Value) -> Result<Matcher, String> {
         let mut schema = in_required_order(schema);
         if let Value::Object(members) = &mut schema {
             members.insert("x-guidance".to_owned(), json!({ "whitespace_flexible": false }));
         }
-        let matcher = Matcher::new(self.0.create_parser(TopLevelGrammar::from_json_schema(schema)));
-        matcher.get_error().map_or(Ok(Constraint(matcher)), Err)
+        let matcher = Matcher::new(self.factory.create_parser(TopLevelGrammar::from_json_schema(schema)));
+        matcher.get_error().map_or(Ok(matcher), Err)
     }
 }
 

@@ -43,6 +43,14 @@ pub(super) fn backend() -> &'static LlamaBackend {
 pub(super) fn model(config: &LlamaConfig, stop: &Arc<AtomicBool>, error_log: &ErrorLog) -> Result<Model, EngineError> {
     let path = &config.weights_path;
     let unavailable = |message: String| EngineError::new(EngineErrorKind::Unavailable, message);
+    let missing = super::processor::missing();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        return Err(unavailable(format!(
+            "this evalflow was built for a processor with {missing}, which this machine's has not: build it here, or \
+             with `EVALFLOW_PORTABLE=1 make build` for any machine"
+        )));
+    }
     // llama.cpp only logs why a file cannot be opened; the system's own words are better.
     fs_err::File::open(path).map_err(|error| unavailable(format!("cannot open the weights: {error}")))?;
     let stop = Arc::clone(stop);

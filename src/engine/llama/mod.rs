@@ -1,19 +1,25 @@
 //! The embedded engine: llama.cpp in this process, one model an engine.
 //!
 //! Owns how a request becomes tokens (`prompt`, `vocabulary`), how the next token is chosen (`sample`, `constrain`) and
-//! the thread that holds model and context (`worker`, `session`, `load`). Never knows where weights come from and never
-//! reads a network. Start at [`LlamaEngine`], then `worker`.
+//! the thread that holds model and context (`worker`, `scheduler`, `lanes`, `load`). Never knows where weights come from
+//! and never reads a network. Start at [`LlamaEngine`], then `worker`, then `scheduler`.
 //!
-//! A reply depends on the weights and the request alone: not on what was asked before, not on how much of the prompt
-//! was still in memory, not on the number of threads. `session` says how.
+//! A reply depends on the weights and the request alone: not on what was asked before or beside it, not on how much of
+//! the prompt was still in memory, not on the number of threads. `lanes` says how.
 
 mod constrain;
+mod lanes;
 mod load;
+mod order;
+pub(super) mod processor;
 mod prompt;
+mod room;
 mod sample;
-mod session;
+mod scheduler;
 mod vocabulary;
+mod weigh;
 mod worker;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +47,10 @@ pub struct LlamaConfig {
     pub context: Option<u32>,
     /// Threads to compute with; without it one for each processor.
     pub threads: Option<usize>,
+    /// Most replies that are computed at once; without it as many as are worth it.
+    pub sequences: Option<usize>,
+    /// Bytes of memory that are free for the engine; half of them may become cache.
+    pub memory: Option<u64>,
 }
 
 /// One model in this process, loaded when the first request comes and freed when the engine is dropped.
@@ -49,6 +59,7 @@ pub struct LlamaConfig {
 #[derive(Debug)]
 pub struct LlamaEngine {
     identity: Identity,
+    width: usize,
     worker: Worker,
 }
 
@@ -56,7 +67,8 @@ impl LlamaEngine {
     /// Makes an engine. No file is opened before the first request.
     #[must_use]
     pub fn new(config: LlamaConfig) -> Self {
-        Self { identity: identity(config.weights, config.chat_template), worker: Worker::start(config) }
+        let width = 4 * config.sequences.unwrap_or(room::MOST_LANES).max(1);
+        Self { identity: identity(config.weights, config.chat_template), width, worker: Worker::start(config) }
     }
 }
 
@@ -65,9 +77,9 @@ impl Engine for LlamaEngine {
         &self.identity
     }
 
-    /// Enough that the queue is never empty between two replies; the requests themselves are answered one by one.
+    /// Several times what runs at once: those that begin alike are found among those that wait.
     fn width(&self) -> usize {
-        4
+        self.width
     }
 
     fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, EngineError>> {

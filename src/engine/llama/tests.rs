@@ -27,6 +27,8 @@ pub(super) fn config() -> LlamaConfig {
         chat_template: Some(TEMPLATE.parse().unwrap()),
         context: Some(768),
         threads: Some(1),
+        sequences: Some(8),
+        memory: None,
     }
 }
 
@@ -55,8 +57,15 @@ async fn refusal(config: LlamaConfig, request: &Request) -> EngineError {
 #[test]
 fn identity_is_known_without_the_file() {
     let weights = BlobId::of(b"w");
-    let config =
-        LlamaConfig { weights_path: "none.gguf".into(), weights, chat_template: None, context: None, threads: None };
+    let config = LlamaConfig {
+        weights_path: "none.gguf".into(),
+        weights,
+        chat_template: None,
+        context: None,
+        threads: None,
+        sequences: None,
+        memory: None,
+    };
     let engine = LlamaEngine::new(config.clone());
     assert_eq!(engine.identity(), &identity(weights, None));
     assert_eq!(engine.identity().0["weights"], weights.to_string());
@@ -101,7 +110,7 @@ async fn a_reply_does_not_depend_on_what_was_asked_before() {
         reversed.insert(0, ask(&second, request).await);
     }
     let cached = |replies: &[Reply]| replies.iter().map(|reply| reply.usage.cached_tokens).collect::<Vec<_>>();
-    assert_eq!((cached(&in_order), cached(&reversed)), (vec![0, 64, 64], vec![64, 64, 0]));
+    assert_eq!((cached(&in_order), cached(&reversed)), (vec![0, 122, 122], vec![122, 122, 0]));
     assert_eq!(cached(&fresh), [0; 3]);
     for replies in [&mut in_order, &mut reversed, &mut fresh] {
         for reply in replies {

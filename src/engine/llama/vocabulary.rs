@@ -85,6 +85,16 @@ impl Vocabulary {
         self.model.vocab().tokenize(text.as_bytes(), false, with_control)
     }
 
+    /// Every token that has a text, with its place among the logits.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (usize, String)> + '_ {
+        let text = |(place, token): (usize, LlamaToken)| {
+            let mut bytes = Vec::new();
+            self.append_text(token, &mut bytes);
+            String::from_utf8(bytes).ok().filter(|text| !text.is_empty()).map(|text| (place, text))
+        };
+        (0..).zip(self.model.vocab().tokens()).filter_map(text)
+    }
+
     /// Whether the token ends a reply.
     pub(super) fn is_end(&self, token: LlamaToken) -> bool {
         self.model.vocab().is_eog(token)

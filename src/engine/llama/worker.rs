@@ -1,6 +1,6 @@
 //! The engine's thread: it owns the model and answers a queue of requests.
 //!
-//! Requests go in, replies come out, nothing in between; answering several at once is a change to [`serve`] alone.
+//! Requests go in, replies come out, nothing in between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use tracing::Dispatch;
 
 use super::LlamaConfig;
 use super::load::{self, ErrorLog};
-use super::session::Session;
+use super::scheduler::Scheduler;
 use crate::engine::{EngineError, EngineErrorKind, Reply, Request};
 
 /// The handle on the engine's thread.
@@ -24,10 +24,23 @@ pub(super) struct Worker {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A request and who waits for its reply.
 #[derive(Debug)]
-struct Job {
-    request: Request,
+pub(super) struct Job {
+    pub(super) request: Request,
     reply: oneshot::Sender<Result<Reply, EngineError>>,
+}
+
+impl Job {
+    /// Whether nobody waits any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    pub(super) fn answer(self, reply: Result<Reply, EngineError>) {
+        // Nobody waits any more if this fails.
+        let _unheard = self.reply.send(reply);
+    }
 }
 
 impl Worker {
@@ -75,25 +88,21 @@ impl Drop for Worker {
 
 fn serve(config: &LlamaConfig, jobs: &mpsc::Receiver<Job>, stop: &Arc<AtomicBool>, error_log: &ErrorLog) {
     let stopped = || stop.load(Ordering::Relaxed);
-    let mut wanted = jobs.iter().take_while(|_| !stopped()).filter(|job| !job.reply.is_closed());
-    let Some(first) = wanted.next() else { return };
-    let model = load::model(config, stop, error_log);
-    let session = model.as_ref().map_err(Clone::clone).and_then(|model| Session::new(model, config, error_log));
-    let jobs = std::iter::once(first).chain(wanted);
-    match session {
-        Ok(mut session) => {
-            for job in jobs {
-                let reply = session.complete(&job.request, &|| stopped() || job.reply.is_closed());
-                if let Some(reply) = reply.transpose() {
-                    // Nobody waits any more if this fails.
-                    let _unheard = job.reply.send(reply);
-                }
-            }
-        }
-        Err(error) => {
-            for job in jobs {
-                let _unheard = job.reply.send(Err(error.clone()));
-            }
+    // Nothing is loaded for a request that nobody waits for any more.
+    let Some(first) = jobs.iter().take_while(|_| !stopped()).find(|job| !job.is_abandoned()) else { return };
+    let model = match load::model(config, stop, error_log) {
+        Ok(model) => model,
+        Err(error) => return std::iter::once(first).chain(jobs).for_each(|job| job.answer(Err(error.clone()))),
+    };
+    let mut scheduler = Scheduler::new(&model, config, error_log);
+    scheduler.accept(first);
+    while !stopped() {
+        jobs.try_iter().for_each(|job| scheduler.accept(job));
+        if scheduler.is_idle() {
+            let Ok(job) = jobs.recv() else { return };
+            scheduler.accept(job);
+        } else {
+            scheduler.turn(&stopped);
         }
     }
 }
