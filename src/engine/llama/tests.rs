@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use futures_util::future::join;
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use super::load::{self, ErrorLog, Model};
@@ -11,7 +12,7 @@ use super::prompt::{Guard, Piece};
 use super::vocabulary::Vocabulary;
 use super::*;
 use crate::engine::embedded::{HELPERS, LLAMA_CPP};
-use crate::engine::{EngineErrorKind, Finish, Message, ReplyForm, Role, Sampling, Schema};
+use crate::engine::{EngineErrorKind, Finish, Message, ReplyForm, Role, Sampling, Schema, Usage, Weighed, Words};
 
 /// blake3 of SmolLM2's chat template.
 const TEMPLATE: &str = "2ff3b438de276e44f744a575e323cd7c32a47e72d91baf30d965df0c307af35b";
@@ -120,6 +121,76 @@ async fn a_reply_does_not_depend_on_what_was_asked_before() {
     }
     assert_eq!(in_order, fresh);
     assert_eq!(reversed, fresh);
+}
+
+/// Requests of all kinds, with prompts of many lengths that begin alike in several ways.
+fn mixed(number: usize) -> Request {
+    let rules = ["Be kind.", "Be brief, and never guess what you cannot know. Say so instead."];
+    let story = "Once there was a fox who could not sleep. ".repeat(number % 7);
+    let mut request =
+        request(&format!("{story}What does {} mean?", ["rain", "hope", "work", "salt", "time"][number % 5]), 5);
+    if number.is_multiple_of(3) {
+        request.messages.insert(0, Message::new(Role::System, rules[number / 3 % 2]));
+    }
+    match number % 4 {
+        1 => {
+            let seed = u64::try_from(number).unwrap();
+            request.sampling = Sampling::Seeded { temperature: 1.1, top_p: 0.9, seed };
+        }
+        2 => request.form = ReplyForm::Schema(verdict_schema()),
+        3 if number.is_multiple_of(8) || number % 8 == 7 => {
+            request.form = ReplyForm::Words(Words::new(["pass", "fail", "not_applicable"]));
+        }
+        _ => {}
+    }
+    request.max_tokens += u32::try_from(number % 3).unwrap();
+    request
+}
+
+/// The replies, in the order of the requests, whatever the order in which they are asked; at most `width` at once.
+async fn ask_all(engine: &LlamaEngine, requests: &[Request], order: &[usize], width: usize) -> Vec<Reply> {
+    let asked = order.iter().map(|place| async move { (*place, ask(engine, &requests[*place]).await) });
+    let mut replies: Vec<(usize, Reply)> = stream::iter(asked).buffer_unordered(width).collect().await;
+    replies.sort_by_key(|(place, _)| *place);
+    replies
+        .into_iter()
+        .map(|(_, reply)| Reply { usage: Usage { cached_tokens: 0, ..reply.usage }, elapsed_ms: 0, ..reply })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_reply_does_not_depend_on_what_is_asked_beside_it() {
+    let requests: Vec<Request> = (0..200).map(mixed).collect();
+    let in_order: Vec<usize> = (0..200).collect();
+    // 77 and 200 have no common divisor: every place comes once.
+    let shuffled: Vec<usize> = in_order.iter().map(|place| place * 77 % 200).collect();
+    let engine = || LlamaEngine::new(LlamaConfig { threads: None, sequences: Some(16), ..config() });
+    let together = ask_all(&engine(), &requests, &in_order, 200).await;
+    let again = ask_all(&engine(), &requests, &shuffled, 33).await;
+    let alone = ask_all(&engine(), &requests, &in_order, 1).await;
+    for (place, reply) in together.iter().enumerate() {
+        assert_eq!(reply, &again[place], "{place}, shuffled");
+        assert_eq!(reply, &alone[place], "{place}, alone");
+    }
+    assert!(together.iter().any(|reply| reply.weighed.is_some()));
+}
+
+#[tokio::test]
+async fn words_are_weighed_and_not_written() {
+    let engine = LlamaEngine::new(config());
+    let form = ReplyForm::Words(Words::new(["yes", "not"]));
+    let question = "Answer with one word, yes or not: is water wet?";
+    let reply = ask(&engine, &Request { form: form.clone(), ..request(question, 0) }).await;
+    let Weighed { probabilities, tokens } = reply.weighed.unwrap();
+    assert_eq!((reply.usage.completion_tokens, reply.finish), (0, Finish::Stop));
+    assert!(probabilities.iter().all(|probability| *probability > 0.0) && probabilities.iter().sum::<f64>() < 1.0);
+    let likeliest = if probabilities[0] >= probabilities[1] { "yes" } else { "not" };
+    assert_eq!(reply.text, likeliest);
+    assert!(tokens[0].contains(&"Yes".to_owned()) && tokens[1].contains(&" not".to_owned()), "{tokens:?}");
+    // What the model would have written is what is likeliest of all.
+    let written = ask(&engine, &request(question, 1)).await.text;
+    let begun = Words::new(["yes", "not"]).begun_by(&written);
+    assert!(begun.is_none_or(|word| tokens[word][0] == written), "{written} {tokens:?}");
 }
 
 #[tokio::test]
