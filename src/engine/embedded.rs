@@ -1,6 +1,6 @@
 //! What the embedded engine is, known whether or not it is compiled in: a plan is the same with every build.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Identity;
 use crate::key::BlobId;
@@ -40,6 +40,23 @@ fn processor() -> Vec<&'static str> {
     return if cfg!(target_arch = "x86_64") { vec!["avx", "avx2", "bmi2", "f16c", "fma"] } else { Vec::new() };
 }
 
+/// Takes out of a recipe on which machine an embedded engine would run: what remains is what the user decided.
+#[must_use]
+pub fn apart_from_machine(mut recipe: Value) -> Value {
+    match &mut recipe {
+        Value::Object(members) => {
+            if members.get("engine").is_some_and(|engine| engine == "llama") {
+                members.remove("backend");
+                members.remove("processor");
+            }
+            members.values_mut().for_each(|member| *member = apart_from_machine(member.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = apart_from_machine(item.take())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    recipe
+}
+
 /// The build of the embedded engine, for people.
 #[must_use]
 pub fn build() -> String {
@@ -60,4 +77,31 @@ pub fn identity(weights: BlobId, chat_template: Option<BlobId>) -> Identity {
         "weights": weights,
         "template": chat_template.map_or_else(|| "plain".to_owned(), |id| id.to_string()),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_apart_from_the_machine_keeps_all_else() {
+        let recipe = |backend: &str, processor: &[&str], weights: &str| {
+            json!({ "fields": { "processor": "kept", "models": [
+                { "engine": "llama", "backend": backend, "processor": processor, "weights": weights },
+                { "engine": "openai", "backend": backend },
+            ] } })
+        };
+        let one = apart_from_machine(recipe("cpu", &["avx2"], "w"));
+        assert_eq!(one["fields"]["processor"], "kept");
+        assert_eq!(
+            one["fields"]["models"],
+            json!([{ "engine": "llama", "weights": "w" }, { "engine": "openai", "backend": "cpu" }])
+        );
+        assert_eq!(one, {
+            let mut other = apart_from_machine(recipe("metal", &["neon"], "w"));
+            other["fields"]["models"][1]["backend"] = json!("cpu");
+            other
+        });
+        assert_ne!(one, apart_from_machine(recipe("cpu", &["avx2"], "x")));
+    }
 }

@@ -66,6 +66,9 @@ const EXTENSIONS: &[Extension] = &[
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const EXTENSIONS: &[Extension] = &[];
 
+/// Tiles of matrices: the name of the extension.
+pub(super) const TILES: &str = "amx_int8";
+
 fn is_on(flag: unsafe extern "C" fn() -> c_int) -> bool {
     #[expect(unsafe_code, reason = "llama-cpp-2 does not wrap these functions, each of which returns a constant")]
     // SAFETY: they take nothing, touch nothing and may be called at any time.
@@ -99,7 +102,7 @@ fn uses_tiles() -> bool {
 /// The extensions that this build of llama.cpp computes with on this machine.
 pub(in crate::engine) fn used() -> Vec<&'static str> {
     let compiled = EXTENSIONS.iter().filter(|extension| is_on(extension.is_compiled));
-    compiled.map(|extension| extension.name).chain(uses_tiles().then_some("amx_int8")).collect()
+    compiled.map(|extension| extension.name).chain(uses_tiles().then_some(TILES)).collect()
 }
 
 /// The extensions that this build of llama.cpp needs and this machine lacks.

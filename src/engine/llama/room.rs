@@ -4,12 +4,17 @@ use llama_cpp_2::model::LlamaModel;
 
 use super::LlamaConfig;
 use super::lanes::GROUP;
+use super::processor;
 
 /// Cells a lane has beyond the prompt at least.
 pub(super) const LEAST_FREE: usize = GROUP;
 
 /// Lanes that are worth having, unless the configuration says otherwise: beyond that a step takes longer in proportion.
-pub(super) const MOST_LANES: usize = 32;
+/// Where a processor computes tiles of matrices, all else weighs more, and what fits its caches is fastest.
+pub(super) fn most_lanes(config: &LlamaConfig) -> usize {
+    let usual = if processor::used().contains(&processor::TILES) { 16 } else { 32 };
+    config.sequences.unwrap_or(usual).max(1).next_multiple_of(GROUP)
+}
 
 /// Lengths are multiples of this: llama.cpp rounds up to it.
 const LENGTH_STEP: usize = 256;
@@ -29,9 +34,8 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new(model: &LlamaModel, config: &LlamaConfig) -> Self {
-        let most_lanes = config.sequences.unwrap_or(MOST_LANES).max(1).next_multiple_of(GROUP);
         let memory = config.memory.map_or(UNKNOWN_MEMORY, |free| free / 2);
-        Self { cell_bytes: cell_bytes(model), memory, most_lanes }
+        Self { cell_bytes: cell_bytes(model), memory, most_lanes: most_lanes(config) }
     }
 
     /// How many lanes of which length there should be for so many requests, of which the longest needs so many cells.
