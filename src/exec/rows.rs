@@ -14,9 +14,10 @@ use tokio::task::JoinHandle;
 use super::caller::{Account, Caller, Looked};
 use super::feed::{Cut, TableReader, TableWriter};
 use super::{Event, Output, Run, StageFailure, Unit};
+use crate::data::Judging;
 use crate::ids::StageId;
 use crate::key::Key;
-use crate::stage::{Flaw, Resume, Row, RowStage, Step};
+use crate::stage::{self, Flaw, Resume, Row, RowStage, Step};
 use crate::store::{Store, Tally};
 
 /// So many failed rows are told one by one; the rest are counted.
@@ -209,6 +210,7 @@ struct Out<'a> {
     calls: Option<crate::store::BlobWriter>,
     failed: u64,
     ungraded: u64,
+    judging: Judging,
     /// Rows that progress has not been told of.
     untold: u64,
     told: Instant,
@@ -222,7 +224,8 @@ impl<'a> Out<'a> {
         caller: Option<&'a Caller>,
     ) -> Result<Self, StageFailure> {
         let calls = caller.map(|_| run.store.writer()).transpose()?;
-        Ok(Self { id, run, caller, table, calls, failed: 0, ungraded: 0, untold: 0, told: Instant::now() })
+        let judging = Judging::default();
+        Ok(Self { id, run, caller, table, calls, failed: 0, ungraded: 0, judging, untold: 0, told: Instant::now() })
     }
 
     fn write(
@@ -230,7 +233,8 @@ impl<'a> Out<'a> {
         finished: Finished,
         each: &mut impl FnMut(&str) -> Result<(), StageFailure>,
     ) -> Result<(), StageFailure> {
-        let Finished { row: Row { lines, flaw }, calls } = finished;
+        let Finished { row: Row { lines, flaw, judging }, calls } = finished;
+        self.judging.merge(&judging);
         match flaw {
             Some(Flaw::Failed(why)) => {
                 self.failed += 1;
@@ -277,18 +281,21 @@ impl<'a> Out<'a> {
             if let Some(caller) = self.caller
                 && speed.calls > 0
             {
-                run.store.add_speed(&caller.model(), run.kind(self.id), &speed)?;
+                let manner = stage::manner(&run.pipeline.stages[self.id]);
+                run.store.add_speed(&caller.model(), manner, &speed)?;
             }
             let (blob, rows) = table.finish(run.store)?;
             Ok::<_, StageFailure>((blob, rows, calls))
         };
         let (blob, rows, calls) = finish(self.table, self.calls).map_err(Cut::Failure)?;
+        let weighed = Some(&self.judging).filter(|judging| !judging.is_empty());
+        let summary = weighed.map(|judging| serde_json::to_value(judging).expect("a summary is always valid JSON"));
         Ok(Output {
             blob,
             also: Vec::new(),
             calls,
             rows: Some(rows),
-            summary: None,
+            summary,
             tally: Tally { rows_failed: self.failed, rows_ungraded: self.ungraded, ..tally },
             complete: unsettled == 0,
         })
