@@ -97,6 +97,7 @@ impl From<&EngineError> for CallFailure {
             EngineErrorKind::Transient => "transient",
             EngineErrorKind::RateLimited { .. } => "rate_limited",
             EngineErrorKind::Rejected => "rejected",
+            EngineErrorKind::Unsupported => "unsupported",
             EngineErrorKind::Auth => "auth",
             EngineErrorKind::BadReply => "bad_reply",
             EngineErrorKind::ContextOverflow { .. } => "context_overflow",

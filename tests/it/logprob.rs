@@ -1,8 +1,12 @@
 //! A judge whose verdict words are weighed, from the pipeline file to the report.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::Value;
 
 use crate::env::Project;
+use crate::http::{Server, completion};
 
 /// Five scenarios, two judged criteria.
 const SCENARIOS: u64 = 5;
@@ -28,6 +32,14 @@ fn weighing() -> Project {
 
 fn made(run: &Value) -> u64 {
     run["run"]["calls_made"].as_u64().unwrap()
+}
+
+/// The project with its judge replaced by a server.
+fn served(server: &Server) -> Project {
+    let project = weighing();
+    let judge = format!("  judge: {{ openai: {{ base_url: \"{}\", model: m, concurrency: 1 }} }}\n", server.url);
+    project.edit("pipelines/p.yaml", JUDGE, &judge);
+    project
 }
 
 /// The rows that a stage of a run came to.
@@ -105,6 +117,40 @@ fn what_a_judge_would_rather_say_is_told() {
     let told = "the judge would rather not answer with a verdict, but with `<think>`: pass 0.0000, fail 0.0000, other words \
                 1.0000, above `max_outside`, 0.5";
     assert_eq!(reasons.iter().filter(|reason| **reason == told).count(), 4, "{reasons:?}");
+}
+
+#[test]
+fn a_server_tells_probabilities() {
+    let server = Server::start(|_, body| {
+        assert_eq!((&body["logprobs"], &body["max_tokens"]), (&true.into(), &1.into()));
+        let mut reply: Value = serde_json::from_str(&completion("pass")).unwrap();
+        let token = |token: &str, logprob: f64| serde_json::json!({ "token": token, "logprob": logprob });
+        let mut first = token("pass", -0.25);
+        first["top_logprobs"] = vec![token("pass", -0.25), token("Fail", -2.0), token("I", -4.0)].into();
+        reply["choices"][0]["logprobs"] = serde_json::json!({ "content": [first] });
+        (200, reply.to_string())
+    });
+    let run = served(&server).json();
+    assert_eq!(run["report"]["decision"]["counts"]["passed"], 5);
+    let kind = &run["report"]["decision"]["criteria"][0]["mean_pass_probability"];
+    assert!((kind.as_f64().unwrap() - 0.852).abs() < 1e-9, "{kind}");
+    assert_eq!(run["report"]["judging"]["tokens"]["fail"], serde_json::json!(["Fail"]));
+}
+
+#[test]
+fn a_server_without_probabilities_stops_the_stage_at_once() {
+    let asked = Arc::new(AtomicU64::new(0));
+    let asked_there = Arc::clone(&asked);
+    let server = Server::start(move |_, _| {
+        asked_there.fetch_add(1, Ordering::SeqCst);
+        (200, completion("pass"))
+    });
+    let project = served(&server);
+    let output = project.run(&["run", "pipelines/p.yaml"]).exits(1);
+    let told = output.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("does not tell how likely its tokens are (`logprobs`)"), "{output}");
+    assert!(told.contains("write `mode: json` in the `judge` stage, or name another model there"), "{output}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[test]

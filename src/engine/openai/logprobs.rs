@@ -10,8 +10,8 @@ use crate::engine::weigh::weigh;
 use crate::engine::{EngineErrorKind, Finish, Reply, Words};
 
 /// What a server did that tells no probabilities.
-pub(super) const UNTOLD: &str = "does not tell how likely its tokens are (`logprobs`), which a judge with `mode: logprob` \
-                                 needs: write `mode: json`, or name another model";
+pub(super) const UNTOLD: &str = "does not tell how likely its tokens are (`logprobs`), which `mode: logprob` of a `judge` \
+                                 needs: `mode: json` does not";
 
 /// Reads how likely each word was as the first token of the reply; none where the server does not tell.
 pub(super) fn read(body: &Value, words: &Words, elapsed_ms: u64) -> Result<Option<Reply>, NoReply> {

@@ -92,7 +92,7 @@ impl OpenAiEngine {
             let form = self.form();
             if request.form.words().is_some() && !form.tells_probabilities() {
                 return Err(Failure::new(
-                    self.endpoint.error(EngineErrorKind::Rejected, logprobs::UNTOLD),
+                    self.endpoint.error(EngineErrorKind::Unsupported, logprobs::UNTOLD),
                     Again::Never,
                 ));
             }

@@ -417,9 +417,9 @@ async fn a_server_without_probabilities_is_found_out_once() {
         let (engine, _) = engine_of(&spec(server.base_url()), LONG);
         for _ in 0..3 {
             let error = engine.complete(&weighing()).await.unwrap_err();
-            assert_eq!(error.kind, EngineErrorKind::Rejected);
-            let told = "does not tell how likely its tokens are (`logprobs`), which a judge with `mode: logprob` needs: \
-                        write `mode: json`, or name another model";
+            assert_eq!(error.kind, EngineErrorKind::Unsupported);
+            let told = "does not tell how likely its tokens are (`logprobs`), which `mode: logprob` of a `judge` needs: \
+                        `mode: json` does not";
             assert_eq!(error.message, format!("`{}/chat/completions` {told}", server.base_url()));
         }
         assert_eq!(server.seen().len(), 1, "what is known is not asked again");
