@@ -10,11 +10,13 @@ mod error;
 #[cfg(feature = "llama")]
 pub mod llama;
 pub mod openai;
+pub mod reasoning;
 mod request;
 mod retry;
 pub mod scripted;
 #[cfg(test)]
 pub(crate) mod test_server;
+mod weigh;
 
 pub use error::{EngineError, EngineErrorKind};
 pub use request::{
