@@ -2,7 +2,8 @@
 //!
 //! Owns where thoughts begin and end. Pure; start at [`split`].
 
-const OPEN: &str = "<think>";
+/// What thoughts begin with.
+pub const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
 
 /// Splits a text into the thoughts that it begins with, if it does, and the answer behind them.

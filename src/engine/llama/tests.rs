@@ -11,6 +11,7 @@ use super::load::{self, ErrorLog, Model};
 use super::prompt::{Guard, Piece};
 use super::vocabulary::Vocabulary;
 use super::*;
+use crate::engine::contract::check_words;
 use crate::engine::embedded::{HELPERS, LLAMA_CPP};
 use crate::engine::{EngineErrorKind, Finish, Message, ReplyForm, Role, Sampling, Schema, Usage, Weighed, Words};
 
@@ -178,6 +179,7 @@ async fn a_reply_does_not_depend_on_what_is_asked_beside_it() {
 #[tokio::test]
 async fn words_are_weighed_and_not_written() {
     let engine = LlamaEngine::new(config());
+    check_words(&engine).await;
     let form = ReplyForm::Words(Words::new(["yes", "not"]));
     let question = "Answer with one word, yes or not: is water wet?";
     let reply = ask(&engine, &Request { form: form.clone(), ..request(question, 0) }).await;
