@@ -235,10 +235,11 @@ impl<'m> Scheduler<'m> {
             self.waiting.remove(turn.candidate).expect("the candidate is among those that wait");
         let start = Instant::now();
         let prompt_tokens = count(prompt.len());
-        let mut running = match self.begin(job, prompt_tokens, opens_thoughts) {
-            Ok(running) => running,
-            Err((job, error)) => return job.answer(Err(error)),
+        let constraint = match job.request.form.schema().map(|schema| self.constrain(schema)).transpose() {
+            Ok(constraint) => constraint,
+            Err(error) => return job.answer(Err(error)),
         };
+        let mut running = self.begin(job, constraint, prompt_tokens, opens_thoughts);
         // What a schema begins with needs no choosing: it is computed with the prompt.
         match running.take_forced(&self.vocabulary) {
             Ok(None) => prompt.extend(running.pending.drain(..)),
@@ -272,26 +273,20 @@ impl<'m> Scheduler<'m> {
         self.grow(turn.lane, at);
     }
 
-    fn begin(&mut self, job: Job, prompt_tokens: u32, opens_thoughts: bool) -> Result<Running, (Job, EngineError)> {
-        let constraint = match job.request.form.schema().map(|schema| self.constrain(schema)).transpose() {
-            Ok(constraint) => constraint,
-            Err(error) => return Err((job, error)),
-        };
+    fn begin(&self, job: Job, constraint: Option<Constraint>, prompt_tokens: u32, opens_thoughts: bool) -> Running {
         let Request { sampling, repetition, .. } = job.request;
         // A schema ends its reply itself, and no JSON without white space holds a line break.
         let stop = if constraint.is_some() { None } else { self.model.template.stop() };
-        let usage = Usage { prompt_tokens, cached_tokens: 0, completion_tokens: 0 };
-        let (sampler, writer) = (Sampler::new(sampling, repetition), Writer::new(stop));
-        Ok(Running {
+        Running {
             job,
             opens_thoughts,
-            usage,
-            sampler,
+            usage: Usage { prompt_tokens, cached_tokens: 0, completion_tokens: 0 },
+            sampler: Sampler::new(sampling, repetition),
             constraint,
-            writer,
+            writer: Writer::new(stop),
             pending: VecDeque::new(),
             worked: Duration::ZERO,
-        })
+        }
     }
 
     fn constrain(&mut self, schema: &Schema) -> Result<Constraint, EngineError> {
