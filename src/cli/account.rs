@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::output::duration;
 use crate::exec::{RunEnd, StageEnd, StageRun};
-use crate::spec::{Pipeline, Price};
+use crate::spec::{Pipeline, Price, Stage};
 use crate::stage;
 use crate::stats::text::thousands;
 
@@ -39,7 +39,7 @@ impl Account {
             cost_saved: Some(0.0),
         };
         for StageRun { id, kind: _, end } in &ended.stages {
-            let price = stage::model(&pipeline.stages[id]).and_then(|model| pipeline.price(model));
+            let price = price(pipeline, &pipeline.stages[id]);
             match end {
                 StageEnd::Cached(receipt) => {
                     let tally = &receipt.tally;
@@ -65,7 +65,7 @@ impl Account {
             }
         }
         // Nobody pays for a pipeline without priced models: no sum is better than a sum of nothing.
-        if !pipeline.stages.values().filter_map(stage::model).any(|model| pipeline.price(model).is_some()) {
+        if !pipeline.stages.values().flat_map(stage::models).any(|model| pipeline.price(model).is_some()) {
             (account.cost, account.cost_saved) = (None, None);
         }
         account
@@ -135,4 +135,10 @@ fn stage_json(stage: &StageRun) -> Value {
         "key": receipt.map(|receipt| receipt.key), "output": receipt.map(|receipt| receipt.output),
         "rows": receipt.and_then(|receipt| receipt.rows), "tally": tally,
     })
+}
+/// What a stage's tokens cost; none where it asks several models at several prices, since they are counted together.
+fn price(pipeline: &Pipeline, stage: &Stage) -> Option<Price> {
+    let mut prices = stage::models(stage).map(|model| pipeline.price(model));
+    let first = prices.next()?;
+    if prices.all(|price| price == first) { first } else { None }
 }

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::near::NearDuplicates;
 use super::rows::{Origin, Scenario};
 
 /// How many scenarios there are of each topic and style. Memory is flat in rows, and their order is nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coverage {
     /// All scenarios.
@@ -22,6 +23,9 @@ pub struct Coverage {
     pub topics: Vec<(String, Vec<u64>)>,
     /// Scenarios that could not be made, and are not among `scenarios`. Set by whoever knows.
     pub failed: u64,
+    /// What looking for near-duplicates came to, where the stage does so. Set by whoever knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near_duplicates: Option<NearDuplicates>,
 }
 
 impl Coverage {
@@ -61,6 +65,7 @@ mod tests {
             edge_case,
             opening: String::new(),
             origin,
+            near_duplicate: None,
         }
     }
 
@@ -85,6 +90,7 @@ mod tests {
                 ("sleep".to_owned(), vec![0, 1, 2]),
             ],
             failed: 0,
+            near_duplicates: None,
         };
         for _ in 0..rows.len() {
             rows.rotate_left(1);

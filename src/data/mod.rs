@@ -7,6 +7,7 @@ mod candidates;
 mod coverage;
 mod decision;
 mod judging;
+mod near;
 mod rows;
 mod weights;
 
@@ -17,5 +18,6 @@ pub use decision::{
     Outcome, Quotes, Rate, Thresholds,
 };
 pub use judging::Judging;
+pub use near::{Cosine, NearDuplicate, NearDuplicates, NearPair};
 pub use rows::{Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes};
 pub use weights::WeightsRecord;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::near::NearDuplicate;
 use crate::engine::{Finish, Usage};
 use crate::ids::{CriterionId, ScenarioId};
 
@@ -25,6 +26,9 @@ pub struct Scenario {
     pub opening: String,
     /// Who wrote the opening.
     pub origin: Origin,
+    /// The scenario before it whose opening says nearly the same, where the suite was searched for such and one was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near_duplicate: Option<NearDuplicate>,
 }
 
 /// Who wrote an opening.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::{Engine, Finish, Message, ReplyForm, Request, Role, Sampling, Words};
+use super::{EmbedRequest, Engine, EngineErrorKind, Finish, Message, ReplyForm, Request, Role, Sampling, Words};
 
 /// Members that an identity must not have: they do not decide a reply, or must not be seen.
 const VOLATILE: &[&str] = &[
@@ -72,6 +72,32 @@ pub(crate) async fn check_words(engine: &dyn Engine) {
     }
     let again = engine.complete(&request).await.expect("words are weighed again").weighed;
     assert_eq!(again, Some(weighed), "what is weighed repeats");
+}
+
+/// Panics where `engine` does not keep the contract in embedding texts, or in saying that it cannot.
+pub(crate) async fn check_embeddings(engine: &dyn Engine) {
+    let text = |text: &str| EmbedRequest { text: text.to_owned() };
+    let texts = ["The sea is wet.", "A dog barks at night.", "The sea is wet.", "ünï \u{7}"].map(text);
+    let first = match engine.embed(&texts[0]).await {
+        Ok(embedding) => embedding,
+        Err(error) => {
+            assert_eq!(error.kind, EngineErrorKind::Unsupported, "it embeds or says that it cannot: {error}");
+            let again = engine.embed(&texts[1]).await.expect_err("it cannot embed other texts either");
+            return assert_eq!(again.kind, error.kind, "{again}");
+        }
+    };
+    let together = join_all(texts.iter().map(|text| engine.embed(text))).await;
+    let together: Vec<_> = together.into_iter().map(|embedding| embedding.expect("a text is embedded")).collect();
+    for embedding in &together {
+        let values = embedding.values();
+        assert_eq!(values.len(), first.values().len(), "all vectors of a model have as many numbers");
+        let length: f64 = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum();
+        assert!((length - 1.0).abs() < 1e-5, "a vector has length 1: {length}");
+    }
+    for same in [&together[0], &together[2]] {
+        assert_eq!(same.values(), first.values(), "the same text is the same vector, whatever its company");
+    }
+    assert_ne!(together[1].values(), first.values(), "texts are told apart");
 }
 
 fn check_identity(identity: &Value) {

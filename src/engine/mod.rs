@@ -1,15 +1,17 @@
-//! Talking to models. An [`Engine`] takes a [`Request`] and gives a [`Reply`]; nothing happens in between that a caller
-//! could see, so an engine is free to batch and reorder.
+//! Talking to models. An [`Engine`] takes a [`Request`] and gives a [`Reply`], or an [`EmbedRequest`] and an
+//! [`Embedding`]; nothing happens in between that a caller could see, so an engine is free to batch and reorder.
 //!
 //! Owns limits, retries and what a reply is. Never knows stages, never prints. Start at [`Engine`].
 
 #[cfg(test)]
 pub(crate) mod contract;
+mod embed;
 pub mod embedded;
 mod error;
 #[cfg(feature = "llama")]
 pub mod llama;
 pub mod openai;
+mod question;
 pub mod reasoning;
 mod request;
 mod retry;
@@ -18,7 +20,9 @@ pub mod scripted;
 pub(crate) mod test_server;
 mod weigh;
 
+pub use embed::{EmbedRequest, Embedding};
 pub use error::{EngineError, EngineErrorKind};
+pub use question::{Answer, Question, answer};
 pub use request::{
     CallKeys, Finish, Message, Reply, ReplyForm, Request, Role, Sampling, Schema, Usage, Weighed, Words,
 };
@@ -52,4 +56,8 @@ pub trait Engine: Send + Sync {
 
     /// Answers one request.
     fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, EngineError>>;
+
+    /// Embeds one text. Where the engine or its model cannot, every such request fails with
+    /// [`EngineErrorKind::Unsupported`]. The vector depends on weights and text alone, never on its company.
+    fn embed<'a>(&'a self, request: &'a EmbedRequest) -> BoxFuture<'a, Result<Embedding, EngineError>>;
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Identity;
+use super::embed::{EMBED_VERSION, OPTIONS};
+use super::{EmbedRequest, Identity, Question};
 use crate::key::{Key, Recipe, to_canonical, write_canonical, write_canonical_text};
 
 /// Raised when the same request would be put to a model in another way.
@@ -248,17 +249,43 @@ pub struct CallKeys {
     /// The canonical text up to the first value that a request decides.
     before: String,
     behind: String,
+    /// The same of requests for embeddings.
+    embed_before: String,
+    embed_behind: String,
 }
 
 impl CallKeys {
     /// Takes what answers; its canonical text is written once.
     #[must_use]
     pub fn new(identity: &Identity) -> Self {
+        let mut engine = "{\"engine\":".to_owned();
+        write_canonical(&identity.0, &mut engine);
         let [mut before, behind] = Recipe::around_fields("call", CALL_VERSION);
-        before.push_str("{\"engine\":");
-        write_canonical(&identity.0, &mut before);
-        before.push_str(",\"max_tokens\":");
-        Self { before, behind }
+        push(&mut before, format_args!("{engine},\"max_tokens\":"));
+        let [mut embed_before, embed_behind] = Recipe::around_fields("embed", EMBED_VERSION);
+        push(&mut embed_before, format_args!("{engine},\"options\":{OPTIONS},\"text\":"));
+        Self { before, behind, embed_before, embed_behind }
+    }
+
+    /// The key of a call of either sort.
+    #[must_use]
+    pub fn of(&self, question: &Question) -> Key {
+        match question {
+            Question::Complete(request) => self.key(request),
+            Question::Embed(request) => self.embed_key(request),
+        }
+    }
+
+    /// The key of the call: this text put to that engine to be embedded.
+    #[must_use]
+    pub fn embed_key(&self, request: &EmbedRequest) -> Key {
+        // Without `..`: a new field does not compile until it is in the key.
+        let EmbedRequest { text } = request;
+        let mut out = self.embed_before.clone();
+        write_canonical_text(text, &mut out);
+        out.push('}');
+        out.push_str(&self.embed_behind);
+        Key::of_canonical(&out)
     }
 
     /// The key of the call: this request put to that engine.

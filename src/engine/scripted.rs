@@ -11,8 +11,15 @@ use regex::Regex;
 use serde_json::json;
 
 use super::weigh::weigh;
-use super::{Engine, EngineError, EngineErrorKind, Finish, Identity, Reply, Request, Usage, Words, reasoning};
+use super::{
+    EmbedRequest, Embedding, Engine, EngineError, EngineErrorKind, Finish, Identity, Reply, Request, Usage, Words,
+    reasoning,
+};
+use crate::key::BlobId;
 use crate::spec;
+
+/// How many numbers an embedding has.
+const DIMENSIONS: u8 = 128;
 
 /// Most characters of a message that an error shows.
 const SHOWN: usize = 80;
@@ -79,6 +86,31 @@ impl ScriptedEngine {
         })
     }
 
+    /// Counts the words of a text, in lower case and without what is no letter or digit, each in a place and with a sign
+    /// that its digest says: texts of the same words lie together, and no other texts do but by chance. Their order is
+    /// nothing. A text without a word lies with others of that sort.
+    fn embedding(&self, text: &str) -> Result<Embedding, EngineError> {
+        let mut counts = [0.0_f32; DIMENSIONS as usize];
+        let lower = text.to_lowercase();
+        for word in lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            let [place, sign, ..] = *BlobId::of(word.as_bytes()).as_bytes();
+            counts[usize::from(place % DIMENSIONS)] += if sign % 2 == 0 { 1.0 } else { -1.0 };
+        }
+        // Words may also take each other's place and cancel out.
+        if counts.iter().all(|count| count.abs() < 0.5) {
+            counts[0] = 1.0;
+        }
+        let usage = Usage { prompt_tokens: count_words(text), ..Usage::default() };
+        Embedding::new(&counts, usage, u64::try_from(self.delay.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn wait(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
+    }
+
     fn answer(&self, request: &Request) -> Result<Reply, EngineError> {
         let turns: Vec<String> =
             request.messages.iter().map(|turn| format!("{}: {}", turn.role.as_str(), turn.content)).collect();
@@ -124,11 +156,15 @@ impl Engine for ScriptedEngine {
 
     fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, EngineError>> {
         Box::pin(async move {
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            if !self.delay.is_zero() {
-                tokio::time::sleep(self.delay).await;
-            }
+            self.wait().await;
             self.answer(request)
+        })
+    }
+
+    fn embed<'a>(&'a self, request: &'a EmbedRequest) -> BoxFuture<'a, Result<Embedding, EngineError>> {
+        Box::pin(async move {
+            self.wait().await;
+            self.embedding(&request.text)
         })
     }
 }
@@ -167,7 +203,7 @@ fn start_of(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::contract::{check_contract, check_words};
+    use crate::engine::contract::{check_contract, check_embeddings, check_words};
     use crate::engine::{Message, ReplyForm, Role, Sampling};
     use crate::spec::{Scripted, ScriptedReply};
 
@@ -245,6 +281,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn texts_of_the_same_words_lie_together() {
+        let engine = ScriptedEngine::new(&spec(&[], Some("x"))).unwrap();
+        check_embeddings(&engine).await;
+        let embed = async |text: &str| engine.embed(&EmbedRequest { text: text.to_owned() }).await.unwrap();
+        let sentence = embed("I cannot sleep, not tonight!").await;
+        assert_eq!(sentence.usage().prompt_tokens, 5);
+        assert!((sentence.cosine(&embed("not tonight... i CANNOT sleep").await) - 1.0).abs() < 1e-9);
+        let nearly = sentence.cosine(&embed("I cannot sleep, not today!").await);
+        let other = sentence.cosine(&embed("My boss yelled at everybody").await);
+        assert!((0.7..0.9).contains(&nearly) && other < 0.5, "{nearly} {other}");
+        assert_eq!(embed("").await, Embedding::new(&[&[1.0][..], &[0.0; 127]].concat(), Usage::default(), 0).unwrap());
+    }
+
+    #[tokio::test]
     async fn words_are_weighed_as_the_reply_says() {
         async fn check(reply: &str, expected: [f64; 2], tokens: [&[&str]; 2]) {
             let engine = ScriptedEngine::new(&spec(&[], Some(reply))).unwrap();
@@ -313,5 +363,6 @@ mod tests {
     async fn keeps_the_contract_when_slow() {
         let slow = Scripted { delay_ms: 10, ..spec(&[], Some("one two three four")) };
         check_contract(&ScriptedEngine::new(&slow).unwrap()).await;
+        check_embeddings(&ScriptedEngine::new(&slow).unwrap()).await;
     }
 }

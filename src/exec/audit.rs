@@ -10,12 +10,13 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
-use super::engines::Asker;
+use super::engines::{Asker, Askers};
 use super::stages::{failed_file, row_stage};
 use super::{Engines, StageFailure};
-use crate::engine::{CallKeys, Engine, EngineError, Reply, Request, Weighed};
+use crate::engine::{Answer, CallKeys, Embedding, Engine, EngineError, Finish, Question, Reply, Weighed, answer};
 use crate::ids::StageId;
-use crate::plan::{Graph, Resolved, Settled, resolve};
+use crate::key::Key;
+use crate::plan::{Graph, Resolved, Settled, kept, resolve};
 use crate::spec::{Pipeline, Stage};
 use crate::stage::{self, Asked, CallFailure, Known as _, RowStage, Step, generate};
 use crate::stats::{Interval, wilson};
@@ -109,8 +110,8 @@ struct Drawn {
     place: u64,
     stage: StageId,
     scenario: String,
-    request: Request,
-    stored: Reply,
+    question: Question,
+    stored: Answer,
     engine: Arc<dyn Engine>,
 }
 
@@ -126,7 +127,7 @@ pub async fn audit(audit: &Audit<'_>) -> Result<Audited, StageFailure> {
     let width = drawn.iter().map(|drawn| drawn.engine.width().max(1)).min().unwrap_or(1);
     let mut answers = stream::iter(drawn)
         .map(|drawn| async move {
-            let answer = drawn.engine.complete(&drawn.request).await;
+            let answer = answer(drawn.engine.as_ref(), &drawn.question).await;
             (drawn, answer)
         })
         .buffered(width);
@@ -138,14 +139,21 @@ pub async fn audit(audit: &Audit<'_>) -> Result<Audited, StageFailure> {
 }
 
 impl Audited {
-    fn compare(&mut self, drawn: Drawn, answer: Result<Reply, EngineError>) {
-        let Drawn { place: _, stage, scenario, request: _, stored, engine: _ } = drawn;
+    fn compare(&mut self, drawn: Drawn, answer: Result<Answer, EngineError>) {
+        let Drawn { place: _, stage, scenario, question: _, stored, engine: _ } = drawn;
         let new = match answer {
             Ok(new) => new,
             Err(error) => {
                 self.failed += 1;
                 self.failure.get_or_insert(error.message);
                 return;
+            }
+        };
+        let (stored, new) = match (stored, new) {
+            (Answer::Reply(stored), Answer::Reply(new)) => (stored, new),
+            (Answer::Embedding(stored), Answer::Embedding(new)) => as_replies(&stored, &new),
+            (Answer::Reply(_), Answer::Embedding(_)) | (Answer::Embedding(_), Answer::Reply(_)) => {
+                unreachable!("an answer is of the sort that was asked for")
             }
         };
         // How long it took, and how much was shared with other requests, is chance.
@@ -160,6 +168,17 @@ impl Audited {
             self.mismatches.push(Mismatch { stage, scenario, stored, new, differs_at });
         }
     }
+}
+
+/// Two vectors in words, which are the same where the vectors have the same direction to four places of their cosine.
+fn as_replies(stored: &Embedding, new: &Embedding) -> (Reply, Reply) {
+    let reply = |embedding: &Embedding, seen_from_stored: String| {
+        let text = format!("a vector of {} numbers{seen_from_stored}", embedding.values().len());
+        Reply::new(text, Finish::Stop, embedding.usage(), embedding.elapsed_ms())
+    };
+    let cosine = stored.cosine(new);
+    let apart = if cosine < 1.0 { format!(" at a cosine of {cosine} from it") } else { String::new() };
+    (reply(stored, String::new()), reply(new, apart))
 }
 
 /// Whether words are equally likely in both, to the four places that a verdict's row has of them.
@@ -188,8 +207,21 @@ struct Walk<'a> {
 struct AskedStage<'a> {
     id: &'a StageId,
     work: Arc<dyn RowStage>,
-    keys: CallKeys,
-    engine: Arc<dyn Engine>,
+    askers: Askers,
+    /// Makes the keys of calls for texts.
+    texts: Option<CallKeys>,
+    /// Makes the keys of calls for embeddings.
+    embeddings: Option<CallKeys>,
+}
+
+impl AskedStage<'_> {
+    fn key(&self, question: &Question) -> Key {
+        let keys = match question {
+            Question::Complete(_) => &self.texts,
+            Question::Embed(_) => &self.embeddings,
+        };
+        keys.as_ref().expect("a stage that asks has a model").of(question)
+    }
 }
 
 type Lines<'a> = Box<dyn Iterator<Item = io::Result<String>> + 'a>;
@@ -219,10 +251,12 @@ impl Walk<'_> {
     /// Walks through one stage, if it asks anybody.
     fn stage(&mut self, id: &StageId, stage: &Stage, settled: &Settled<'_>) -> Result<(), StageFailure> {
         let store = self.audit.store;
-        let asked = match self.audit.engines.asker(self.audit.pipeline, store, stage, settled) {
-            Ok(None) => return Ok(()),
-            Ok(Some(Asker { engine, context_is_keyed: _ })) => {
-                AskedStage { id, work: row_stage(id, stage)?, keys: CallKeys::new(engine.identity()), engine }
+        let asked = match self.audit.engines.askers(self.audit.pipeline, store, stage, settled) {
+            Ok(askers) if askers.width().is_none() => return Ok(()),
+            Ok(askers) => {
+                let keys = |asker: &Option<Asker>| asker.as_ref().map(|asker| CallKeys::new(asker.engine.identity()));
+                let (texts, embeddings) = (keys(&askers.texts), keys(&askers.embeddings));
+                AskedStage { id, work: row_stage(id, stage)?, askers, texts, embeddings }
             }
             Err(error) => {
                 self.found.left_out.push((id.clone(), error.to_string()));
@@ -249,16 +283,16 @@ impl Walk<'_> {
     fn row(&mut self, asked: &AskedStage<'_>, line: &str, calls: &CallReader<'_>) -> Result<(), StageFailure> {
         let mut step = asked.work.start(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
         loop {
-            let (requests, resume) = match step {
+            let (questions, resume) = match step {
                 Step::Done(_) => return Ok(()),
-                Step::Ask(requests, resume) => (requests, resume),
+                Step::Ask(questions, resume) => (questions, resume),
             };
-            let mut answers = Vec::with_capacity(requests.len());
-            for request in requests {
-                answers.push(match calls.reply::<Reply>(&asked.keys.key(&request))? {
-                    Some(reply) => {
-                        self.draw(asked, line, request, &reply);
-                        Asked::Replied(reply)
+            let mut answers = Vec::with_capacity(questions.len());
+            for question in questions {
+                answers.push(match kept(calls, &question, &asked.key(&question))? {
+                    Some(answer) => {
+                        self.draw(asked, line, question, &answer);
+                        answer.into()
                     }
                     None => {
                         // It failed when the result was made, or is gone: there is nothing to compare with.
@@ -273,7 +307,7 @@ impl Walk<'_> {
     }
 
     /// Puts a hit into the sample, so that in the end each of all has had the same chance (Vitter's algorithm R).
-    fn draw(&mut self, asked: &AskedStage<'_>, line: &str, request: Request, stored: &Reply) {
+    fn draw(&mut self, asked: &AskedStage<'_>, line: &str, question: Question, stored: &Answer) {
         let place = self.found.hits;
         self.found.hits += 1;
         let size = self.audit.sample;
@@ -285,13 +319,14 @@ impl Walk<'_> {
                 Ok(_) | Err(_) => return,
             }
         };
+        let engine = Arc::clone(&asked.askers.of(&question).engine);
         let drawn = Drawn {
             place,
             stage: asked.id.clone(),
             scenario: scenario_of(line),
-            request,
+            question,
             stored: stored.clone(),
-            engine: Arc::clone(&asked.engine),
+            engine,
         };
         if at == self.drawn.len() { self.drawn.push(drawn) } else { self.drawn[at] = drawn }
     }
@@ -342,6 +377,18 @@ mod tests {
         check(weighed(0.5), weighed(0.500_01), true);
         check(weighed(0.5), weighed(0.501), false);
         check(weighed(0.5), None, false);
+    }
+
+    #[test]
+    fn vectors_are_alike_by_their_direction() {
+        let embedding = |values: &[f32]| Embedding::new(values, Default::default(), 0).unwrap();
+        let texts = |one: &[f32], other: &[f32]| {
+            let (stored, new) = as_replies(&embedding(one), &embedding(other));
+            (stored.text, new.text)
+        };
+        let (stored, new) = texts(&[1.0, 0.0], &[1.0, 0.000_01]);
+        assert_eq!(stored, new);
+        assert_eq!(texts(&[1.0, 0.0], &[1.0, 1.0]).1, "a vector of 2 numbers at a cosine of 0.7071 from it");
     }
 
     #[test]

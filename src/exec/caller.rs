@@ -8,10 +8,11 @@ use std::time::Instant;
 use tokio::sync::OnceCell;
 
 use super::StageFailure;
-use crate::engine::{CallKeys, Engine, EngineError, EngineErrorKind, Reply, Request};
+use crate::engine::{Answer, CallKeys, Engine, EngineError, EngineErrorKind, Question, answer};
 use crate::key::Key;
+use crate::plan::kept;
 use crate::stage::{Asked, CallFailure};
-use crate::store::{CallReader, Put, Speed, Store, Tally};
+use crate::store::{CallReader, Put, Speed, Store, StoreError, Tally};
 
 /// So many failures in a row, with no answer between them, mean that the engine is gone.
 const FAILURES_IN_A_ROW: u32 = 5;
@@ -19,7 +20,7 @@ const FAILURES_IN_A_ROW: u32 = 5;
 /// The calls of a run that are being asked: two stages that ask the same thing at once ask it once.
 #[derive(Default)]
 pub(super) struct Flights {
-    cells: Mutex<BTreeMap<Key, Arc<OnceCell<Reply>>>>,
+    cells: Mutex<BTreeMap<Key, Arc<OnceCell<Answer>>>>,
     /// Calls that were asked again in this run, where that is what the run is for.
     refreshed: Mutex<BTreeSet<Key>>,
     finished: Mutex<Finished>,
@@ -79,6 +80,7 @@ pub(super) struct Caller {
     refresh: bool,
     /// Whether the context's size is in the stage's key: then a prompt that does not fit never will.
     context_is_keyed: bool,
+    manner: &'static str,
     width: usize,
     account: Mutex<Account>,
     waiting: Mutex<Waiting>,
@@ -102,11 +104,11 @@ struct Waiting {
     busy_ms: f64,
 }
 
-/// A request with its key and the reply that the store had for it.
+/// A question with its key and the answer that the store had for it.
 pub(super) struct Looked {
-    pub(super) request: Request,
+    pub(super) question: Question,
     pub(super) key: Key,
-    pub(super) reply: Option<Reply>,
+    pub(super) answer: Option<Answer>,
     /// How many calls of the run were finished then.
     then: u64,
 }
@@ -114,7 +116,7 @@ pub(super) struct Looked {
 impl Looked {
     /// The answer that the store had.
     pub(super) fn into_answer(self) -> Option<Asked> {
-        self.reply.map(Asked::Replied)
+        self.answer.map(Asked::from)
     }
 }
 
@@ -131,11 +133,13 @@ pub(super) struct Manner {
     pub(super) context_is_keyed: bool,
     /// Most rows in work at once.
     pub(super) jobs: Option<usize>,
+    /// How calls are put, as speeds are remembered by it.
+    pub(super) name: &'static str,
 }
 
 impl Caller {
     pub(super) fn new(store: Arc<Store>, engine: Arc<dyn Engine>, flights: Arc<Flights>, manner: &Manner) -> Self {
-        let Manner { now, refresh, context_is_keyed, jobs } = *manner;
+        let Manner { now, refresh, context_is_keyed, jobs, name } = *manner;
         let width = engine.width().min(jobs.unwrap_or(usize::MAX)).max(1);
         Self {
             store,
@@ -145,6 +149,7 @@ impl Caller {
             now,
             refresh,
             context_is_keyed,
+            manner: name,
             width,
             account: Mutex::default(),
             waiting: Mutex::default(),
@@ -168,44 +173,37 @@ impl Caller {
         account
     }
 
-    /// Digest of who answers.
-    pub(super) fn model(&self) -> crate::key::BlobId {
-        self.engine.identity().digest()
+    /// Remembers how fast its calls were.
+    pub(super) fn note_speed(&self) -> Result<(), StoreError> {
+        let speed = self.account().speed;
+        if speed.calls == 0 {
+            return Ok(());
+        }
+        self.store.add_speed(&self.engine.identity().digest(), self.manner, &speed)
     }
 
-    /// Looks requests up in the store. Without waiting: for whoever has many rows to look through.
+    /// Looks a question up in the store. Without waiting: for whoever has many rows to look through.
     pub(super) fn look_up(
         &self,
-        requests: Vec<Request>,
+        question: Question,
         calls: &CallReader<'_>,
         tally: &mut Tally,
-    ) -> Result<Vec<Looked>, StageFailure> {
+    ) -> Result<Looked, StageFailure> {
         let then = lock(&self.flights.finished).count;
-        let mut look = |request: Request| {
-            let key = self.keys.key(&request);
-            let reply = self.known(&key, calls)?;
-            if let Some(reply) = &reply {
-                count(tally, reply, false);
-            }
-            Ok(Looked { request, key, reply, then })
-        };
-        requests.into_iter().map(&mut look).collect()
-    }
-
-    /// Looks a few requests up and counts what is found.
-    pub(super) fn look_up_now(&self, requests: Vec<Request>) -> Result<Vec<Looked>, StageFailure> {
-        let mut tally = Tally::default();
-        let looked = self.look_up(requests, &self.store.calls()?, &mut tally)?;
-        self.add(&tally);
-        Ok(looked)
+        let key = self.keys.of(&question);
+        let answer = self.known(&question, &key, calls)?;
+        if let Some(answer) = &answer {
+            count(tally, answer, false);
+        }
+        Ok(Looked { question, key, answer, then })
     }
 
     /// What the store has for a key, unless the run is there to ask it again.
-    fn known(&self, key: &Key, calls: &CallReader<'_>) -> Result<Option<Reply>, StageFailure> {
+    fn known(&self, question: &Question, key: &Key, calls: &CallReader<'_>) -> Result<Option<Answer>, StageFailure> {
         if self.refresh && !lock(&self.flights.refreshed).contains(key) {
             return Ok(None);
         }
-        Ok(calls.reply(key)?)
+        Ok(kept(calls, question, key)?)
     }
 
     /// Adds what was looked up elsewhere.
@@ -216,59 +214,61 @@ impl Caller {
         }
     }
 
-    /// Asks all at once what the store did not have, and gives the answers in order.
-    pub(super) async fn ask_all(&self, looked: Vec<Looked>) -> Result<Vec<Asked>, StageFailure> {
-        futures_util::future::try_join_all(looked.into_iter().map(|looked| self.ask(looked))).await
-    }
-
-    async fn ask(&self, looked: Looked) -> Result<Asked, StageFailure> {
-        let Looked { request, key, reply, then } = looked;
-        if let Some(reply) = reply {
-            return Ok(Asked::Replied(reply));
+    /// Asks what the store did not have.
+    pub(super) async fn ask(&self, looked: Looked) -> Result<Asked, StageFailure> {
+        let Looked { question, key, answer, then } = looked;
+        if let Some(answer) = answer {
+            return Ok(answer.into());
         }
         // Another row may have asked the same since. No other task can come between this and entering the flight.
         let may_have_come = lock(&self.flights.finished).may_have_come(&key, then);
-        if may_have_come && let Some(reply) = self.known(&key, &self.store.calls()?)? {
-            self.answered(&reply, None);
-            return Ok(Asked::Replied(reply));
+        if may_have_come && let Some(answer) = self.known(&question, &key, &self.store.calls()?)? {
+            self.answered(&answer, None);
+            return Ok(answer.into());
         }
         let cell = Arc::clone(lock(&self.flights.cells).entry(key).or_default());
         let mut asked_here = None;
         let answered = cell
             .get_or_try_init(|| async {
-                asked_here = Some(&request);
-                self.put(&request, key).await
+                asked_here = Some(&question);
+                self.put(&question, key).await
             })
             .await;
         let answered = match answered {
-            Ok(reply) => {
-                self.answered(reply, asked_here);
-                Ok(Asked::Replied(reply.clone()))
+            Ok(answer) => {
+                self.answered(answer, asked_here);
+                Ok(answer.clone().into())
             }
             Err(Unanswered::Stage(failure)) => Err(failure),
-            Err(Unanswered::Engine(error)) => self.failed(error),
+            Err(Unanswered::Engine(error)) => self.failed(&question, error),
         };
         lock(&self.flights.cells).remove(&key);
         answered
     }
 
-    /// Puts one request to the engine and keeps its reply.
-    async fn put(&self, request: &Request, key: Key) -> Result<Reply, Unanswered> {
-        let reply = {
+    /// Puts one question to the engine and keeps its answer.
+    async fn put(&self, question: &Question, key: Key) -> Result<Answer, Unanswered> {
+        let answer = {
             let _waiting = self.wait();
-            self.engine.complete(request).await.map_err(Unanswered::Engine)?
+            answer(self.engine.as_ref(), question).await.map_err(Unanswered::Engine)?
         };
-        tracing::debug!(call = %key.short(), elapsed_ms = reply.elapsed_ms, tokens = reply.usage.completion_tokens, "answered");
-        let text = serde_json::to_string(&reply).expect("a reply is always valid JSON");
+        let tokens = answer.usage().completion_tokens;
+        tracing::debug!(call = %key.short(), elapsed_ms = answer.elapsed_ms(), tokens, "answered");
+        let text = serde_json::to_string(&answer).expect("an answer is always valid JSON");
         let put = if self.refresh { Put::Replace } else { Put::First };
         let stored = self.store.put_call(key, text, put, self.now).await;
-        let reply = stored.and_then(|stored| self.store.read_reply(&key, &stored));
-        let reply: Reply = reply.map_err(|error| Unanswered::Stage(error.into()))?;
+        let answer = stored.and_then(|stored| {
+            Ok(match question {
+                Question::Complete(_) => Answer::Reply(self.store.read_reply(&key, &stored)?),
+                Question::Embed(_) => Answer::Embedding(self.store.read_reply(&key, &stored)?),
+            })
+        });
+        let answer = answer.map_err(|error| Unanswered::Stage(error.into()))?;
         if self.refresh {
             lock(&self.flights.refreshed).insert(key);
         }
         lock(&self.flights.finished).add(key);
-        Ok(reply)
+        Ok(answer)
     }
 
     fn wait(&self) -> WaitGuard<'_> {
@@ -278,25 +278,24 @@ impl Caller {
         WaitGuard(&self.waiting)
     }
 
-    /// Counts a reply; `asked` is the request if it was put to the engine for it.
-    fn answered(&self, reply: &Reply, asked: Option<&Request>) {
+    /// Counts an answer; `asked` is the question if it was put to the engine for it.
+    fn answered(&self, answer: &Answer, asked: Option<&Question>) {
         self.failures_in_a_row.store(0, Ordering::Relaxed);
         let mut account = lock(&self.account);
-        count(&mut account.tally, reply, asked.is_some());
-        if let Some(request) = asked {
+        count(&mut account.tally, answer, asked.is_some());
+        if let Some(question) = asked {
             let speed = &mut account.speed;
             speed.calls += 1;
-            speed.prompt_chars +=
-                request.messages.iter().map(|message| message.content.chars().count() as u64).sum::<u64>();
-            speed.prompt_tokens += u64::from(reply.usage.prompt_tokens);
-            speed.completion_tokens += u64::from(reply.usage.completion_tokens);
+            speed.prompt_chars += question.chars();
+            speed.prompt_tokens += u64::from(answer.usage().prompt_tokens);
+            speed.completion_tokens += u64::from(answer.usage().completion_tokens);
         }
     }
 
     /// Turns a failed call into a failed row, or into a failed stage where asking further is pointless.
-    fn failed(&self, error: EngineError) -> Result<Asked, StageFailure> {
+    fn failed(&self, question: &Question, error: EngineError) -> Result<Asked, StageFailure> {
         if error.is_fatal() {
-            return Err(StageFailure::new(error.message, Some(fatal_help(error.kind).to_owned())));
+            return Err(StageFailure::new(error.message, Some(fatal_help(question, error.kind).to_owned())));
         }
         let failed = Asked::Failed(CallFailure::from(&error));
         let engine_is_in_trouble = match error.kind {
@@ -336,23 +335,28 @@ impl Drop for WaitGuard<'_> {
     }
 }
 
-fn count(tally: &mut Tally, reply: &Reply, made: bool) {
-    let (prompt, completion) = (u64::from(reply.usage.prompt_tokens), u64::from(reply.usage.completion_tokens));
+fn count(tally: &mut Tally, answer: &Answer, made: bool) {
+    let usage = answer.usage();
+    let (prompt, completion) = (u64::from(usage.prompt_tokens), u64::from(usage.completion_tokens));
     if made {
         tally.calls_made += 1;
         tally.prompt_tokens_made += prompt;
         tally.completion_tokens_made += completion;
     } else {
         tally.calls_cached += 1;
-        tally.saved_ms += reply.elapsed_ms;
+        tally.saved_ms += answer.elapsed_ms();
     }
-    tally.engine_ms += reply.elapsed_ms;
+    tally.engine_ms += answer.elapsed_ms();
     tally.prompt_tokens += prompt;
     tally.completion_tokens += completion;
 }
 
-fn fatal_help(kind: EngineErrorKind) -> &'static str {
-    if kind == EngineErrorKind::Auth {
+fn fatal_help(question: &Question, kind: EngineErrorKind) -> &'static str {
+    let embeds = matches!(question, Question::Embed(_));
+    if embeds && kind == EngineErrorKind::Unsupported {
+        "name a model that embeds texts as `embed` of `near_duplicates` (a llama-server needs `--embeddings`), then run \
+         again: finished calls are kept"
+    } else if kind == EngineErrorKind::Auth {
         "set the right `api_key` in the environment, then run again: finished calls are kept"
     } else if kind == EngineErrorKind::Unsupported {
         "write `mode: json` in the `judge` stage, or name another model there, then run again: finished calls are kept"

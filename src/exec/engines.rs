@@ -8,7 +8,9 @@ use super::StageFailure;
 use crate::data::WeightsRecord;
 use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::scripted::ScriptedEngine;
-use crate::engine::{Engine, EngineError as CallError, EngineErrorKind, Identity, Reply, Request};
+use crate::engine::{
+    EmbedRequest, Embedding, Engine, EngineError as CallError, EngineErrorKind, Identity, Question, Reply, Request,
+};
 use crate::ids::{ModelName, StageId};
 use crate::key::BlobId;
 use crate::net;
@@ -40,6 +42,33 @@ pub(super) struct Asker {
     pub(super) engine: Arc<dyn Engine>,
     /// Whether the context's size is in the stage's key: then a prompt that does not fit never will, and is an answer.
     pub(super) context_is_keyed: bool,
+}
+
+/// Who answers a stage's calls of each sort.
+pub(super) struct Askers {
+    pub(super) texts: Option<Asker>,
+    pub(super) embeddings: Option<Asker>,
+}
+
+impl Askers {
+    /// Who answers a question that the stage asks.
+    pub(super) fn of(&self, question: &Question) -> &Asker {
+        let asker = match question {
+            Question::Complete(_) => &self.texts,
+            Question::Embed(_) => &self.embeddings,
+        };
+        asker.as_ref().expect("a stage that asks has a model")
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Asker> {
+        self.texts.iter().chain(&self.embeddings)
+    }
+
+    /// How many rows are worth having in work at once; none where nobody is asked.
+    pub(super) fn width(&self) -> Option<usize> {
+        self.all().map(|asker| asker.engine.width().max(1)).max()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,15 +134,27 @@ impl Engines {
     /// Who answers a stage's calls; nobody where it names no model.
     ///
     /// # Errors
-    /// The engine cannot be made, or the record of its weights cannot be read.
-    pub(super) fn asker(
+    /// An engine cannot be made, or the record of its weights cannot be read.
+    pub(super) fn askers(
         &self,
         pipeline: &Pipeline,
         store: &Store,
         stage: &Stage,
         known: &impl Known<Error = StoreError>,
+    ) -> Result<Askers, EngineError> {
+        let asker = |model: Option<&ModelRef>| self.asker(pipeline, store, stage, model, known);
+        Ok(Askers { texts: asker(stage::model(stage))?, embeddings: asker(stage::embedder(stage))? })
+    }
+
+    fn asker(
+        &self,
+        pipeline: &Pipeline,
+        store: &Store,
+        stage: &Stage,
+        model: Option<&ModelRef>,
+        known: &impl Known<Error = StoreError>,
     ) -> Result<Option<Asker>, EngineError> {
-        let Some(model) = stage::model(stage) else { return Ok(None) };
+        let Some(model) = model else { return Ok(None) };
         let weights: Option<WeightsRecord> = match model {
             ModelRef::Declared(_) => None,
             ModelRef::Weights(pulled) => {
@@ -222,6 +263,10 @@ impl Engine for Offline {
     }
 
     fn complete<'a>(&'a self, _request: &'a Request) -> BoxFuture<'a, Result<Reply, CallError>> {
+        Box::pin(async { Err(CallError::new(EngineErrorKind::Unavailable, self.message.clone())) })
+    }
+
+    fn embed<'a>(&'a self, _request: &'a EmbedRequest) -> BoxFuture<'a, Result<Embedding, CallError>> {
         Box::pin(async { Err(CallError::new(EngineErrorKind::Unavailable, self.message.clone())) })
     }
 }

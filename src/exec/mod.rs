@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod caller;
+mod callers;
 mod earlier;
 mod engines;
 mod feed;

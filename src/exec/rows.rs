@@ -15,14 +15,15 @@ use futures_util::future::Either;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tokio::task::JoinHandle;
 
-use super::caller::{Account, Caller, Looked};
+use super::caller::Looked;
+use super::callers::Callers;
 use super::earlier::{Cost, Earlier, Given, Share, State, Taken};
 use super::feed::{Cut, TableReader, TableWriter};
 use super::{Event, Output, Run, StageFailure, Unit};
 use crate::data::Judging;
 use crate::ids::StageId;
 use crate::key::Key;
-use crate::stage::{self, Asked, Flaw, Resume, Row, RowStage, Step};
+use crate::stage::{Asked, Flaw, Resume, Row, RowStage, Step};
 use crate::store::{BlobWriter, Store, Tally};
 
 /// So many failed rows are told one by one; the rest are counted.
@@ -56,7 +57,7 @@ impl Source {
 /// What is to be done with which rows.
 pub(super) struct Work {
     pub(super) stage: Arc<dyn RowStage>,
-    pub(super) caller: Option<Arc<Caller>>,
+    pub(super) caller: Option<Arc<Callers>>,
     pub(super) source: Source,
     pub(super) total: Option<u64>,
     pub(super) table: TableWriter,
@@ -95,12 +96,13 @@ enum Ready {
 
 /// Takes every line through the stage and writes what comes out as a table.
 ///
-/// `each` sees every line that is written, for the stage's summary.
+/// `each` sees every row before it is written, for the stage's summary, and may have the last word on its lines. It is not
+/// told of rows that are taken over.
 pub(super) async fn drive(
     run: &Run<'_>,
     id: &StageId,
     work: Work,
-    mut each: impl FnMut(&str) -> Result<(), StageFailure>,
+    mut each: impl FnMut(&mut Row) -> Result<(), StageFailure>,
 ) -> Result<Output, Cut> {
     let Work { stage, caller, mut source, total, table, mut earlier } = work;
     if let Some(total) = total {
@@ -117,7 +119,7 @@ pub(super) async fn drive(
     loop {
         while let Some(Some(_)) = window.front() {
             held -= match window.pop_front().flatten().expect("it was there a moment ago") {
-                Ready::Taken(taken) => out.take(&taken, &mut each)?,
+                Ready::Taken(taken) => out.take(&taken)?,
                 Ready::Finished(finished) => out.write(finished, &mut each)?,
             };
             first += 1;
@@ -202,7 +204,7 @@ fn all_taken(given: Vec<Given>) -> Batch {
 }
 
 /// Takes a batch of rows as far as the store's replies carry them.
-fn prepare(stage: &dyn RowStage, caller: Option<&Caller>, store: &Store, given: Vec<Given>) -> Batch {
+fn prepare(stage: &dyn RowStage, caller: Option<&Callers>, store: &Store, given: Vec<Given>) -> Batch {
     let calls = store.calls()?;
     let mut tally = Tally::default();
     let mut prepare = |given: Given| {
@@ -216,14 +218,14 @@ fn prepare(stage: &dyn RowStage, caller: Option<&Caller>, store: &Store, given: 
         let mut step = stage.start(&line).map_err(|error| StageFailure::new(error.to_string(), None))?;
         let (mut used, mut cost) = (Vec::new(), Cost::default());
         loop {
-            let (requests, rest) = match step {
+            let (questions, rest) = match step {
                 Step::Done(row) => return Ok(Prepared::Finished(Finished { row, calls: used, cost })),
-                Step::Ask(requests, rest) => (requests, rest),
+                Step::Ask(questions, rest) => (questions, rest),
             };
             let caller = caller.expect("a stage that asks has a model");
-            let looked = caller.look_up(requests, &calls, &mut tally)?;
+            let looked = caller.look_up(questions, &calls, &mut tally)?;
             used.extend(looked.iter().map(|looked| looked.key));
-            if looked.iter().any(|looked| looked.reply.is_none()) {
+            if looked.iter().any(|looked| looked.answer.is_none()) {
                 return Ok(Prepared::Missing(Missing { looked, rest, calls: used, cost }));
             }
             let answers: Vec<Asked> = looked.into_iter().filter_map(Looked::into_answer).collect();
@@ -236,15 +238,15 @@ fn prepare(stage: &dyn RowStage, caller: Option<&Caller>, store: &Store, given: 
 }
 
 /// Asks what is missing until the row is finished.
-async fn ask(caller: &Caller, missing: Missing) -> Result<Finished, StageFailure> {
+async fn ask(caller: &Callers, missing: Missing) -> Result<Finished, StageFailure> {
     let Missing { mut looked, mut rest, mut calls, mut cost } = missing;
     loop {
         let answers = caller.ask_all(looked).await?;
         cost.add(&answers);
         match rest.resume(answers) {
             Step::Done(row) => return Ok(Finished { row, calls, cost }),
-            Step::Ask(requests, next) => {
-                looked = caller.look_up_now(requests)?;
+            Step::Ask(questions, next) => {
+                looked = caller.look_up_now(questions)?;
                 calls.extend(looked.iter().map(|looked| looked.key));
                 rest = next;
             }
@@ -256,7 +258,7 @@ async fn ask(caller: &Caller, missing: Missing) -> Result<Finished, StageFailure
 struct Out<'a> {
     id: &'a StageId,
     run: &'a Run<'a>,
-    caller: Option<&'a Caller>,
+    caller: Option<&'a Callers>,
     table: TableWriter,
     /// The keys of all calls the table rests on.
     calls: Option<BlobWriter>,
@@ -277,7 +279,7 @@ impl<'a> Out<'a> {
         run: &'a Run<'a>,
         id: &'a StageId,
         table: TableWriter,
-        caller: Option<&'a Caller>,
+        caller: Option<&'a Callers>,
         with_shares: bool,
     ) -> Result<Self, StageFailure> {
         let calls = caller.map(|_| run.store.writer()).transpose()?;
@@ -299,16 +301,9 @@ impl<'a> Out<'a> {
     }
 
     /// Writes rows that are taken over, and says how many they are.
-    fn take(
-        &mut self,
-        taken: &Taken,
-        each: &mut impl FnMut(&str) -> Result<(), StageFailure>,
-    ) -> Result<usize, StageFailure> {
+    fn take(&mut self, taken: &Taken) -> Result<usize, StageFailure> {
         let Taken { shares, text, calls, tally: _ } = taken;
         self.table.text(text, shares.iter().map(|share| share.lines).sum())?;
-        let text = std::str::from_utf8(text)
-            .map_err(|error| StageFailure::new(format!("a table cannot be read: {error}"), None))?;
-        text.split_terminator('\n').try_for_each(each)?;
         if let Some(writer) = &mut self.calls {
             writer.bytes(calls)?;
         }
@@ -332,9 +327,11 @@ impl<'a> Out<'a> {
     fn write(
         &mut self,
         finished: Finished,
-        each: &mut impl FnMut(&str) -> Result<(), StageFailure>,
+        each: &mut impl FnMut(&mut Row) -> Result<(), StageFailure>,
     ) -> Result<usize, StageFailure> {
-        let Finished { row: Row { lines, flaw, judging }, calls, cost } = finished;
+        let Finished { mut row, calls, cost } = finished;
+        each(&mut row)?;
+        let Row { lines, flaw, judging, embedded: _ } = row;
         self.judging.merge(&judging);
         let state = match flaw {
             Some(Flaw::Failed(why)) => {
@@ -352,7 +349,6 @@ impl<'a> Out<'a> {
         };
         for line in &lines {
             self.table.line(line)?;
-            each(line)?;
         }
         if let Some(writer) = &mut self.calls {
             for key in &calls {
@@ -379,23 +375,18 @@ impl<'a> Out<'a> {
     }
 
     fn tell(&mut self) {
-        let tally = self.caller.map(|caller| caller.account().tally).unwrap_or_default();
+        let (tally, _) = self.caller.map(Callers::account).unwrap_or_default();
         (self.run.events)(Event::Advanced { stage: self.id, by: std::mem::take(&mut self.untold), tally });
         self.told = Instant::now();
     }
 
     fn finish(mut self, run: &Run<'_>) -> Result<Output, Cut> {
         self.tell();
-        let Account { tally, speed, unsettled } = self.caller.map(Caller::account).unwrap_or_default();
+        let (tally, unsettled) = self.caller.map(Callers::account).unwrap_or_default();
         let finish = |table: TableWriter, calls: Option<BlobWriter>, shares: Option<BlobWriter>| {
             let calls = calls.map(|calls| run.store.finish(calls)).transpose()?;
             let shares = shares.map(|shares| run.store.finish(shares)).transpose()?;
-            if let Some(caller) = self.caller
-                && speed.calls > 0
-            {
-                let manner = stage::manner(&run.pipeline.stages[self.id]);
-                run.store.add_speed(&caller.model(), manner, &speed)?;
-            }
+            self.caller.map_or(Ok(()), Callers::note_speed)?;
             let (blob, rows) = table.finish(run.store)?;
             Ok::<_, StageFailure>((blob, rows, calls, shares))
         };

@@ -217,7 +217,9 @@ impl<'a> Schedule<'a> {
 
     /// Whether the run is there to ask this stage's model again.
     fn asks_again(&self, id: &StageId) -> bool {
-        self.run.refresh && stage::model(self.stage(id)).is_some() && self.run.selection.includes(self.run.graph, id)
+        self.run.refresh
+            && stage::models(self.stage(id)).next().is_some()
+            && self.run.selection.includes(self.run.graph, id)
     }
 
     fn work(
@@ -271,7 +273,7 @@ impl<'a> Schedule<'a> {
     }
 
     fn is_embedded(&self, id: &StageId) -> bool {
-        matches!(stage::model(self.stage(id)), Some(ModelRef::Weights(_)))
+        stage::models(self.stage(id)).any(|model| matches!(model, ModelRef::Weights(_)))
     }
 
     /// Whether working on both at once gains anything: two models inside of this process share its processors.

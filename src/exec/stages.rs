@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::caller::{Caller, Flights, Manner};
+use super::callers::Callers;
 use super::earlier;
-use super::engines::Asker;
+use super::engines::{Asker, Askers};
 use super::feed::{Cut, TableReader, TableWriter};
 use super::rows::{Source, Work, drive};
 use super::{Event, Output, Run, StageFailure, Unit, whole};
-use crate::data::{Coverage, Scenario};
+use crate::data::{Coverage, NearDuplicates, Scenario};
 use crate::fetch::{self, gguf};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
@@ -36,6 +37,7 @@ pub(super) enum Task {
         again: bool,
     },
     Scenarios {
+        generate: Box<Generate>,
         work: Work,
         /// The file they come from, which must be what was keyed to the end.
         file: Option<(PathBuf, Recipe)>,
@@ -49,7 +51,7 @@ impl Task {
     /// stage that waits for a model.
     pub(super) fn streams(&self) -> Option<(&TableWriter, Option<u64>)> {
         match self {
-            Self::Scenarios { work, file: _ } | Self::Rows(work) => {
+            Self::Scenarios { generate: _, work, file: _ } | Self::Rows(work) => {
                 work.caller.as_ref().map(|_| (&work.table, work.total))
             }
             Self::Research(..) | Self::Pull { .. } | Self::Decide(..) => None,
@@ -77,7 +79,7 @@ pub(super) fn prepare(
             let (source, total) = scenario_source(run, generate, recipe)?;
             let work = Work {
                 stage: row_stage(id, stage)?,
-                caller: caller(run, flights, stage, settled)?,
+                caller: callers(run, flights, stage, settled)?,
                 source,
                 total: Some(total),
                 table: TableWriter::new(run.store)?,
@@ -87,7 +89,7 @@ pub(super) fn prepare(
                 GenerateFrom::Taxonomy(_) => None,
                 GenerateFrom::File(path) => Some((path.clone(), recipe.clone())),
             };
-            Task::Scenarios { work, file }
+            Task::Scenarios { generate: Box::new(generate.clone()), work, file }
         }
         Stage::Infer(_) | Stage::Judge(_) => {
             let input = stage::table(stage).expect("it takes a table");
@@ -114,7 +116,7 @@ pub(super) fn prepare_rows(
     let is_weighed = matches!(stage, Stage::Judge(judge) if matches!(judge.mode, JudgeMode::Logprob { .. }));
     Ok(Task::Rows(Work {
         stage: row_stage(id, stage)?,
-        caller: caller(run, flights, stage, settled)?,
+        caller: callers(run, flights, stage, settled)?,
         source: Source::Table(lines),
         total,
         table: TableWriter::new(run.store)?,
@@ -133,7 +135,7 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
     let output = match task {
         Task::Research(stage, recipe) => tokio::task::block_in_place(|| research(run, &stage, &recipe))?,
         Task::Pull { wanted, recipe, again } => return Ok(weights(run, id, wanted, &recipe, again).await?),
-        Task::Scenarios { work, file } => Box::pin(scenarios(run, id, work, file)).await?,
+        Task::Scenarios { generate, work, file } => Box::pin(scenarios(run, id, &generate, work, file)).await?,
         // What a stage holds while it works is large, and there may be many stages.
         Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(()))).await?,
         Task::Decide(stage, verdicts) => tokio::task::block_in_place(|| decision(run, &stage, &verdicts))?,
@@ -142,22 +144,28 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
 }
 
 /// Who puts a stage's calls; nobody where it names no model.
-fn caller(
+fn callers(
     run: &Run<'_>,
     flights: &Arc<Flights>,
     stage: &Stage,
     settled: &Settled<'_>,
-) -> Result<Option<Arc<Caller>>, StageFailure> {
-    let asker = run.engines.asker(run.pipeline, run.store, stage, settled);
-    let Some(Asker { engine, context_is_keyed }) = asker.map_err(|error| StageFailure::new(error.to_string(), None))?
-    else {
+) -> Result<Option<Arc<Callers>>, StageFailure> {
+    let askers = run.engines.askers(run.pipeline, run.store, stage, settled);
+    let Askers { texts, embeddings } = askers.map_err(|error| StageFailure::new(error.to_string(), None))?;
+    if texts.is_none() && embeddings.is_none() {
         return Ok(None);
-    };
+    }
     if run.refresh {
         flights.replace_replies(run.store)?;
     }
-    let manner = Manner { now: run.now, refresh: run.refresh, context_is_keyed, jobs: run.engines.jobs() };
-    Ok(Some(Arc::new(Caller::new(Arc::clone(run.store), engine, Arc::clone(flights), &manner))))
+    let caller = |asker: Asker, name| {
+        let Asker { engine, context_is_keyed } = asker;
+        let manner = Manner { now: run.now, refresh: run.refresh, context_is_keyed, jobs: run.engines.jobs(), name };
+        Caller::new(Arc::clone(run.store), engine, Arc::clone(flights), &manner)
+    };
+    let texts = texts.map(|asker| caller(asker, stage::manner(stage)));
+    let embeddings = embeddings.map(|asker| caller(asker, stage::EMBEDS));
+    Ok(Some(Arc::new(Callers { store: Arc::clone(run.store), texts, embeddings })))
 }
 
 /// A file is keyed before it is read: what is read must be what was keyed, or a wrong result would be kept for good.
@@ -191,12 +199,35 @@ fn scenario_source(run: &Run<'_>, generate: &Generate, recipe: &Recipe) -> Resul
     Ok((Source::Made(Box::new(lines)), total))
 }
 
-async fn scenarios(run: &Run<'_>, id: &StageId, work: Work, file: Option<(PathBuf, Recipe)>) -> Result<Output, Cut> {
+async fn scenarios(
+    run: &Run<'_>,
+    id: &StageId,
+    generate: &Generate,
+    work: Work,
+    file: Option<(PathBuf, Recipe)>,
+) -> Result<Output, Cut> {
     let mut coverage = Coverage::default();
-    let mut output = drive(run, id, work, |line| {
-        let scenario: Scenario =
-            serde_json::from_str(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
-        coverage.add(&scenario);
+    let mut marker = generate.near_duplicates.as_ref().map(generate::Marker::new);
+    let mut untold = 0;
+    let mut output = drive(run, id, work, |row| {
+        for line in &mut row.lines {
+            let mut scenario: Scenario =
+                serde_json::from_str(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
+            coverage.add(&scenario);
+            if let (Some(marker), Some(embedded)) = (&mut marker, &row.embedded) {
+                if let Err(why) = embedded {
+                    untold += 1;
+                    if untold <= FAILURES_TOLD {
+                        let text = format!("{}: not compared with others: {why}", scenario.id);
+                        (run.events)(Event::Note { stage: id, text: &text });
+                    }
+                }
+                marker.mark(&mut scenario, embedded.as_ref().ok()).map_err(unlike)?;
+                if scenario.near_duplicate.is_some() {
+                    *line = serde_json::to_string(&scenario).expect("a scenario is always valid JSON");
+                }
+            }
+        }
         Ok(())
     })
     .await?;
@@ -206,10 +237,27 @@ async fn scenarios(run: &Run<'_>, id: &StageId, work: Work, file: Option<(PathBu
         check_unchanged(&recipe, &read, &path)?;
     }
     coverage.failed = output.tally.rows_failed;
+    coverage.near_duplicates = marker.map(generate::Marker::finish);
+    if let Some(found) = coverage.near_duplicates.as_ref().filter(|near| near.found > 0) {
+        let text = near_in_words(found);
+        (run.events)(Event::Note { stage: id, text: &text });
+    }
     // A suite with holes is not the one that was asked for: it is not kept, and what is missing is asked again.
     output.complete &= output.tally.rows_failed == 0;
     output.summary = Some(serde_json::to_value(&coverage).expect("a summary is always valid JSON"));
     Ok(output)
+}
+
+/// So many scenarios that could not be compared are told one by one; the report counts them all.
+const FAILURES_TOLD: u64 = 3;
+
+pub(super) fn unlike(error: generate::UnlikeLengths) -> StageFailure {
+    StageFailure::new(error.to_string(), Some("see that the server answers with one model at a time".to_owned()))
+}
+
+fn near_in_words(near: &NearDuplicates) -> String {
+    let [are, repeat] = if near.found == 1 { ["scenario", "repeats"] } else { ["scenarios", "repeat"] };
+    format!("{} {are} nearly {repeat} an earlier one (cosine {} or more): see the report", near.found, near.above)
 }
 
 pub(super) fn failed_file(error: &generate::ScenarioFileError) -> StageFailure {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use super::forecast::ForecastError;
-use crate::engine::{CallKeys, Finish, Reply, Request, Usage, Weighed, Words};
+use crate::engine::{CallKeys, Embedding, Finish, Question, Reply, Request, Usage, Weighed, Words};
 use crate::ids::StageId;
 use crate::key::{BlobId, Key};
 use crate::spec::Generate;
@@ -29,7 +29,10 @@ const MOST_REMEMBERED: usize = 4_000_000;
 pub(super) struct Node<'a> {
     pub(super) id: &'a StageId,
     pub(super) work: Box<dyn RowStage>,
-    pub(super) engine: Engine,
+    /// Who answers its calls for texts.
+    pub(super) texts: Engine,
+    /// Who answers its calls for embeddings.
+    pub(super) embeddings: Engine,
     pub(super) stand_in: StandIn,
     /// The stages that read its rows, by their place among the nodes.
     pub(super) readers: Vec<usize>,
@@ -92,6 +95,7 @@ enum Answered {
 /// One request that a row came to.
 struct Call {
     node: usize,
+    embeds: bool,
     prefix: u64,
     chars: u64,
     max_tokens: u32,
@@ -106,13 +110,14 @@ struct Found {
     rows: Vec<usize>,
 }
 
-/// Takes all rows of the feeds through the nodes that read them, and counts for each node.
+/// Takes all rows of the feeds through the nodes that read them, and counts for each node: its calls for texts, and those
+/// for embeddings.
 pub(super) fn run(
     store: &Store,
     nodes: &[Node<'_>],
     feeds: &[(Feed<'_>, Vec<usize>)],
-) -> Result<Vec<Count>, ForecastError> {
-    let mut counts = vec![Count::default(); nodes.len()];
+) -> Result<Vec<[Count; 2]>, ForecastError> {
+    let mut counts = vec![[Count::default(); 2]; nodes.len()];
     let mut asked = BTreeSet::new();
     for (feed, readers) in feeds {
         let mut lines = lines(store, feed)?;
@@ -175,12 +180,12 @@ fn through(
 }
 
 /// Adds what rows came to. In the order of rows, so that numbers do not depend on threads.
-fn add(found: Found, counts: &mut [Count], asked: &mut BTreeSet<u64>, most: usize) {
+fn add(found: Found, counts: &mut [[Count; 2]], asked: &mut BTreeSet<u64>, most: usize) {
     for node in found.rows {
-        counts[node].rows += 1;
+        counts[node][0].rows += 1;
     }
-    for Call { node, prefix, chars, max_tokens, answered } in found.calls {
-        let count = &mut counts[node];
+    for Call { node, embeds, prefix, chars, max_tokens, answered } in found.calls {
+        let count = &mut counts[node][usize::from(embeds)];
         let full = asked.len() >= most;
         let is_new =
             answered != Answered::FromStore && if full { !asked.contains(&prefix) } else { asked.insert(prefix) };
@@ -208,15 +213,18 @@ impl Walk<'_> {
         let broken = |error| ForecastError::Row { stage: node.id.clone(), error };
         let mut step = node.work.start(line).map_err(broken)?;
         let mut outcome_known = known;
-        let Row { lines, flaw: _, judging: _ } = loop {
+        let Row { lines, flaw: _, judging: _, embedded: _ } = loop {
             match step {
                 Step::Done(row) => break row,
-                Step::Ask(requests, rest) => {
-                    let mut answers = Vec::with_capacity(requests.len());
-                    for request in &requests {
-                        let (reply, answered) = self.answer(node, request, known, at, found)?;
-                        outcome_known &= answered == Answered::FromStore;
-                        answers.push(Asked::Replied(reply));
+                Step::Ask(questions, rest) => {
+                    let mut answers = Vec::with_capacity(questions.len());
+                    for question in &questions {
+                        // What is not written yet cannot be embedded for certain.
+                        let known = if question.request().is_some() { known } else { outcome_known };
+                        let (answer, answered) = self.answer(node, question, known, at, found)?;
+                        // Where a text lies is nothing to those who read the row.
+                        outcome_known &= answered == Answered::FromStore || question.request().is_none();
+                        answers.push(answer);
                     }
                     step = rest.resume(answers);
                 }
@@ -230,38 +238,55 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The reply from the store, or what stands in for it.
+    /// The answer from the store, or what stands in for it.
     fn answer(
         &self,
         node: &Node<'_>,
-        request: &Request,
+        question: &Question,
         known: bool,
         at: usize,
         found: &mut Found,
-    ) -> Result<(Reply, Answered), ForecastError> {
-        let (keys, may_be_kept) = match &node.engine {
+    ) -> Result<(Asked, Answered), ForecastError> {
+        let (engine, embeds) = match question {
+            Question::Complete(_) => (&node.texts, false),
+            Question::Embed(_) => (&node.embeddings, true),
+        };
+        let (keys, may_be_kept) = match engine {
             Engine::Known(keys) => (keys, known),
             Engine::Unknown(keys) => (keys, false),
             Engine::Nobody => unreachable!("a stage that asks has a model"),
         };
-        let key = keys.key(request);
-        let stored = if may_be_kept { self.calls.reply(&key)? } else { None };
-        let (reply, answered) = match stored {
-            Some(reply) => (reply, Answered::FromStore),
-            None if known && may_be_kept => (node.stand_in.reply(&key, request), Answered::Missing),
-            None => (node.stand_in.reply(&key, request), Answered::Uncertain),
+        let key = keys.of(question);
+        let (answer, is_kept) = match question {
+            Question::Complete(request) => {
+                let stored = if may_be_kept { self.calls.reply(&key)? } else { None };
+                let is_kept = stored.is_some();
+                (Asked::Replied(stored.unwrap_or_else(|| node.stand_in.reply(&key, request))), is_kept)
+            }
+            // Nothing rests on the vector here, so it need not be read.
+            Question::Embed(_) => (Asked::Embedded(anywhere()), may_be_kept && self.calls.has(&key)?),
+        };
+        let answered = match is_kept {
+            true => Answered::FromStore,
+            false if known && may_be_kept => Answered::Missing,
+            false => Answered::Uncertain,
         };
         let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
-        let chars = request.messages.iter().map(|message| message.content.chars().count() as u64).sum();
         found.calls.push(Call {
             node: at,
+            embeds,
             prefix: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            chars,
-            max_tokens: request.max_tokens,
+            chars: question.chars(),
+            max_tokens: question.max_tokens(),
             answered,
         });
-        Ok((reply, answered))
+        Ok((answer, answered))
     }
+}
+
+/// What is taken for an embedding.
+fn anywhere() -> Embedding {
+    Embedding::new(&[1.0], Usage::default(), 0).expect("it has a direction")
 }
 
 impl StandIn {
@@ -290,14 +315,21 @@ mod tests {
     use crate::engine::{ReplyForm, Sampling};
 
     fn calls(calls: &[(u64, Answered)]) -> Found {
-        let call = |&(prefix, answered): &(u64, Answered)| Call { node: 0, prefix, chars: 10, max_tokens: 5, answered };
+        let call = |&(prefix, answered): &(u64, Answered)| Call {
+            node: 0,
+            embeds: false,
+            prefix,
+            chars: 10,
+            max_tokens: 5,
+            answered,
+        };
         Found { calls: calls.iter().map(call).collect(), rows: vec![0; calls.len()] }
     }
 
     fn count(found: Found, most: usize) -> Count {
-        let mut counts = [Count::default()];
+        let mut counts = [[Count::default(); 2]];
         add(found, &mut counts, &mut BTreeSet::new(), most);
-        counts[0]
+        counts[0][0]
     }
 
     #[test]

@@ -225,6 +225,7 @@ impl Record {
 
     fn completion_tokens(&self, calls: u64, most: u64) -> Figure {
         match self.same {
+            _ if most == 0 => Figure::exact(0),
             Some(speed) => Figure::of(scaled(calls, speed.completion_tokens, speed.calls).min(most), Basis::Forecast),
             None => Figure::of(most, Basis::AtMost),
         }
@@ -275,13 +276,24 @@ pub fn forecast(pipeline: &Pipeline, planned: &[PlannedStage], store: &Store) ->
     let mut stages = BTreeMap::new();
     for id in running {
         let stage = &pipeline.stages[id];
-        let calls = stage::model(stage).map(|model| {
-            let none = (Count::default(), Record::unknown());
-            let (count, record) = asked.get(id).unwrap_or(&none);
-            calls_of(count, record, pipeline.price(model))
-        });
-        let makes_calls = calls.is_some_and(|calls| calls.to_make.value != Some(0));
-        let memory_bytes = if makes_calls { needs::memory(pipeline, store, &settled, stage)? } else { None };
+        let none = [(Count::default(), Record::unknown()), (Count::default(), Record::unknown())];
+        let counts = asked.get(id).unwrap_or(&none);
+        let (mut calls, mut memory_bytes, mut in_memory) = (None, None, Vec::new());
+        for (model, (count, record)) in [stage::model(stage), stage::embedder(stage)].into_iter().zip(counts) {
+            let Some(model) = model else { continue };
+            let found = calls_of(count, record, pipeline.price(model));
+            calls = Some(calls.map_or(found, |calls: CallsForecast| calls.plus(found)));
+            // Texts and embeddings may be of one model.
+            if found.to_make.value != Some(0) && !in_memory.contains(&model) {
+                in_memory.push(model);
+                let needed = needs::memory(pipeline, store, &settled, stage, model)?;
+                memory_bytes = memory_bytes
+                    .zip(needed)
+                    .map(|(one, other): (Figure, Figure)| one.plus(other))
+                    .or(needed)
+                    .or(memory_bytes);
+            }
+        }
         let download_bytes = match stage {
             Stage::Pull(pull) => Some(needs::download(store, &settled, id, pull)?),
             Stage::Research(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => None,
@@ -355,10 +367,14 @@ fn total<'a>(stages: impl Iterator<Item = &'a StageForecast>) -> StageForecast {
     total
 }
 
+/// What a stage's calls come to and what was recorded of such: for texts and for embeddings.
+type Asked = [(Count, Record); 2];
+
 /// The stages that a dry run goes through.
 struct Dry<'a> {
     nodes: Vec<Node<'a>>,
-    records: Vec<Record>,
+    /// Of each node, for texts and for embeddings.
+    records: Vec<[Record; 2]>,
     feeds: Vec<(Feed<'a>, Vec<usize>)>,
 }
 
@@ -376,7 +392,9 @@ impl<'a> Dry<'a> {
             if !matters(pipeline, running, id) {
                 continue;
             }
-            let (engine, record) = engine(pipeline, store, settled, id, stage)?;
+            let engine = |model, manner| engine(pipeline, store, settled, id, model, manner);
+            let (texts, record) = engine(stage::model(stage), stage::manner(stage))?;
+            let (embeddings, embedder) = engine(stage::embedder(stage), stage::EMBEDS)?;
             let work = stage::row_stage(stage).map_err(|error| ForecastError::Check { stage: id.clone(), error })?;
             let Some(work) = work else { continue };
             let stand_in = match stage {
@@ -386,8 +404,8 @@ impl<'a> Dry<'a> {
                 Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => unreachable!("it works row by row"),
             };
             let at = dry.nodes.len();
-            dry.nodes.push(Node { id, work, engine, stand_in, readers: Vec::new() });
-            dry.records.push(record);
+            dry.nodes.push(Node { id, work, texts, embeddings, stand_in, readers: Vec::new() });
+            dry.records.push([record, embedder]);
             match (stage::table(stage), stage) {
                 (None, Stage::Generate(spec)) => dry.feeds.push((Feed::Cells(spec, &pipeline.root), vec![at])),
                 (None, _) => {}
@@ -414,10 +432,14 @@ impl<'a> Dry<'a> {
         }
     }
 
-    fn count(self, store: &Store) -> Result<BTreeMap<&'a StageId, (Count, Record)>, ForecastError> {
+    /// Of each stage, what its calls for texts and those for embeddings come to.
+    fn count(self, store: &Store) -> Result<BTreeMap<&'a StageId, Asked>, ForecastError> {
         let counts = dry::run(store, &self.nodes, &self.feeds)?;
         let ids = self.nodes.iter().map(|node| node.id);
-        Ok(ids.zip(counts.into_iter().zip(self.records)).collect())
+        let with_record = |([texts, embeddings], [record, embedder]): ([Count; 2], [Record; 2])| {
+            [(texts, record), (embeddings, embedder)]
+        };
+        Ok(ids.zip(counts.into_iter().zip(self.records).map(with_record)).collect())
     }
 }
 
@@ -427,7 +449,7 @@ fn matters(pipeline: &Pipeline, running: &[&StageId], id: &StageId) -> bool {
     let is_by_row = matches!(stage, Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_));
     let reads_it = |other: &&&StageId| **other != id && stage::reads(&pipeline.stages[**other]).contains(&id);
     is_by_row
-        && (stage::model(stage).is_some()
+        && (stage::models(stage).next().is_some()
             || running.iter().filter(reads_it).any(|other| matters(pipeline, running, other)))
 }
 
@@ -436,9 +458,10 @@ fn engine(
     store: &Store,
     settled: &Settled<'_>,
     id: &StageId,
-    stage: &Stage,
+    model: Option<&ModelRef>,
+    manner: &str,
 ) -> Result<(Engine, Record), ForecastError> {
-    match stage::model(stage) {
+    match model {
         None => Ok((Engine::Nobody, Record::unknown())),
         Some(ModelRef::Weights(pull)) if !settled.is_settled(pull) => {
             Ok((Engine::Unknown(CallKeys::new(&Identity(json!({ "weights_of": pull })))), Record::unknown()))
@@ -446,7 +469,7 @@ fn engine(
         Some(model) => {
             let identity =
                 stage::identity(pipeline, model, settled).map_err(|error| PlanError::from_recipe(id, error))?;
-            let record = Record::read(store, &identity, stage::manner(stage))?;
+            let record = Record::read(store, &identity, manner)?;
             Ok((Engine::Known(CallKeys::new(&identity)), record))
         }
     }

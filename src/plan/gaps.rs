@@ -57,7 +57,8 @@ pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str
             PullFrom::Candidate { stage, pick: _ } => table("model", stage),
             PullFrom::Source(_) => None,
         },
-        Stage::Generate(spec) => weights("writer", spec.expand().and_then(|expand| expand.writer.as_ref())),
+        Stage::Generate(spec) => weights("writer", spec.expand().and_then(|expand| expand.writer.as_ref()))
+            .or_else(|| weights("embed", spec.near_duplicates.as_ref().map(|near| &near.embed))),
         Stage::Infer(spec) => table("scenarios", &spec.scenarios).or_else(|| weights("model", Some(&spec.model))),
         Stage::Judge(spec) => table("answers", &spec.answers).or_else(|| weights("model", spec.model.as_ref())),
         Stage::Decide(spec) => table("verdicts", &spec.verdicts),

@@ -28,11 +28,12 @@ pub use why_row::{Reply, RowNow, RowThen, WhyCall, WhyRow, WhyRowError, why_row}
 use serde_json::Value;
 
 use self::gaps::own_changes;
+use crate::engine::{Answer, Question};
 use crate::ids::StageId;
 use crate::key::{FieldChange, Key, Recipe, diff};
 use crate::spec::{Pipeline, Stage};
 use crate::stage;
-use crate::store::{Receipt, Store};
+use crate::store::{CallReader, Receipt, Store, StoreError};
 
 /// What one stage would do.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,6 +140,17 @@ pub fn resolve(
         },
     };
     Ok(Resolved::Miss(recipe, reason))
+}
+
+/// What the store has for a call.
+///
+/// # Errors
+/// The store cannot be read, or holds something else.
+pub fn kept(calls: &CallReader<'_>, question: &Question, key: &Key) -> Result<Option<Answer>, StoreError> {
+    Ok(match question {
+        Question::Complete(_) => calls.reply(key)?.map(Answer::Reply),
+        Question::Embed(_) => calls.reply(key)?.map(Answer::Embedding),
+    })
 }
 
 /// The name under which a pipeline's latest recipes are remembered.

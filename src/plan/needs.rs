@@ -40,14 +40,15 @@ fn settled_inputs(settled: &Settled<'_>, stage: &Stage) -> bool {
     stage::reads(stage).into_iter().all(|read| settled.is_settled(read))
 }
 
-/// Bytes of memory that a stage's model needs on this machine; none where it is asked elsewhere.
+/// Bytes of memory that one of a stage's models needs on this machine; none where it is asked elsewhere.
 pub(super) fn memory(
     pipeline: &Pipeline,
     store: &Store,
     settled: &Settled<'_>,
     stage: &Stage,
+    model: &ModelRef,
 ) -> Result<Option<Figure>, ForecastError> {
-    let Some(ModelRef::Weights(pulled)) = stage::model(stage) else { return Ok(None) };
+    let ModelRef::Weights(pulled) = model else { return Ok(None) };
     let context = stage::context(stage);
     if settled.is_settled(pulled) {
         let record = settled.record(pulled)?;

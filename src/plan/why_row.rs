@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::changed_rows::scenario_of;
 use super::gaps::upstream;
 use super::why::{self, Against, Baseline, Earlier, Now, WhyError};
-use super::{Graph, PlanError, fields_changed};
-use crate::engine::{CallKeys, Identity, Message, Request};
+use super::{Graph, PlanError, fields_changed, kept};
+use crate::engine::{CallKeys, Identity, Message, Question, Request};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, FieldChange, Key};
-use crate::spec::{Ask, Judge, Pipeline, Rubric, Stage};
+use crate::spec::{Ask, Generate, Judge, Pipeline, Rubric, Stage};
 use crate::stage::{self, Asked, Known as _, RowStage, Step, generate, infer, judge};
 use crate::store::{Store, StoreError};
 
@@ -301,8 +301,13 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
             return Ok(Input::Waits(id.clone()));
         }
     };
-    let work = stage::row_stage(stage).map_err(|error| bad(error.to_string()))?.expect("it works row by row");
-    let keys = identity(now, stage).map(|identity| CallKeys::new(&identity));
+    // What a row asks next does not rest on the scenario that it nearly repeats: nothing need be embedded.
+    let unmarked = match stage {
+        Stage::Generate(spec) => &Stage::Generate(Generate { near_duplicates: None, ..spec.clone() }),
+        Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => stage,
+    };
+    let work = stage::row_stage(unmarked).map_err(|error| bad(error.to_string()))?.expect("it works row by row");
+    let keys = identity(now, unmarked).map(|identity| CallKeys::new(&identity));
     let calls = now.store.calls()?;
     let mut step = work.start(&line).map_err(|error| bad(error.to_string()))?;
     loop {
@@ -310,13 +315,13 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
             Step::Done(row) => {
                 return Ok(row.lines.into_iter().next().map_or(Input::Waits(id.clone()), Input::Line));
             }
-            Step::Ask(requests, rest) => {
+            Step::Ask(questions, rest) => {
                 let mut answers = Vec::new();
-                for request in &requests {
-                    let key = keys.as_ref().map(|keys| keys.key(request));
-                    let stored = key.map(|key| calls.reply(&key)).transpose()?.flatten();
-                    let Some(reply) = stored else { return Ok(Input::Waits(id.clone())) };
-                    answers.push(Asked::Replied(reply));
+                for question in &questions {
+                    let key = keys.as_ref().map(|keys| keys.of(question));
+                    let stored = key.map(|key| kept(&calls, question, &key)).transpose()?.flatten();
+                    let Some(answer) = stored else { return Ok(Input::Waits(id.clone())) };
+                    answers.push(Asked::from(answer));
                 }
                 step = rest.resume(answers);
             }
@@ -346,7 +351,7 @@ fn pairs(id: &StageId, stage: &Stage, line: Option<&str>, was: &Was) -> Result<V
     let ask = |work: &dyn RowStage, line: Option<&str>| -> Result<Vec<Request>, WhyRowError> {
         let Some(line) = line else { return Ok(Vec::new()) };
         match work.start(line).map_err(|error| bad(error.to_string()))? {
-            Step::Ask(requests, _) => Ok(requests),
+            Step::Ask(questions, _) => Ok(questions.iter().filter_map(Question::request).cloned().collect()),
             Step::Done(_) => Ok(Vec::new()),
         }
     };

@@ -171,6 +171,7 @@ fn judged(index: usize, grade: Grade) -> Judged {
             edge_case: index == 1,
             opening: "heart wont slow down\nand im on the bus".to_owned(),
             origin: if index == 2 { Origin::Written } else { Origin::Authored },
+            near_duplicate: None,
         },
         repetition: 0,
         reply: Some(if index == 0 { HOSTILE.to_owned() } else { reply }),

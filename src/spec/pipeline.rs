@@ -281,6 +281,17 @@ pub struct Generate {
     pub from: GenerateFrom,
     /// Only so many of the first rows of the table, for a run on a part of it; the file never says so.
     pub limit: Option<u64>,
+    /// Whether and how scenarios are marked whose openings say nearly the same.
+    pub near_duplicates: Option<NearDuplicates>,
+}
+
+/// How near-duplicates are found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NearDuplicates {
+    /// Who embeds the openings.
+    pub embed: ModelRef,
+    /// From which cosine on two openings say nearly the same, in (0, 1].
+    pub above: f64,
 }
 
 /// What scenarios are made of.
@@ -311,7 +322,7 @@ impl Generate {
     /// The whole suite that a taxonomy comes to.
     #[must_use]
     pub fn of(expand: Expand) -> Self {
-        Self { from: GenerateFrom::Taxonomy(Box::new(expand)), limit: None }
+        Self { from: GenerateFrom::Taxonomy(Box::new(expand)), limit: None, near_duplicates: None }
     }
 
     /// The taxonomy and how it is expanded, if it is not a file.

@@ -96,7 +96,7 @@ impl RowStage for InferStage {
                     form: ReplyForm::Free,
                     repetition,
                 };
-                Step::Ask((0..self.repeat).map(request).collect(), Box::new(Waiting { scenario }))
+                Step::ask((0..self.repeat).map(request), Box::new(Waiting { scenario }))
             }
         })
     }
@@ -108,10 +108,7 @@ struct Waiting {
 
 impl Resume for Waiting {
     fn resume(self: Box<Self>, answers: Vec<Asked>) -> Step {
-        let answers = answers.into_iter().map(|answer| match answer {
-            Asked::Replied(reply) => Ok(reply),
-            Asked::Failed(failure) => Err(failure.into()),
-        });
+        let answers = answers.into_iter().map(|answer| answer.replied().map_err(RowFailure::from));
         Step::Done(row(self.scenario, answers))
     }
 }

@@ -47,13 +47,19 @@ pub fn manner(stage: &Stage) -> &'static str {
     }
 }
 
+/// How a stage puts calls for embeddings: see [`manner`].
+pub const EMBEDS: &str = "embed";
+
 /// The stages whose results a stage reads.
 #[must_use]
 pub fn reads(stage: &Stage) -> Vec<&StageId> {
-    let model = model(stage).and_then(|model| match model {
-        ModelRef::Weights(stage) => Some(stage),
-        ModelRef::Declared(_) => None,
-    });
+    let mut weights: Vec<&StageId> = Vec::new();
+    for model in models(stage) {
+        match model {
+            ModelRef::Weights(pull) if !weights.contains(&pull) => weights.push(pull),
+            ModelRef::Weights(_) | ModelRef::Declared(_) => {}
+        }
+    }
     let table = match stage {
         Stage::Research(_) | Stage::Generate(_) => None,
         Stage::Pull(pull) => match &pull.from {
@@ -64,7 +70,7 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         Stage::Judge(judge) => Some(&judge.answers),
         Stage::Decide(decide) => Some(&decide.verdicts),
     };
-    model.into_iter().chain(table).collect()
+    weights.into_iter().chain(table).collect()
 }
 
 /// The stage whose table a row-wise stage takes row by row, if it takes another stage's.
@@ -99,7 +105,21 @@ pub fn lines_each(stage: &Stage) -> u64 {
     }
 }
 
-/// The model that a stage puts calls to, if it puts any.
+/// The models that a stage puts calls of either sort to.
+pub fn models(stage: &Stage) -> impl Iterator<Item = &ModelRef> {
+    model(stage).into_iter().chain(embedder(stage))
+}
+
+/// The model that a stage asks to embed texts, if it asks any.
+#[must_use]
+pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
+    match stage {
+        Stage::Generate(generate) => generate.near_duplicates.as_ref().map(|near| &near.embed),
+        Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => None,
+    }
+}
+
+/// The model that a stage asks for texts, if it asks any.
 #[must_use]
 pub fn model(stage: &Stage) -> Option<&ModelRef> {
     match stage {

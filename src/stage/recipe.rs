@@ -97,13 +97,16 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             (pull::VERSION, pull::fields(stage), inputs)
         }
         Stage::Generate(stage) => {
-            let inputs = match &stage.from {
+            let mut inputs = match &stage.from {
                 GenerateFrom::File(path) => json!({ "file": known.file(path).map_err(RecipeError::Known)? }),
                 GenerateFrom::Taxonomy(expand) => {
                     let writer = expand.writer.as_ref().map(|model| identity(pipeline, model, known)).transpose()?;
                     json!({ "writer": writer.map(|identity| identity.0) })
                 }
             };
+            if let Some(near) = &stage.near_duplicates {
+                inputs["embed"] = identity(pipeline, &near.embed, known)?.0;
+            }
             (generate::VERSION, generate::fields(stage), inputs)
         }
         Stage::Infer(stage) => {

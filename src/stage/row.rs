@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::data::{Judging, RowFailure, Scenario};
-use crate::engine::{EngineError, EngineErrorKind, Reply, Request};
+use crate::engine::{Answer, Embedding, EngineError, EngineErrorKind, Question, Reply, Request};
 
 /// A stage that makes output lines of each input line by itself.
 pub trait RowStage: Send + Sync {
@@ -21,25 +21,69 @@ pub trait RowStage: Send + Sync {
 
 /// How far the work on one row has come.
 pub enum Step {
-    /// These requests must be answered before it can go on; there is at least one.
-    Ask(Vec<Request>, Box<dyn Resume>),
+    /// These questions must be answered before it can go on; there is at least one.
+    Ask(Vec<Question>, Box<dyn Resume>),
     /// The row is done.
     Done(Row),
 }
 
+impl Step {
+    /// A step that asks for texts.
+    pub fn ask(requests: impl IntoIterator<Item = Request>, rest: Box<dyn Resume>) -> Self {
+        Self::Ask(requests.into_iter().map(Question::from).collect(), rest)
+    }
+}
+
 /// The rest of the work on one row, which waits for answers.
 pub trait Resume: Send {
-    /// Goes on with what each request came to, in the order of the requests.
+    /// Goes on with what each question came to, in the order of the questions.
     fn resume(self: Box<Self>, answers: Vec<Asked>) -> Step;
 }
 
-/// What a request came to.
+/// What a question came to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Asked {
     /// The model answered.
     Replied(Reply),
+    /// The model embedded the text.
+    Embedded(Embedding),
     /// It did not.
     Failed(CallFailure),
+}
+
+impl From<Answer> for Asked {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Reply(reply) => Self::Replied(reply),
+            Answer::Embedding(embedding) => Self::Embedded(embedding),
+        }
+    }
+}
+
+impl Asked {
+    /// The reply, or why there is none, where a text was asked for.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub fn replied(self) -> Result<Reply, CallFailure> {
+        match self {
+            Self::Replied(reply) => Ok(reply),
+            Self::Failed(failure) => Err(failure),
+            Self::Embedded(_) => unreachable!("a text was asked for"),
+        }
+    }
+
+    /// The embedding, or why there is none, where one was asked for.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub fn embedded(self) -> Result<Embedding, CallFailure> {
+        match self {
+            Self::Embedded(embedding) => Ok(embedding),
+            Self::Failed(failure) => Err(failure),
+            Self::Replied(_) => unreachable!("an embedding was asked for"),
+        }
+    }
 }
 
 /// Why a request was not answered.
@@ -53,7 +97,7 @@ pub struct CallFailure {
 }
 
 /// A finished row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// Its lines of the output table, each JSON without a newline: none where nothing came of it, several where each input
     /// row is answered several times.
@@ -62,13 +106,15 @@ pub struct Row {
     pub flaw: Option<Flaw>,
     /// By which tokens its verdicts were weighed: for the stage's summary, and no part of its lines.
     pub judging: Judging,
+    /// Where its opening lies, or why that is not known, where the stage looks for near-duplicates: no part of its lines.
+    pub embedded: Option<Result<Embedding, CallFailure>>,
 }
 
 impl Row {
     /// A row with these lines, and nothing beside them.
     #[must_use]
     pub fn new(lines: Vec<String>, flaw: Option<Flaw>) -> Self {
-        Self { lines, flaw, judging: Judging::default() }
+        Self { lines, flaw, judging: Judging::default(), embedded: None }
     }
 }
 
@@ -146,7 +192,8 @@ pub(super) fn template_context(scenario: &Scenario) -> impl Serialize + '_ {
         edge_case: bool,
     }
 
-    let Scenario { id: _, topic, subtopic, style, tags, edge_case, opening, origin: _ } = scenario;
+    // Whether another scenario says nearly the same is nothing to a model: it is asked what it was asked without that.
+    let Scenario { id: _, topic, subtopic, style, tags, edge_case, opening, origin: _, near_duplicate: _ } = scenario;
     let subtopic = subtopic.as_deref();
     Context { scenario: Fields { topic, subtopic, style, tags, opening, edge_case: *edge_case } }
 }
@@ -180,13 +227,18 @@ pub(super) mod tests {
             edge_case: false,
             opening: opening.to_owned(),
             origin: Origin::Authored,
+            near_duplicate: None,
         }
     }
 
-    /// Takes a step that asks.
+    /// Takes a step that asks for texts.
     pub(in crate::stage) fn asks(step: Step) -> (Vec<Request>, Box<dyn Resume>) {
+        let request = |question| match question {
+            Question::Complete(request) => request,
+            Question::Embed(request) => panic!("it asks for an embedding: {request:?}"),
+        };
         match step {
-            Step::Ask(requests, rest) => (requests, rest),
+            Step::Ask(questions, rest) => (questions.into_iter().map(request).collect(), rest),
             Step::Done(row) => panic!("it is done: {row:?}"),
         }
     }
@@ -195,7 +247,7 @@ pub(super) mod tests {
     pub(in crate::stage) fn done(step: Step) -> Row {
         match step {
             Step::Done(row) => row,
-            Step::Ask(requests, _) => panic!("it asks: {requests:?}"),
+            Step::Ask(questions, _) => panic!("it asks: {questions:?}"),
         }
     }
 

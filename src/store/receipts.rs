@@ -64,6 +64,20 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// The sum of what calls to two models came to; rows and the time of the whole are those of one of them.
+    #[must_use]
+    pub fn plus(self, more: &Self) -> Self {
+        let Self { calls_made, prompt_tokens_made, completion_tokens_made, .. } = *more;
+        let mut sum = Self {
+            calls_made: self.calls_made + calls_made,
+            prompt_tokens_made: self.prompt_tokens_made + prompt_tokens_made,
+            completion_tokens_made: self.completion_tokens_made + completion_tokens_made,
+            ..self
+        };
+        sum.add_cached(more);
+        sum
+    }
+
     /// Adds what calls answered from the store come to.
     pub fn add_cached(&mut self, found: &Self) {
         self.calls_cached += found.calls_cached;

@@ -24,6 +24,7 @@ fn scenario(id: &str, opening: &str) -> Scenario {
         edge_case: true,
         opening: opening.to_owned(),
         origin: Origin::Authored,
+        near_duplicate: None,
     }
 }
 
@@ -140,7 +141,7 @@ fn the_id_of_a_scenario_is_in_no_key() {
     let requests = |id: &str| -> Vec<Request> {
         let steps = [infer.start(&scenario_line(id, "hi")).unwrap(), judge.start(&answer_line(id, "ho")).unwrap()];
         let asked = steps.into_iter().map(|step| match step {
-            Step::Ask(requests, _) => requests,
+            Step::Ask(questions, _) => questions.into_iter().map(|question| question.request().unwrap().clone()),
             Step::Done(row) => panic!("{row:?}"),
         });
         asked.flatten().collect()

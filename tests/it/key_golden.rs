@@ -1,6 +1,8 @@
 //! Golden keys: `tests/data/keys/*.json`, one recipe each with the key it has. They are the contract with every store.
 
-use evalflow::engine::{CallKeys, Identity, Message, ReplyForm, Request, Role, Sampling, Schema, openai, scripted};
+use evalflow::engine::{
+    CallKeys, EmbedRequest, Identity, Message, ReplyForm, Request, Role, Sampling, Schema, openai, scripted,
+};
 use evalflow::ids::StageId;
 use evalflow::key::Recipe;
 use evalflow::spec::{Model, Stage};
@@ -30,6 +32,7 @@ const STAGES: &[&str] = &[
     "address",
     "wheel",
     "scenarios",
+    "near",
     "answers",
     "greedy",
     "verdicts",
@@ -59,7 +62,9 @@ pub(crate) fn identities(world: &World) -> [(&'static str, Identity); 3] {
 
 fn calls(world: &World) -> Vec<(String, Recipe)> {
     let asks = |step: Step| match step {
-        Step::Ask(requests, _) => requests,
+        Step::Ask(questions, _) => {
+            questions.into_iter().map(|question| question.request().unwrap().clone()).collect::<Vec<_>>()
+        }
         Step::Done(row) => panic!("{row:?}"),
     };
     let of = |id: &str| match world.stage(id) {
@@ -100,6 +105,10 @@ fn calls(world: &World) -> Vec<(String, Recipe)> {
             assert_eq!(CallKeys::new(&identity).key(request), recipe.key(), "the quick way to {name}");
             calls.push((format!("call-{name}-{engine}"), recipe));
         }
+        let request = EmbedRequest { text: "ünï\n\"c\u{7}\" <|x|>".to_owned() };
+        let recipe = request.recipe(&identity);
+        assert_eq!(CallKeys::new(&identity).embed_key(&request), recipe.key(), "the quick way to an embedding");
+        calls.push((format!("embed-{engine}"), recipe));
     }
     calls
 }

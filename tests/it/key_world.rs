@@ -68,6 +68,7 @@ stages:
     judge: { answers: repeated, rubric: rubrics/r.yaml, model: server, temperature: 0.5, top_p: 0.8, seed: 3, repeat: 5 }
   weighed: { judge: { answers: answers, rubric: rubrics/r.yaml, model: server, mode: logprob, max_outside: 0.25 } }
   imported: { generate: { file: scenarios/s.jsonl } }
+  near: { generate: { file: scenarios/s.jsonl, near_duplicates: { embed: server, above: 0.9 } } }
   checked:
     judge: { answers: greedy, rubric: rubrics/checks.yaml }
 "#,

@@ -17,6 +17,7 @@ mod lock;
 mod logprob;
 #[cfg(feature = "llama")]
 mod model;
+mod near;
 mod plan;
 mod repeat;
 mod reuse;

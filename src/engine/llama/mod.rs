@@ -1,13 +1,14 @@
 //! The embedded engine: llama.cpp in this process, one model an engine.
 //!
 //! Owns how a request becomes tokens (`prompt`, `vocabulary`), how the next token is chosen (`sample`, `constrain`) and
-//! the thread that holds model and context (`worker`, `scheduler`, `lanes`, `load`). Never knows where weights come from
+//! the thread that holds model and context (`worker`, `scheduler`, `lanes`, `load`; `embed` for embeddings). Never knows where weights come from
 //! and never reads a network. Start at [`LlamaEngine`], then `worker`, then `scheduler`.
 //!
 //! A reply depends on the weights and the request alone: not on what was asked before or beside it, not on how much of
 //! the prompt was still in memory, not on the number of threads. `lanes` says how.
 
 mod constrain;
+mod embed;
 mod lanes;
 mod load;
 mod order;
@@ -30,7 +31,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::embedded::identity;
-use super::{Engine, EngineError, Identity, Reply, Request};
+use super::{EmbedRequest, Embedding, Engine, EngineError, Identity, Reply, Request};
 use crate::key::BlobId;
 use worker::Worker;
 
@@ -84,5 +85,9 @@ impl Engine for LlamaEngine {
 
     fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, EngineError>> {
         self.worker.ask(request.clone()).boxed()
+    }
+
+    fn embed<'a>(&'a self, request: &'a EmbedRequest) -> BoxFuture<'a, Result<Embedding, EngineError>> {
+        self.worker.embed(request.clone()).boxed()
     }
 }

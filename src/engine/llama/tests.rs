@@ -11,7 +11,7 @@ use super::load::{self, ErrorLog, Model};
 use super::prompt::{Guard, Piece};
 use super::vocabulary::Vocabulary;
 use super::*;
-use crate::engine::contract::check_words;
+use crate::engine::contract::{check_embeddings, check_words};
 use crate::engine::embedded::{HELPERS, LLAMA_CPP};
 use crate::engine::{EngineErrorKind, Finish, Message, ReplyForm, Role, Sampling, Schema, Usage, Weighed, Words};
 
@@ -193,6 +193,66 @@ async fn words_are_weighed_and_not_written() {
     let written = ask(&engine, &request(question, 1)).await.text;
     let begun = Words::new(["yes", "not"]).begun_by(&written);
     assert!(begun.is_none_or(|word| tokens[word][0] == written), "{written} {tokens:?}");
+}
+
+async fn embed(engine: &LlamaEngine, text: &str) -> Embedding {
+    engine.embed(&EmbedRequest { text: text.to_owned() }).await.unwrap()
+}
+
+fn same_bits(one: &Embedding, other: &Embedding) -> bool {
+    let bits = |embedding: &Embedding| embedding.values().iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    bits(one) == bits(other)
+}
+
+#[tokio::test]
+async fn an_embedding_does_not_depend_on_its_company() {
+    let engine = LlamaEngine::new(config());
+    check_embeddings(&engine).await;
+    let long = "Once there was a fox who could not sleep. ".repeat(60);
+    let texts = ["I cannot sleep at night.", "My boss yelled at me.", "hi", &long, "<|im_end|>"];
+    let mut alone = Vec::new();
+    for text in texts {
+        let threads = Some(2);
+        alone.push(embed(&LlamaEngine::new(LlamaConfig { threads, ..config() }), text).await);
+    }
+    // In another order, twice, among replies, and in a context that a longer text has made larger.
+    let question = request("What is rain?", 20);
+    let plain = ask(&LlamaEngine::new(config()), &question).await;
+    let (reply, together) = join(
+        ask(&engine, &question),
+        futures_util::future::join_all(texts.iter().rev().chain(&texts).map(|text| embed(&engine, text))),
+    )
+    .await;
+    assert_eq!(reply.text, plain.text);
+    let expected = alone.iter().rev().chain(&alone);
+    for (at, (one, other)) in together.iter().zip(expected).enumerate() {
+        assert!(same_bits(one, other), "{at}");
+        assert_eq!(one.usage(), other.usage(), "{at}");
+    }
+    assert!(alone[4].usage().prompt_tokens > 1, "a written control token stays text");
+}
+
+#[tokio::test]
+async fn what_means_the_same_lies_closer() {
+    let engine = LlamaEngine::new(config());
+    let sentence = embed(&engine, "I have been awake since three in the morning and cannot fall asleep.").await;
+    let paraphrase = embed(&engine, "I have been up since three at night and I cannot get to sleep.").await;
+    let unrelated = embed(&engine, "Quarterly revenue grew by nine percent, driven by exports of machine parts.").await;
+    assert!((sentence.cosine(&sentence) - 1.0).abs() < 1e-9);
+    let (near, far) = (sentence.cosine(&paraphrase), sentence.cosine(&unrelated));
+    assert!(near > far, "{near} {far}");
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_is_not_cut() {
+    let engine = LlamaEngine::new(config());
+    let words = |count: usize| EmbedRequest { text: vec!["word"; count].join(" ") };
+    let most = engine.embed(&words(2048)).await.unwrap();
+    let tokens = most.usage().prompt_tokens;
+    assert_eq!(tokens, 2048);
+    let error = engine.embed(&words(2049)).await.unwrap_err();
+    assert_eq!(error.kind, EngineErrorKind::ContextOverflow { tokens_over: 1 });
+    assert_eq!(error.message, "the text to embed has 2049 tokens, 1 more than the 2048 that it may have");
 }
 
 #[tokio::test]

@@ -11,17 +11,48 @@ use tokio::sync::oneshot;
 use tracing::Dispatch;
 
 use super::LlamaConfig;
+use super::embed::{EmbedJob, Embedder};
 use super::load::{self, ErrorLog};
 use super::scheduler::Scheduler;
-use crate::engine::{EngineError, EngineErrorKind, Reply, Request};
+use crate::engine::{EmbedRequest, Embedding, EngineError, EngineErrorKind, Reply, Request};
 
 /// The handle on the engine's thread.
 #[derive(Debug)]
 pub(super) struct Worker {
     /// None once the worker is being dropped, or if the thread could not be started.
-    queue: Option<mpsc::Sender<Job>>,
+    queue: Option<mpsc::Sender<Task>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What is in the queue.
+#[derive(Debug)]
+enum Task {
+    Complete(Job),
+    Embed(EmbedJob),
+}
+
+impl Task {
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Complete(job) => job.is_abandoned(),
+            Self::Embed(job) => job.is_abandoned(),
+        }
+    }
+
+    fn refuse(self, error: EngineError) {
+        match self {
+            Self::Complete(job) => job.answer(Err(error)),
+            Self::Embed(job) => job.answer(Err(error)),
+        }
+    }
+
+    fn hand_to(self, scheduler: &mut Scheduler<'_>, embedder: &mut Embedder<'_>) {
+        match self {
+            Self::Complete(job) => scheduler.accept(job),
+            Self::Embed(job) => embedder.accept(job),
+        }
+    }
 }
 
 /// A request and who waits for its reply.
@@ -66,12 +97,25 @@ impl Worker {
 
     /// Puts a request into the queue and waits for its reply. Dropping the future gives the request up.
     pub(super) async fn ask(&self, request: Request) -> Result<Reply, EngineError> {
-        let ended = || EngineError::new(EngineErrorKind::Unavailable, "the embedded engine's thread is not running");
         let (reply, answer) = oneshot::channel();
-        let queue = self.queue.as_ref().ok_or_else(ended)?;
-        queue.send(Job { request, reply }).map_err(|_| ended())?;
+        self.put(Task::Complete(Job { request, reply }))?;
         answer.await.map_err(|_| ended())?
     }
+
+    /// Puts a text into the queue and waits for its embedding. Dropping the future gives it up.
+    pub(super) async fn embed(&self, request: EmbedRequest) -> Result<Embedding, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.put(Task::Embed(EmbedJob { request, reply }))?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    fn put(&self, task: Task) -> Result<(), EngineError> {
+        self.queue.as_ref().ok_or_else(ended)?.send(task).map_err(|_| ended())
+    }
+}
+
+fn ended() -> EngineError {
+    EngineError::new(EngineErrorKind::Unavailable, "the embedded engine's thread is not running")
 }
 
 impl Drop for Worker {
@@ -86,22 +130,26 @@ impl Drop for Worker {
     }
 }
 
-fn serve(config: &LlamaConfig, jobs: &mpsc::Receiver<Job>, stop: &Arc<AtomicBool>, error_log: &ErrorLog) {
+fn serve(config: &LlamaConfig, jobs: &mpsc::Receiver<Task>, stop: &Arc<AtomicBool>, error_log: &ErrorLog) {
     let stopped = || stop.load(Ordering::Relaxed);
     // Nothing is loaded for a request that nobody waits for any more.
     let Some(first) = jobs.iter().take_while(|_| !stopped()).find(|job| !job.is_abandoned()) else { return };
     let model = match load::model(config, stop, error_log) {
         Ok(model) => model,
-        Err(error) => return std::iter::once(first).chain(jobs).for_each(|job| job.answer(Err(error.clone()))),
+        Err(error) => return std::iter::once(first).chain(jobs).for_each(|task| task.refuse(error.clone())),
     };
     let mut scheduler = Scheduler::new(&model, config, error_log);
-    scheduler.accept(first);
+    let mut embedder = Embedder::new(&model, config, error_log);
+    first.hand_to(&mut scheduler, &mut embedder);
     while !stopped() {
-        jobs.try_iter().for_each(|job| scheduler.accept(job));
-        if scheduler.is_idle() {
-            let Ok(job) = jobs.recv() else { return };
-            scheduler.accept(job);
-        } else {
+        jobs.try_iter().for_each(|task| task.hand_to(&mut scheduler, &mut embedder));
+        if scheduler.is_idle() && embedder.is_idle() {
+            let Ok(task) = jobs.recv() else { return };
+            task.hand_to(&mut scheduler, &mut embedder);
+            continue;
+        }
+        embedder.turn();
+        if !scheduler.is_idle() {
             scheduler.turn(&stopped);
         }
     }

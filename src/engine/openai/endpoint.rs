@@ -58,6 +58,13 @@ impl Endpoint {
         Ok(Self { url, key: key.map(|key| Secret::new(key.to_owned())), timeout })
     }
 
+    /// The place beside it that embeds texts.
+    pub(super) fn embeddings(&self) -> Self {
+        let place = self.url.as_str().trim_end_matches("/chat/completions");
+        let url = Url::parse(&format!("{place}/embeddings")).expect("an address takes another path");
+        Self { url, key: self.key.clone(), timeout: self.timeout }
+    }
+
     pub(super) fn url(&self) -> &Url {
         &self.url
     }

@@ -1,11 +1,12 @@
-//! Servers that speak OpenAI's chat completions: llama-server, vLLM, Ollama's `/v1`, OpenAI and other hosted ones.
+//! Servers that speak OpenAI's chat completions and embeddings: llama-server, vLLM, Ollama's `/v1`, OpenAI and other hosted ones.
 //!
 //! Owns the conversation with one server: the limit of requests in flight, what the server was found to refuse, its
 //! pauses. Never interprets a reply's text. Start at [`OpenAiEngine`]; `endpoint` is who is asked, `form` what is sent,
-//! `completion`, `logprobs` and `complaint` what comes back.
+//! `completion`, `logprobs` and `complaint` what comes back; `embeddings` is both for those.
 
 mod complaint;
 mod completion;
+mod embeddings;
 mod endpoint;
 mod form;
 mod logprobs;
@@ -28,7 +29,7 @@ use self::completion::NoReply;
 use self::endpoint::Endpoint;
 use self::form::Form;
 use super::retry::{Again, Clock, Failure, Gate, TokioClock, asked_wait, with_retries};
-use super::{Engine, EngineError, EngineErrorKind, Identity, Reply, Request};
+use super::{EmbedRequest, Embedding, Engine, EngineError, EngineErrorKind, Identity, Reply, Request};
 use crate::spec;
 
 /// The largest body that is taken for a reply.
@@ -40,6 +41,7 @@ const LARGEST_ERROR_BODY: usize = 64 << 10;
 pub struct OpenAiEngine {
     identity: Identity,
     endpoint: Endpoint,
+    embeddings: Endpoint,
     client: Client,
     model: String,
     retries: u32,
@@ -73,6 +75,7 @@ impl OpenAiEngine {
         Ok(Self {
             identity: identity(spec),
             client: endpoint.client()?,
+            embeddings: endpoint.embeddings(),
             endpoint,
             model: spec.model.clone(),
             retries: spec.retries,
@@ -96,7 +99,7 @@ impl OpenAiEngine {
                     Again::Never,
                 ));
             }
-            let answer = self.ask(request, form).await?;
+            let answer = self.send(&self.endpoint, &form.body(&self.model, request)).await?;
             let complaint = match answer.reply(&self.endpoint, request) {
                 Ok(Some(reply)) => return reply,
                 Ok(None) => {
@@ -112,18 +115,35 @@ impl OpenAiEngine {
                 self.learn(next, change);
                 continue;
             }
-            if complaint.status == StatusCode::TOO_MANY_REQUESTS
-                && let Some(pause) = answer.pause
-            {
-                self.gate.close_for(&*self.clock, pause);
-            }
-            return Err(complaint.failure(
-                &self.endpoint,
-                request.max_tokens,
-                answer.pause,
-                answer.location.as_deref(),
-            ));
+            return Err(self.refused(&complaint, &answer, &self.endpoint, request.max_tokens));
         }
+    }
+
+    /// One try at an embedding.
+    async fn attempt_embedding(&self, request: &EmbedRequest) -> Result<Embedding, Failure> {
+        let _permit = self.admit().await;
+        let endpoint = &self.embeddings;
+        let answer = self.send(endpoint, &embeddings::body(&self.model, request)).await?;
+        let complaint = match answer.body(endpoint) {
+            Ok(body) => {
+                let failed =
+                    |none: NoReply| Failure::new(endpoint.error(none.kind, &endpoint.quote(&none.what)), Again::Never);
+                return embeddings::read(&body?, answer.elapsed_ms).map_err(failed);
+            }
+            Err(complaint) => complaint,
+        };
+        let refused = || self.refused(&complaint, &answer, endpoint, 0);
+        Err(embeddings::unsupported(&complaint, endpoint).unwrap_or_else(refused))
+    }
+
+    /// What follows from a complaint about a request whose form cannot be changed.
+    fn refused(&self, complaint: &Complaint, answer: &Answer, endpoint: &Endpoint, max_tokens: u32) -> Failure {
+        if complaint.status == StatusCode::TOO_MANY_REQUESTS
+            && let Some(pause) = answer.pause
+        {
+            self.gate.close_for(&*self.clock, pause);
+        }
+        complaint.failure(endpoint, max_tokens, answer.pause, answer.location.as_deref())
     }
 
     /// Waits for a free place, and for the end of a pause that the server asked for.
@@ -152,30 +172,30 @@ impl OpenAiEngine {
         }
     }
 
-    async fn ask(&self, request: &Request, form: Form) -> Result<Answer, Failure> {
-        let body = form.body(&self.model, request);
+    async fn send(&self, endpoint: &Endpoint, body: &Value) -> Result<Answer, Failure> {
         let started = self.clock.now();
-        let broken = |error| self.endpoint.broken(&error);
-        let response = self.client.post(self.endpoint.url().clone()).json(&body).send().await.map_err(broken)?;
+        let broken = |error| endpoint.broken(&error);
+        let response = self.client.post(endpoint.url().clone()).json(body).send().await.map_err(broken)?;
         let status = response.status();
         let pause = asked_wait(response.headers());
         let location = response.headers().get(LOCATION).and_then(|place| place.to_str().ok()).map(ToOwned::to_owned);
-        let body = if status.is_success() { self.read_body(response).await? } else { read_error_body(response).await };
+        let body =
+            if status.is_success() { read_body(endpoint, response).await? } else { read_error_body(response).await };
         let elapsed = self.clock.now().saturating_sub(started);
         Ok(Answer { status, pause, location, body, elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) })
     }
+}
 
-    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
-        let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| self.endpoint.broken(&error))? {
-            if body.len() + piece.len() > LARGEST_BODY {
-                let what = format!("answered with more than {} MiB", LARGEST_BODY >> 20);
-                return Err(Failure::new(self.endpoint.error(EngineErrorKind::BadReply, &what), Again::Never));
-            }
-            body.extend_from_slice(&piece);
+async fn read_body(endpoint: &Endpoint, mut response: Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| endpoint.broken(&error))? {
+        if body.len() + piece.len() > LARGEST_BODY {
+            let what = format!("answered with more than {} MiB", LARGEST_BODY >> 20);
+            return Err(Failure::new(endpoint.error(EngineErrorKind::BadReply, &what), Again::Never));
         }
-        Ok(body)
+        body.extend_from_slice(&piece);
     }
+    Ok(body)
 }
 
 /// The start of an error's body, as far as it comes: the status says most, and must not be lost with the rest.
@@ -203,6 +223,20 @@ impl Answer {
     /// Tells an answer to the question, which may be a bad one, from a complaint about it; none where the question was how
     /// likely words are, and the answer does not say it.
     fn reply(&self, endpoint: &Endpoint, request: &Request) -> Result<Option<Result<Reply, Failure>>, Complaint> {
+        let body = match self.body(endpoint)? {
+            Ok(body) => body,
+            Err(failure) => return Ok(Some(Err(failure))),
+        };
+        let reply = match request.form.words() {
+            None => completion::read(&body, self.elapsed_ms).map(Some),
+            Some(words) => logprobs::read(&body, words, self.elapsed_ms),
+        };
+        let failed = |none: NoReply| Failure::new(endpoint.error(none.kind, &endpoint.quote(&none.what)), Again::Never);
+        Ok(reply.map_err(failed).transpose())
+    }
+
+    /// The JSON of an answer, which may be none, told from a complaint.
+    fn body(&self, endpoint: &Endpoint) -> Result<Result<Value, Failure>, Complaint> {
         if !self.status.is_success() {
             return Err(Complaint::read(self.status, &self.body));
         }
@@ -211,18 +245,10 @@ impl Answer {
             Err(error) => {
                 let words = endpoint.quote(&String::from_utf8_lossy(&self.body));
                 let what = format!("answered {} and no JSON ({error}): {words}", status_line(self.status));
-                return Ok(Some(Err(Failure::new(endpoint.error(EngineErrorKind::BadReply, &what), Again::Once))));
+                return Ok(Err(Failure::new(endpoint.error(EngineErrorKind::BadReply, &what), Again::Once)));
             }
         };
-        if let Some(complaint) = Complaint::within_success(self.status, &body) {
-            return Err(complaint);
-        }
-        let reply = match request.form.words() {
-            None => completion::read(&body, self.elapsed_ms).map(Some),
-            Some(words) => logprobs::read(&body, words, self.elapsed_ms),
-        };
-        let failed = |none: NoReply| Failure::new(endpoint.error(none.kind, &endpoint.quote(&none.what)), Again::Never);
-        Ok(reply.map_err(failed).transpose())
+        Complaint::within_success(self.status, &body).map_or(Ok(Ok(body)), Err)
     }
 }
 
@@ -237,6 +263,10 @@ impl Engine for OpenAiEngine {
 
     fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, EngineError>> {
         Box::pin(with_retries(self.retries, &*self.clock, move || self.attempt(request)))
+    }
+
+    fn embed<'a>(&'a self, request: &'a EmbedRequest) -> BoxFuture<'a, Result<Embedding, EngineError>> {
+        Box::pin(with_retries(self.retries, &*self.clock, move || self.attempt_embedding(request)))
     }
 }
 

@@ -13,16 +13,16 @@ use crate::engine::test_server::{Seen, Step, TestServer, completion};
 use crate::engine::{Finish, Message, ReplyForm, Role, Sampling, Schema, Usage, Words};
 use crate::spec::{OpenAi, Secret};
 
-const KEY: &str = "sk-test-0123456789-secret";
+pub(super) const KEY: &str = "sk-test-0123456789-secret";
 /// Ends a test that would hang; nothing waits for it.
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
-fn spec(base_url: String) -> OpenAi {
+pub(super) fn spec(base_url: String) -> OpenAi {
     let api_key = Some(Secret::new(KEY.to_owned()));
     OpenAi { base_url, model: "small".to_owned(), api_key, concurrency: 4, timeout_s: 60, retries: 2, price: None }
 }
 
-fn engine_of(spec: &OpenAi, timeout: Duration) -> (OpenAiEngine, Arc<JumpingClock>) {
+pub(super) fn engine_of(spec: &OpenAi, timeout: Duration) -> (OpenAiEngine, Arc<JumpingClock>) {
     let clock = Arc::new(JumpingClock::default());
     let engine = OpenAiEngine::with_clock(spec, timeout, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
     (engine, clock)
@@ -44,7 +44,7 @@ fn full_question() -> Request {
     Request { sampling, form: ReplyForm::Schema(schema), ..question() }
 }
 
-fn refuses(status: u16, message: &str) -> Step {
+pub(super) fn refuses(status: u16, message: &str) -> Step {
     Step::json(status, &json!({ "error": { "message": message, "type": "invalid_request_error" } }))
 }
 

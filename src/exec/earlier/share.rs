@@ -55,6 +55,10 @@ impl Cost {
                     self.prompt_tokens += u64::from(reply.usage.prompt_tokens);
                     self.completion_tokens += u64::from(reply.usage.completion_tokens);
                 }
+                Asked::Embedded(embedding) => {
+                    self.engine_ms += embedding.elapsed_ms();
+                    self.prompt_tokens += u64::from(embedding.usage().prompt_tokens);
+                }
                 Asked::Failed(_) => self.unanswered += 1,
             }
         }

@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::fresh::Fresh;
+use self::rows::Marks;
 use self::sample::Picked;
-use super::engines::Asker;
+use super::engines::Askers;
 use super::stages::{failed_file, row_stage};
 use super::{Engines, StageFailure, StartError, whole};
 use crate::data::{Decision, WeightsRecord};
@@ -26,7 +27,7 @@ use crate::ids::StageId;
 use crate::key::BlobId;
 use crate::lock::{Lock, LockedDecision, LockedStage};
 use crate::plan::{FrozenError, Graph, Locked, frozen};
-use crate::spec::{Decide, Infer, Judge, Pipeline, Pull, Research, Stage};
+use crate::spec::{Decide, Generate, Infer, Judge, Pipeline, Pull, Research, Stage};
 use crate::stage::{self, generate, pull};
 use crate::store::{Receipt, Store, StoreError};
 
@@ -216,30 +217,34 @@ impl State<'_> {
         receipt: &Receipt,
         inputs: Inputs,
     ) -> Result<Found, StageFailure> {
+        let sampled = self.verify.sample.is_some_and(|sample| sample < inputs.total);
+        let (mut marks, unmarked) = marks(stage, sampled);
+        let stage = unmarked.as_ref().unwrap_or(stage);
         let work = row_stage(id, stage)?;
-        let asker = self.asker(id, stage)?;
+        let askers = self.askers(id, stage)?;
         let rows = receipt.rows.unwrap_or(0);
         let lines_each = lines_each(inputs.total, rows)?;
-        let picked = match (&asker, inputs.from, self.verify.sample) {
-            (None, _, _) | (Some(_), _, None) => Picked::all(),
+        let asks = askers.width().is_some();
+        let picked = match (asks, inputs.from, self.verify.sample) {
+            (false, _, _) | (true, _, None) => Picked::all(),
             // The same scenarios all the way down: a fresh answer is worth a fresh verdict.
-            (Some(_), Some(from), Some(_)) if from.is_sample() => from,
-            (Some(_), _, Some(sample)) => Picked::draw(sample, inputs.total, self.verify.seed),
+            (true, Some(from), Some(_)) if from.is_sample() => from,
+            (true, _, Some(sample)) => Picked::draw(sample, inputs.total, self.verify.seed),
         };
         let mut fresh = Fresh::new().map_err(|error| StageFailure::new(error.to_string(), None))?;
         let shape = rows::Shape { total: rows, lines_each, picked: &picked };
         let stored = self.verify.store.lines(&receipt.output)?;
-        let found = rows::execute(work.as_ref(), asker.as_ref(), inputs.lines, stored, &shape, &mut fresh).await?;
+        let found = rows::execute(work.as_ref(), &askers, &mut marks, inputs.lines, stored, &shape, &mut fresh).await?;
         let picked = picked.each_gives(lines_each);
         self.tables.insert(id.clone(), Table { output: receipt.output, rows, picked, fresh });
         Ok(Found::Rows(found))
     }
 
     /// Who answers a stage's questions; nobody where it names no model.
-    fn asker(&self, id: &StageId, stage: &Stage) -> Result<Option<Asker>, StageFailure> {
+    fn askers(&self, id: &StageId, stage: &Stage) -> Result<Askers, StageFailure> {
         let Verify { pipeline, store, engines, lock, .. } = self.verify;
         let locked = Locked::new(pipeline, store, lock);
-        engines.asker(pipeline, store, stage, &locked.known(id)).map_err(|error| match error {
+        engines.askers(pipeline, store, stage, &locked.known(id)).map_err(|error| match error {
             StartError::Store(StoreError::Missing { .. }) => {
                 StageFailure::new("the weights are not here, so nothing was executed again", Some(WEIGHTS.to_owned()))
             }
@@ -293,6 +298,22 @@ impl State<'_> {
             self.effects.push(Effect { stage: id.clone(), old, new });
         }
         Ok(same_record(&again, locked))
+    }
+}
+
+/// How a stage's fresh rows are marked; and the stage as it makes them without that, where nothing is to be embedded.
+fn marks(stage: &Stage, sampled: bool) -> (Marks, Option<Stage>) {
+    match stage {
+        Stage::Generate(generate) => match &generate.near_duplicates {
+            None => (Marks::None, None),
+            Some(_) if sampled => {
+                (Marks::Stored, Some(Stage::Generate(Generate { near_duplicates: None, ..generate.clone() })))
+            }
+            Some(near) => (Marks::Fresh(Box::new(generate::Marker::new(near))), None),
+        },
+        Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => {
+            (Marks::None, None)
+        }
     }
 }
 

@@ -9,10 +9,13 @@ use serde_json::Value;
 
 use super::fresh::{Fresh, Line};
 use super::sample::Picked;
-use crate::engine::{EngineErrorKind, Request};
+use crate::data::Scenario;
+use crate::engine::{EngineErrorKind, Question, answer};
 use crate::exec::StageFailure;
-use crate::exec::engines::Asker;
+use crate::exec::engines::Askers;
+use crate::exec::stages::unlike;
 use crate::key::{FieldChange, diff};
+use crate::stage::generate::Marker;
 use crate::stage::{Asked, CallFailure, Row, RowStage, Step};
 use crate::store::Lines;
 
@@ -81,6 +84,46 @@ pub(super) struct Shape<'a> {
     pub(super) picked: &'a Picked,
 }
 
+/// How fresh scenarios come by their marks: what a row nearly repeats depends on those before it.
+pub(super) enum Marks {
+    /// The stage makes none.
+    None,
+    /// All rows are executed again, so they are found afresh.
+    Fresh(Box<Marker>),
+    /// Only some are: they are taken from the stored rows.
+    Stored,
+}
+
+impl Marks {
+    /// Gives a fresh row its marks.
+    fn set(&mut self, row: &mut Row, stored: &[String]) -> Result<(), StageFailure> {
+        if matches!(self, Self::None) {
+            return Ok(());
+        }
+        let read = |line: &str| {
+            serde_json::from_str::<Scenario>(line).map_err(|error| StageFailure::new(error.to_string(), None))
+        };
+        for (at, line) in row.lines.iter_mut().enumerate() {
+            let mut scenario = read(line)?;
+            match self {
+                Self::None => {}
+                Self::Fresh(marker) => {
+                    let embedding = row.embedded.as_ref().and_then(|embedded| embedded.as_ref().ok());
+                    marker.mark(&mut scenario, embedding).map_err(unlike)?;
+                }
+                Self::Stored => {
+                    scenario.near_duplicate =
+                        stored.get(at).map(|line| read(line)).transpose()?.and_then(|s| s.near_duplicate);
+                }
+            }
+            if scenario.near_duplicate.is_some() {
+                *line = serde_json::to_string(&scenario).expect("a scenario is always valid JSON");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// One input row, and the stored lines that were made of it.
 struct Work {
     input: Line,
@@ -98,16 +141,17 @@ enum Trouble {
 /// Executes the picked rows again; those that moved go to `fresh`.
 pub(super) async fn execute(
     stage: &dyn RowStage,
-    asker: Option<&Asker>,
+    askers: &Askers,
+    marks: &mut Marks,
     inputs: Box<dyn Iterator<Item = io::Result<Line>> + Send>,
     stored: Lines,
     shape: &Shape<'_>,
     fresh: &mut Fresh,
 ) -> Result<Rows, StageFailure> {
     let mut rows = Rows { total: shape.total, ..Rows::default() };
-    let width = asker.map_or(1, |asker| asker.engine.width().max(1));
+    let width = askers.width().unwrap_or(1);
     let work = Pairs { inputs, stored, shape };
-    let mut done = stream::iter(work).map(|work| row(stage, asker, work)).buffered(width);
+    let mut done = stream::iter(work).map(|work| row(stage, askers, work)).buffered(width);
     let mut failures_in_a_row = 0;
     while let Some(done) = done.next().await {
         match done {
@@ -121,9 +165,10 @@ pub(super) async fn execute(
                     break;
                 }
             }
-            (work, Ok(row)) => {
+            (work, Ok(mut row)) => {
                 failures_in_a_row = 0;
                 let work = work.expect("a row that was done was read");
+                marks.set(&mut row, &work.stored)?;
                 compare(&mut rows, &work, &row, shape.lines_each, fresh)
                     .map_err(|error| StageFailure::new(error.to_string(), None))?;
             }
@@ -167,11 +212,7 @@ impl Iterator for Pairs<'_> {
     }
 }
 
-async fn row(
-    stage: &dyn RowStage,
-    asker: Option<&Asker>,
-    work: io::Result<Work>,
-) -> (Option<Work>, Result<Row, Trouble>) {
+async fn row(stage: &dyn RowStage, askers: &Askers, work: io::Result<Work>) -> (Option<Work>, Result<Row, Trouble>) {
     let failed = |message: String| Trouble::Stage(StageFailure::new(message, None));
     let work = match work {
         Ok(work) => work,
@@ -184,26 +225,24 @@ async fn row(
     loop {
         match step {
             Step::Done(row) => return (Some(work), Ok(row)),
-            Step::Ask(requests, resume) => {
-                let asker = asker.expect("a stage that asks has a model");
-                match asker.ask_all(&requests).await {
-                    Ok(answers) => step = resume.resume(answers),
-                    Err(trouble) => return (Some(work), Err(trouble)),
-                }
-            }
+            Step::Ask(questions, resume) => match askers.ask_all(&questions).await {
+                Ok(answers) => step = resume.resume(answers),
+                Err(trouble) => return (Some(work), Err(trouble)),
+            },
         }
     }
 }
 
-impl Asker {
-    async fn ask_all(&self, requests: &[Request]) -> Result<Vec<Asked>, Trouble> {
-        futures_util::future::try_join_all(requests.iter().map(|request| self.ask(request))).await
+impl Askers {
+    async fn ask_all(&self, questions: &[Question]) -> Result<Vec<Asked>, Trouble> {
+        futures_util::future::try_join_all(questions.iter().map(|question| self.ask(question))).await
     }
 
-    async fn ask(&self, request: &Request) -> Result<Asked, Trouble> {
-        match self.engine.complete(request).await {
-            Ok(reply) => Ok(Asked::Replied(reply)),
-            Err(error) if self.context_is_keyed && matches!(error.kind, EngineErrorKind::ContextOverflow { .. }) => {
+    async fn ask(&self, question: &Question) -> Result<Asked, Trouble> {
+        let asker = self.of(question);
+        match answer(asker.engine.as_ref(), question).await {
+            Ok(answer) => Ok(answer.into()),
+            Err(error) if asker.context_is_keyed && matches!(error.kind, EngineErrorKind::ContextOverflow { .. }) => {
                 Ok(Asked::Failed(CallFailure::from(&error)))
             }
             Err(error) => Err(Trouble::Engine { fatal: error.is_fatal(), message: error.message }),

@@ -4,6 +4,7 @@
 
 mod escape;
 mod failures;
+mod near;
 mod reproduce;
 mod results;
 mod selection;
@@ -28,6 +29,7 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     decision(model, out)?;
     selection::write(model, out)?;
     results::write(model, out)?;
+    near::write(model, out)?;
     failures::failure_analysis(model, out)?;
     failures::qualitative_notes(model, out)?;
     next_steps(&model.next_steps, out)?;

@@ -46,7 +46,7 @@ fn visible(token: &str) -> String {
 }
 
 fn matrix(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
-    let Coverage { scenarios, authored, written, edge_cases, styles, topics, failed } = coverage;
+    let Coverage { scenarios, authored, written, edge_cases, styles, topics, failed, near_duplicates: _ } = coverage;
     heading(3, "Coverage", out)?;
     let [authored, written] = [authored, written].map(|number| thousands(*number));
     write!(

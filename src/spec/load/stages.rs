@@ -15,7 +15,8 @@ use super::taxonomy::{self, ReadTaxonomy};
 use super::wires::{Kind, Need, Outline};
 use crate::ids::{ModelName, StageId};
 use crate::spec::pipeline::{
-    Decide, Expand, Gate, Generate, GenerateFrom, Infer, Judge, JudgeMode, Model, ModelRef, Pull, PullFrom, Stage,
+    Decide, Expand, Gate, Generate, GenerateFrom, Infer, Judge, JudgeMode, Model, ModelRef, NearDuplicates, Pull,
+    PullFrom, Stage,
 };
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, Reader, did_you_mean};
@@ -138,9 +139,25 @@ impl Context<'_> {
     fn generate(&self, mut fields: Fields<'_>) -> Option<Generate> {
         let one = fields.exactly_one(["taxonomy", "file"]);
         let file = fields.optional("file");
-        if one == Some("file") {
-            return self.scenario_file(fields, file?);
-        }
+        let near_duplicates = fields.optional("near_duplicates").map(|field| self.near_duplicates(field));
+        let generate = if one == Some("file") { self.scenario_file(fields, file?) } else { self.suite(fields) };
+        let near_duplicates = near_duplicates.map_or(Some(None), |read| read.map(Some));
+        one?;
+        Some(Generate { near_duplicates: near_duplicates?, ..generate? })
+    }
+
+    fn near_duplicates(&self, field: Field<'_>) -> Option<NearDuplicates> {
+        /// Paraphrases lie below it with most models, and texts that differ in a word or two above.
+        const ABOVE: f64 = 0.95;
+        let mut fields = field.fields()?;
+        let embed = fields.required("embed").and_then(|field| self.outline.model(field));
+        let inside = (Bound::Excluded(0.0), Bound::Included(1.0));
+        let above = fields.optional("above").map_or(Some(ABOVE), |field| field.number(inside));
+        fields.finish();
+        Some(NearDuplicates { embed: embed?, above: above? })
+    }
+
+    fn suite(&self, mut fields: Fields<'_>) -> Option<Generate> {
         let sink = self.files.sink;
         let taxonomy = fields
             .optional("taxonomy")
@@ -170,7 +187,6 @@ impl Context<'_> {
             cells.check_openings(reader, &at, count);
         }
         let count = count.map(|(_, count)| count);
-        one?;
         Some(Generate::of(Expand { taxonomy: read.taxonomy, styles, count, seed: seed?, writer }))
     }
 
@@ -189,7 +205,7 @@ impl Context<'_> {
         fields.optional("taxonomy");
         fields.finish();
         let path = self.files.existing(field, Path::new(field.text()?))?;
-        Some(Generate { from: GenerateFrom::File(path), limit: None })
+        Some(Generate { from: GenerateFrom::File(path), limit: None, near_duplicates: None })
     }
 
     fn infer(&self, mut fields: Fields<'_>) -> Option<Infer> {

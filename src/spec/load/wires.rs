@@ -50,12 +50,12 @@ impl Kind {
         }
     }
 
-    /// The keys whose values name stages or models.
+    /// The keys whose values name stages or models; below others where there is a dot.
     fn references(self) -> &'static [&'static str] {
         match self {
             Self::Research => &[],
             Self::Pull => &["model"],
-            Self::Generate => &["writer"],
+            Self::Generate => &["writer", "near_duplicates.embed"],
             Self::Infer => &["model", "scenarios"],
             Self::Judge => &["answers", "model"],
             Self::Decide => &["verdicts"],
@@ -154,9 +154,14 @@ impl<'a> Outline<'a> {
 
     /// Takes in what a stage mentions.
     pub(super) fn connect(&mut self, from: &'a str, kind: Kind, body: Field<'a>) {
-        let Value::Map(entries) = &body.node.value else { return };
-        for (key, node) in entries {
-            if let (true, Value::Text(text)) = (kind.references().contains(&key.name.as_str()), &node.value) {
+        for path in kind.references() {
+            let found = path.split('.').try_fold(body.node, |node, name| {
+                let Value::Map(entries) = &node.value else { return None };
+                entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+            });
+            if let Some(node) = found
+                && let Value::Text(text) = &node.value
+            {
                 let to = text.split('.').next().unwrap_or(text);
                 self.edges.push(Edge { from, to, span: &node.span });
             }

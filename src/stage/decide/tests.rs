@@ -38,6 +38,7 @@ fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&st
             edge_case: false,
             opening: format!("opening of {id}"),
             origin: Origin::Authored,
+            near_duplicate: None,
         },
         repetition: 0,
         reply: Some(format!("reply of {id}")),

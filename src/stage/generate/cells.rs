@@ -210,6 +210,7 @@ fn edge_cell(case: &EdgeCase, id: ScenarioId) -> Cell {
         edge_case: true,
         opening: opening.clone(),
         origin: Origin::Authored,
+        near_duplicate: None,
     };
     Cell { scenario, brief: None }
 }
@@ -232,6 +233,7 @@ fn grid_cell(
         edge_case: false,
         opening: authored.cloned().unwrap_or_default(),
         origin: if authored.is_some() { Origin::Authored } else { Origin::Written },
+        near_duplicate: None,
     };
     let brief = || Brief {
         topic: topic.title.clone(),

@@ -212,6 +212,7 @@ fn cell(line: &[u8]) -> Result<Cell, Wrong> {
         edge_case: edge_case.unwrap_or_default(),
         opening,
         origin: Origin::Authored,
+        near_duplicate: None,
     };
     Ok(Cell { scenario, brief: None })
 }

@@ -2,24 +2,28 @@
 //! of a file.
 //!
 //! [`cells`] decides which scenarios a taxonomy comes to, [`Lines`] reads those of a file; [`GenerateStage`] makes each of
-//! them.
+//! them, and [`Marker`] tells those that nearly repeat an earlier one.
 
 mod cells;
 mod file;
+mod mark;
+mod near;
 mod rows;
 
 pub use cells::{Brief, Cell, Cells, cells};
 pub use file::{Checked, Lines, ScenarioFileError, check as check_file};
+pub use mark::Marker;
+pub use near::UnlikeLengths;
 pub use rows::{Rows, rows};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::data::Scenario;
-use crate::engine::{Message, Reply, ReplyForm, Request, Role, Sampling, Schema};
+use crate::engine::{EmbedRequest, Message, Question, Reply, ReplyForm, Request, Role, Sampling, Schema};
 use crate::ids::ScenarioId;
 use crate::judge::{ParseError, ask_again, read_object};
-use crate::spec::{Expand, Generate, GenerateFrom, Template};
+use crate::spec::{Expand, Generate, GenerateFrom, NearDuplicates, Template};
 use crate::stage::row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step, only, read, write};
 
 /// Raised when the same fields and inputs would give other rows.
@@ -39,10 +43,10 @@ const WRITER_INSTRUCTIONS: &str = "\
 You write test messages as real people would send them. Answer with one JSON object and nothing else: \
 {\"opening\": \"the message\"}";
 
-/// The stage's own fields, as they go into its recipe; who writes is added by the caller.
+/// The stage's own fields, as they go into its recipe; who writes and who embeds is added by the caller.
 #[must_use]
 pub fn fields(spec: &Generate) -> Value {
-    let Generate { from, limit } = spec;
+    let Generate { from, limit, near_duplicates } = spec;
     let mut fields = match from {
         GenerateFrom::File(_) => json!({}),
         GenerateFrom::Taxonomy(expand) => {
@@ -53,6 +57,10 @@ pub fn fields(spec: &Generate) -> Value {
     if let Some(limit) = limit {
         fields["limit"] = json!(limit);
     }
+    // A stage that looks for none has the key that it had before any did.
+    if let Some(NearDuplicates { embed: _, above }) = near_duplicates {
+        fields["near_duplicates"] = json!({ "above": above });
+    }
     fields
 }
 
@@ -62,6 +70,8 @@ pub struct GenerateStage {
     prompt: Option<Template>,
     schema: Schema,
     seed: u64,
+    /// Whether openings are embedded, to find those that are nearly the same.
+    embeds: bool,
 }
 
 impl GenerateStage {
@@ -77,7 +87,7 @@ impl GenerateStage {
         let schema = Schema::new("opening", json);
         let expand = spec.expand();
         let prompt = expand.and_then(|expand| expand.taxonomy.writer_prompt.clone());
-        Self { prompt, schema, seed: expand.map_or(0, |expand| expand.seed) }
+        Self { prompt, schema, seed: expand.map_or(0, |expand| expand.seed), embeds: spec.near_duplicates.is_some() }
     }
 
     fn request(&self, id: &ScenarioId, brief: &Brief) -> Result<Request, CallFailure> {
@@ -121,9 +131,10 @@ fn default_prompt(brief: &Brief) -> String {
 impl RowStage for GenerateStage {
     fn start(&self, line: &str) -> Result<Step, RowError> {
         let Cell { scenario, brief } = read(line, "a cell of a taxonomy")?;
-        let Some(brief) = brief else { return Ok(Step::Done(Row::new(vec![write(&scenario)], None))) };
+        let Some(brief) = brief else { return Ok(made(scenario, self.embeds)) };
+        let (embeds, again) = (self.embeds, false);
         Ok(match self.request(&scenario.id, &brief) {
-            Ok(request) => Step::Ask(vec![request.clone()], Box::new(Writing { scenario, request, again: false })),
+            Ok(request) => Step::ask([request.clone()], Box::new(Writing { scenario, request, again, embeds })),
             Err(failure) => Step::Done(nothing(&scenario, &failure)),
         })
     }
@@ -134,25 +145,47 @@ fn nothing(scenario: &Scenario, why: &dyn std::fmt::Display) -> Row {
     Row::new(Vec::new(), Some(Flaw::Failed(format!("{}: {why}", scenario.id))))
 }
 
+/// The scenario has its opening, which may have to be embedded yet.
+fn made(scenario: Scenario, embeds: bool) -> Step {
+    if !embeds {
+        return Step::Done(Row::new(vec![write(&scenario)], None));
+    }
+    let request = EmbedRequest { text: scenario.opening.clone() };
+    Step::Ask(vec![Question::Embed(request)], Box::new(Embedding { scenario }))
+}
+
+/// A scenario whose opening is being embedded. It is one whether or not that succeeds.
+struct Embedding {
+    scenario: Scenario,
+}
+
+impl Resume for Embedding {
+    fn resume(self: Box<Self>, answers: Vec<Asked>) -> Step {
+        let embedded = Some(only(answers).embedded());
+        Step::Done(Row { embedded, ..Row::new(vec![write(&self.scenario)], None) })
+    }
+}
+
 struct Writing {
     scenario: Scenario,
     request: Request,
     again: bool,
+    embeds: bool,
 }
 
 impl Resume for Writing {
     fn resume(self: Box<Self>, answers: Vec<Asked>) -> Step {
-        let Self { scenario, request, again } = *self;
-        let reply = match only(answers) {
-            Asked::Replied(reply) => reply,
-            Asked::Failed(failure) => return Step::Done(nothing(&scenario, &failure)),
+        let Self { scenario, request, again, embeds } = *self;
+        let reply = match only(answers).replied() {
+            Ok(reply) => reply,
+            Err(failure) => return Step::Done(nothing(&scenario, &failure)),
         };
         match read_opening(&reply) {
-            Ok(opening) => Step::Done(Row::new(vec![write(&Scenario { opening, ..scenario })], None)),
+            Ok(opening) => made(Scenario { opening, ..scenario }, embeds),
             Err(why) if again => Step::Done(nothing(&scenario, &why)),
             Err(why) => {
                 let request = Request { messages: ask_again(request.messages, &reply.text, &why), ..request };
-                Step::Ask(vec![request.clone()], Box::new(Self { scenario, request, again: true }))
+                Step::ask([request.clone()], Box::new(Self { scenario, request, again: true, embeds }))
             }
         }
     }
@@ -274,6 +307,32 @@ mod tests {
     }
 
     #[test]
+    fn openings_are_embedded_once_they_are_there() {
+        let near = NearDuplicates { embed: ModelRef::Declared(ModelName::new("e").unwrap()), above: 0.9 };
+        let embedding = crate::engine::Embedding::new(&[1.0], Default::default(), 0).unwrap();
+        let stage_of = |expand: Expand| {
+            GenerateStage::new(&Generate { near_duplicates: Some(near.clone()), ..Generate::of(expand) })
+        };
+        let check = |step: Step, opening: &str, answer: Asked| {
+            let Step::Ask(questions, rest) = step else { panic!("it asks") };
+            assert_eq!(questions, [Question::Embed(EmbedRequest { text: opening.to_owned() })]);
+            let row = done(rest.resume(vec![answer]));
+            assert!(row.flaw.is_none() && row.lines[0].contains(opening) && !row.lines[0].contains("near_duplicate"));
+            row.embedded.unwrap()
+        };
+        let authored = spec(&[1], 1, 0, None, 7);
+        let start = || stage_of(authored.clone()).start(&first(&authored).to_line()).unwrap();
+        let opening = first(&authored).scenario.opening;
+        assert_eq!(check(start(), &opening, Asked::Embedded(embedding.clone())).unwrap(), embedding);
+        assert_eq!(check(start(), &opening, failed("rejected")).unwrap_err().kind, "rejected");
+
+        let writing = unwritten(None);
+        let (_, rest) = asks(stage_of(writing.clone()).start(&first(&writing).to_line()).unwrap());
+        let step = rest.resume(vec![replied(r#"{"opening": "hey"}"#)]);
+        check(step, "hey", Asked::Embedded(embedding)).unwrap();
+    }
+
+    #[test]
     fn each_own_field_is_in_the_recipe() {
         let base = || spec(&[2], 2, 1, Some(3), 7);
         let fields = |spec: &Expand| fields(&Generate::of(spec.clone()));
@@ -302,5 +361,11 @@ mod tests {
             fields(&base()).get("limit").is_none(),
             "a run without a limit has the key it had before there were any"
         );
+        let near = |above| {
+            let embed = ModelRef::Declared(ModelName::new("e").unwrap());
+            super::fields(&Generate { near_duplicates: Some(NearDuplicates { embed, above }), ..Generate::of(base()) })
+        };
+        assert_ne!(near(0.9), near(0.95));
+        assert!(fields(&base()).get("near_duplicates").is_none(), "nor has one that looks for no near-duplicates");
     }
 }

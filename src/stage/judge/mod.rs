@@ -210,7 +210,7 @@ struct Round {
 impl Round {
     fn step(self) -> Step {
         let requests = self.requests();
-        if requests.is_empty() { Step::Done(self.finish()) } else { Step::Ask(requests, Box::new(self)) }
+        if requests.is_empty() { Step::Done(self.finish()) } else { Step::ask(requests, Box::new(self)) }
     }
 
     /// What is to be asked: criterion by criterion, opinion by opinion.
@@ -249,9 +249,9 @@ impl Round {
     }
 
     fn settle(&self, before: &Opinion, form: &ReplyForm, allow_not_applicable: bool, answer: Asked) -> Opinion {
-        let reply = match answer {
-            Asked::Replied(reply) => reply,
-            Asked::Failed(failure) => {
+        let reply = match answer.replied() {
+            Ok(reply) => reply,
+            Err(failure) => {
                 let reason = format!("the judge did not answer: {} ({})", failure.message, failure.kind);
                 return Opinion::Found(Finding::new(VerdictKind::Ungraded, reason));
             }
@@ -291,7 +291,7 @@ impl Round {
         let flaw = (graded.grade == Grade::Ungraded).then_some(Flaw::Ungraded);
         let judged =
             Judged { scenario, repetition, reply, failure, verdicts, score: graded.score, grade: graded.grade };
-        Row { lines: vec![write(&judged)], flaw, judging }
+        Row { judging, ..Row::new(vec![write(&judged)], flaw) }
     }
 }
 
