@@ -30,7 +30,10 @@ pub(super) fn download(
             match fetch::progress(&partial) {
                 // The server may have another file by now.
                 (here, Some(total)) => Figure::of(total.saturating_sub(here), Basis::Forecast),
-                (_, None) => Figure::unknown(),
+                // A package around the file differs little from it in size: weights hardly compress.
+                (here, None) => {
+                    wanted.bytes.map_or(Figure::unknown(), |total| Figure::of(total.saturating_sub(here), Basis::Guess))
+                }
             }
         }
     })

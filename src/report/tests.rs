@@ -220,6 +220,7 @@ fn candidate(id: &str, place: Place, reason: &str) -> Candidate {
         reason: reason.to_owned(),
         weights: None,
         weights_sha256: None,
+        weights_bytes: None,
     }
 }
 

@@ -214,6 +214,8 @@ pub struct WantedWeights {
     pub source: WeightsSource,
     /// The sha256 it must have.
     pub sha256: Option<String>,
+    /// How many bytes the catalog says it has. Decides nothing: it is for what is told before a run.
+    pub bytes: Option<u64>,
     /// The catalog's licence.
     pub license: Option<String>,
 }
@@ -229,6 +231,7 @@ pub fn wanted<K: Known>(pull: &crate::spec::Pull, known: &K) -> Result<WantedWei
                 model: None,
                 source: source.clone(),
                 sha256: pull.sha256.clone(),
+                bytes: None,
                 license: None,
             });
         }
@@ -247,7 +250,13 @@ pub fn wanted<K: Known>(pull: &crate::spec::Pull, known: &K) -> Result<WantedWei
         let message = "an address with a query needs `weights_sha256`".to_owned();
         return Err(RecipeError::BadSource { model: candidate.id.clone(), message });
     }
-    Ok(WantedWeights { model: Some(candidate.id.clone()), source, sha256, license: candidate.license.clone() })
+    Ok(WantedWeights {
+        model: Some(candidate.id.clone()),
+        source,
+        sha256,
+        bytes: candidate.weights_bytes,
+        license: candidate.license.clone(),
+    })
 }
 
 fn read_record<T: serde::de::DeserializeOwned, K: Known>(

@@ -325,3 +325,18 @@ fn weights_that_are_not_here_are_told() {
     let begun = text(&project, &[]);
     insta::assert_snapshot!(format!("a file:\n{file}\nan address:\n{fresh}\na download that was begun:\n{begun}"));
 }
+
+#[test]
+fn a_download_is_as_large_as_the_catalog_says() {
+    let project = wide();
+    project.write("models.csv", "id,params_b,weights,weights_bytes\norg/m,0.1,https://example.org/m.gguf,98362432\n");
+    project.write(
+        "pipelines/p.yaml",
+        "evalflow: 1\nname: p\nstages:\n  candidates:\n    research: { catalog: [models.csv] }\n  weights:\n    pull: { \
+         model: candidates.primary }\n",
+    );
+    assert!(!text(&project, &[]).contains("98.4 MB"));
+    let _run = project.run(&["run", "pipelines/p.yaml", "--only", "candidates"]).exits(0);
+    let plan = text(&project, &[]);
+    assert!(plan.contains("98.4 MB"), "{plan}");
+}
