@@ -5,6 +5,7 @@ mod account;
 mod baseline;
 mod bless;
 mod cache;
+mod doctor;
 mod ended;
 mod exit;
 mod figures;
@@ -104,6 +105,8 @@ enum Command {
     Status(status::Arguments),
     /// Show past runs
     History(history::Arguments),
+    /// Say what this build and this machine give, and what would not work
+    Doctor(doctor::Arguments),
 }
 
 /// Runs the program with the process's arguments.
@@ -134,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::execute(&settings, arguments),
         Command::Status(arguments) => status::execute(&settings, arguments),
         Command::History(arguments) => history::execute(&settings, arguments),
+        Command::Doctor(arguments) => doctor::execute(&settings, arguments),
     };
     // What stopped a command on its way ends the program like any other end.
     let (Ok(exit) | Err(exit)) = ended;

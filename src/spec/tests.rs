@@ -486,5 +486,5 @@ fn prices_are_read_and_reckoned() {
     assert_eq!(cost("m", 0, 0).as_deref(), Some("0.000000"));
     assert_eq!(cost("n", 3, 1_000_000).as_deref(), Some("0.000003"));
     assert_eq!((price("o"), price("unknown")), (None, None));
-    assert_eq!(pipeline.price(&ModelRef::Weights(crate::ids::StageId::new("a").unwrap())), None);
+    assert_eq!(pipeline.price(&ModelRef::weights(crate::ids::StageId::new("a").unwrap())), None);
 }

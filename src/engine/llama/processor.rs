@@ -103,9 +103,17 @@ pub(in crate::engine) fn used() -> Vec<&'static str> {
 }
 
 /// The extensions that this build of llama.cpp needs and this machine lacks.
-pub(super) fn missing() -> Vec<&'static str> {
+pub(in crate::engine) fn missing() -> Vec<&'static str> {
     let lacks = |extension: &&Extension| is_on(extension.is_compiled) && !(extension.is_here)();
     EXTENSIONS.iter().filter(lacks).map(|extension| extension.name).collect()
+}
+
+/// The extensions that this machine has and this build of llama.cpp leaves aside.
+pub(in crate::engine) fn unused() -> Vec<&'static str> {
+    // Those of which the processor cannot be asked are taken to be there.
+    let can_tell = cfg!(target_arch = "x86_64");
+    let is_left = |extension: &&Extension| can_tell && !is_on(extension.is_compiled) && (extension.is_here)();
+    EXTENSIONS.iter().filter(is_left).map(|extension| extension.name).collect()
 }
 
 #[cfg(test)]
