@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::open;
 use super::output::{data, failure, json as print_json, say, size, store_failure};
 use super::settings::Settings;
+use crate::engine::Reply;
 use crate::exec::audit::{Audit, Audited, Mismatch};
 use crate::exec::{self, Engines, Limits};
 use crate::plan::Graph;
@@ -186,11 +187,23 @@ fn audit_json(audited: &Audited) -> Value {
     })
 }
 
+/// `0.7500, 0.1250`: how likely each word was.
+fn weighed_in_words(reply: &Reply) -> String {
+    let Some(weighed) = &reply.weighed else { return "not at all".to_owned() };
+    weighed.probabilities.iter().map(|p| format!("{p:.4}")).collect::<Vec<_>>().join(", ")
+}
+
 fn write_audit(out: &mut dyn Write, audited: &Audited) -> io::Result<()> {
     let Audited { hits, same: _, differ, mismatches, failed: _, failure: _, gone: _, left_out: _ } = audited;
     writeln!(out, "{} of {} asked again", thousands(audited.compared()), count(*hits, "call"))?;
     for Mismatch { stage, scenario, stored, new, differs_at } in mismatches {
         match differs_at {
+            None if stored.finish == new.finish => {
+                let [stored, new] = [stored, new].map(weighed_in_words);
+                writeln!(out, "{stage}  {scenario}: words were weighed otherwise")?;
+                writeln!(out, "  stored  {stored}")?;
+                writeln!(out, "  new     {new}")?;
+            }
             None => writeln!(out, "{stage}  {scenario}: the same text, but it ended for another reason")?,
             Some(at) => {
                 writeln!(out, "{stage}  {scenario}: differs from character {}", at + 1)?;

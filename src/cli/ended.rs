@@ -1,5 +1,6 @@
 //! What a run came to: its report, written and shown, and its exit code.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -119,6 +120,7 @@ fn inputs<'a>(
         candidates: None,
         weights: Vec::new(),
         coverage: None,
+        judging: BTreeMap::new(),
         decision: None,
         notes,
     };
@@ -145,7 +147,11 @@ fn inputs<'a>(
                 inputs.coverage = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
             }
             Stage::Decide(_) => inputs.decision = Some(record(store, receipt)?),
-            Stage::Infer(_) | Stage::Judge(_) => {}
+            Stage::Judge(_) => {
+                let judging = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
+                inputs.judging.extend(judging.map(|judging| (id.clone(), judging)));
+            }
+            Stage::Infer(_) => {}
         }
     }
     Ok(inputs)

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::output::duration;
-use crate::engine::memory::Fit;
 use crate::fetch::Size;
 use crate::key::FieldChange;
 use crate::plan::{Basis, CallsForecast, Figure, StageForecast, Turn};
@@ -89,9 +88,7 @@ pub(super) fn turn(turn: &Turn) -> String {
     let Turn { model, stages, fit, shortage, beside } = turn;
     let stages = stages.iter().map(|stage| stage.as_str()).collect::<Vec<_>>().join(", ");
     let held = match (fit, shortage) {
-        (Some(Fit { sequences, context, cache: _, total }), _) => {
-            format!("{}, {sequences} × {context} tokens", Size(*total))
-        }
+        (Some(fit), _) => format!("{}, {} × {} tokens", Size(fit.total), fit.sequences, fit.context),
         (None, Some(shortage)) => shortage.clone(),
         (None, None) => "not known before its weights are here".to_owned(),
     };

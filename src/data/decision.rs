@@ -187,6 +187,9 @@ pub struct CriterionSummary {
     pub not_applicable: u64,
     /// Verdicts `ungraded`.
     pub ungraded: u64,
+    /// Mean probability of `pass` over pass and fail, where the judge weighed words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_pass_probability: Option<f64>,
     /// Topics with failures: most failures first, then by name.
     pub failed_topics: Vec<FailedIn>,
     /// Styles with failures: most failures first, then by name.
@@ -208,7 +211,7 @@ pub struct FailedIn {
 }
 
 /// One failed verdict. Texts longer than 2,000 characters end in `…`, here and in [`Example`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
     /// Where.
@@ -224,6 +227,9 @@ pub struct Failure {
     pub evidence: String,
     /// Why it failed.
     pub reason: String,
+    /// How likely the judge found `pass`, where it weighed words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_probability: Option<f64>,
 }
 
 /// A topic or style over its scenarios.

@@ -6,6 +6,7 @@
 mod candidates;
 mod coverage;
 mod decision;
+mod judging;
 mod rows;
 mod weights;
 
@@ -15,5 +16,6 @@ pub use decision::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More,
     Outcome, Quotes, Rate, Thresholds,
 };
+pub use judging::Judging;
 pub use rows::{Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes};
 pub use weights::WeightsRecord;

@@ -80,6 +80,9 @@ pub struct Answer {
     pub repetition: u32,
     /// What was answered.
     pub reply: Option<String>,
+    /// What the model thought before it answered, where it says so: nobody judges it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
     /// Why the reply ended.
     pub finish: Option<Finish>,
     /// Tokens it took; how many of them were shared with other requests is chance, and not in a table.
@@ -89,7 +92,7 @@ pub struct Answer {
 }
 
 /// One criterion on one response.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// Which criterion.
@@ -107,6 +110,9 @@ pub struct Verdict {
     /// What all opinions said, where a judge was asked for several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub votes: Option<Votes>,
+    /// How likely the judge found `pass` among the verdict words, in [0, 1], where words were weighed and one was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_probability: Option<f64>,
 }
 
 /// How several opinions on one criterion divide.

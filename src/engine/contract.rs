@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::{Engine, Finish, Message, ReplyForm, Request, Role, Sampling};
+use super::{Engine, Finish, Message, ReplyForm, Request, Role, Sampling, Words};
 
 /// Members that an identity must not have: they do not decide a reply, or must not be seen.
 const VOLATILE: &[&str] = &[
@@ -54,6 +54,24 @@ pub(crate) async fn check_contract(engine: &dyn Engine) {
     check_dropped(engine).await;
 
     assert_eq!(engine.identity(), &identity, "the identity may not change while the engine works");
+}
+
+/// Panics where `engine`, which can weigh words, does not keep the contract in that.
+pub(crate) async fn check_words(engine: &dyn Engine) {
+    let words = Words::new(["pass", "fail", "not_applicable"]);
+    let form = ReplyForm::Words(words.clone());
+    let request = Request { form, ..question("Is the sea wet? Answer with one word, pass or fail.", 1) };
+    let reply = engine.complete(&request).await.expect("words are weighed");
+    let weighed = reply.weighed.expect("a reply to words says how likely each was");
+    assert_eq!((weighed.probabilities.len(), weighed.tokens.len()), (3, 3), "one entry a word");
+    assert!(weighed.probabilities.iter().all(|p| (0.0..=1.0 + 1e-6).contains(p)), "{weighed:?}");
+    assert!(weighed.probabilities.iter().sum::<f64>() <= 1.0 + 1e-6, "{weighed:?}");
+    for (index, (probability, tokens)) in weighed.probabilities.iter().zip(&weighed.tokens).enumerate() {
+        assert_eq!(*probability > 0.0, !tokens.is_empty(), "a word has tokens where it has a probability: {weighed:?}");
+        assert!(tokens.iter().all(|token| words.begun_by(token) == Some(index)), "{weighed:?}");
+    }
+    let again = engine.complete(&request).await.expect("words are weighed again").weighed;
+    assert_eq!(again, Some(weighed), "what is weighed repeats");
 }
 
 fn check_identity(identity: &Value) {

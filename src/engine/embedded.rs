@@ -1,6 +1,6 @@
 //! What the embedded engine is, known whether or not it is compiled in: a plan is the same with every build.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Identity;
 use crate::key::BlobId;
@@ -20,6 +20,9 @@ pub(crate) const CHUNK: usize = 64;
 
 /// The context of a model that was trained for more, unless more is asked for: memory grows with it.
 pub(crate) const DEFAULT_CONTEXT: u32 = 4096;
+
+/// Tiles of matrices: the name of the processor's extension.
+pub(super) const TILES: &str = "amx_int8";
 
 /// Where llama.cpp computes: floating-point sums come out differently on each.
 pub(crate) const BACKEND: &str = if cfg!(feature = "cuda") {
@@ -41,6 +44,23 @@ fn processor() -> Vec<&'static str> {
     return if cfg!(target_arch = "x86_64") { vec!["avx", "avx2", "bmi2", "f16c", "fma"] } else { Vec::new() };
 }
 
+/// Takes out of a recipe on which machine an embedded engine would run: what remains is what the user decided.
+#[must_use]
+pub fn apart_from_machine(mut recipe: Value) -> Value {
+    match &mut recipe {
+        Value::Object(members) => {
+            if members.get("engine").is_some_and(|engine| engine == "llama") {
+                members.remove("backend");
+                members.remove("processor");
+            }
+            members.values_mut().for_each(|member| *member = apart_from_machine(member.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = apart_from_machine(item.take())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    recipe
+}
+
 /// The build of the embedded engine, for people.
 #[must_use]
 pub fn build() -> String {
@@ -56,6 +76,13 @@ pub struct Extensions {
     pub missing: Vec<&'static str>,
     /// Those that this machine has and the build leaves aside.
     pub unused: Vec<&'static str>,
+}
+
+/// How many sequences are worth computing at once here: beyond that a step takes longer in proportion. Where a processor
+/// computes tiles of matrices, all else weighs more, and what fits its caches is fastest.
+#[must_use]
+pub fn most_sequences() -> usize {
+    if processor().contains(&TILES) { 16 } else { 32 }
 }
 
 /// Compares what llama.cpp was compiled for with this machine's processor; nothing without the embedded engine.
@@ -157,5 +184,27 @@ mod tests {
         let mut names: Vec<&str> = names.into_iter().map(String::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_recipe_apart_from_the_machine_keeps_all_else() {
+        let recipe = |backend: &str, processor: &[&str], weights: &str| {
+            json!({ "fields": { "processor": "kept", "models": [
+                { "engine": "llama", "backend": backend, "processor": processor, "weights": weights },
+                { "engine": "openai", "backend": backend },
+            ] } })
+        };
+        let one = apart_from_machine(recipe("cpu", &["avx2"], "w"));
+        assert_eq!(one["fields"]["processor"], "kept");
+        assert_eq!(
+            one["fields"]["models"],
+            json!([{ "engine": "llama", "weights": "w" }, { "engine": "openai", "backend": "cpu" }])
+        );
+        assert_eq!(one, {
+            let mut other = apart_from_machine(recipe("metal", &["neon"], "w"));
+            other["fields"]["models"][1]["backend"] = json!("cpu");
+            other
+        });
+        assert_ne!(one, apart_from_machine(recipe("cpu", &["avx2"], "x")));
     }
 }

@@ -14,6 +14,8 @@ pub enum EngineErrorKind {
     },
     /// This request will never be answered by this engine; others may be.
     Rejected,
+    /// The engine cannot answer requests of this form, such as how likely words are: no such request will be answered.
+    Unsupported,
     /// Credentials are missing or wrong: no request will be answered.
     Auth,
     /// An answer came that is not one.
@@ -43,11 +45,11 @@ impl EngineError {
         Self { kind, message: message.into() }
     }
 
-    /// Whether asking other things of the same engine is pointless.
+    /// Whether asking other things of the same form of the same engine is pointless.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self.kind {
-            EngineErrorKind::Auth | EngineErrorKind::Unavailable => true,
+            EngineErrorKind::Auth | EngineErrorKind::Unavailable | EngineErrorKind::Unsupported => true,
             EngineErrorKind::Transient
             | EngineErrorKind::RateLimited { .. }
             | EngineErrorKind::Rejected

@@ -8,9 +8,6 @@ use serde::Serialize;
 /// Rows of a computation come in groups of this on the embedded engine, and so do the sequences that it computes.
 pub const GROUP: usize = 4;
 
-/// Sequences that are worth having, unless the pipeline says otherwise: beyond that a step takes longer in proportion.
-pub const MOST_SEQUENCES: usize = 32;
-
 /// Tokens of a prompt that are computed at once: buffers are made for so many.
 pub const BATCH: usize = 256;
 
@@ -39,15 +36,33 @@ pub struct Footprint {
     pub compute_per_token: u64,
 }
 
+/// What bounds a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// The pipeline says so.
+    Pipeline,
+    /// The model was trained for so much.
+    Model,
+    /// More is not worth it on this machine, or costs memory that few need.
+    Usual,
+    /// No more is asked.
+    Requests,
+    /// No more fits into memory.
+    Memory,
+}
+
 /// What is asked of a model's context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// Tokens that prompt and reply may have together.
     pub context: u32,
-    /// Whether the pipeline says so; otherwise shorter prompts are served where so many tokens do not fit.
-    pub is_stated: bool,
-    /// Most sequences at once, where the pipeline says it.
-    pub sequences: Option<usize>,
+    /// What bounds them. Unless the pipeline does, shorter prompts are served where so many tokens do not fit.
+    pub context_limit: Limit,
+    /// Most sequences at once.
+    pub sequences: usize,
+    /// What bounds them.
+    pub sequences_limit: Limit,
 }
 
 /// How a model is held in memory.
@@ -55,11 +70,19 @@ pub struct Wanted {
 pub struct Fit {
     /// How many sequences are computed at once, if all are as long as the context: shorter ones leave room for more.
     pub sequences: usize,
+    /// Why there are not more.
+    pub sequences_limit: Limit,
     /// Tokens of the longest sequence.
     pub context: usize,
+    /// Why there are not more.
+    pub context_limit: Limit,
+    /// Bytes of the weights, and of the adapter that is laid over them.
+    pub weights: u64,
     /// Bytes that the key-value cache may take.
     pub cache: u64,
-    /// Bytes in all.
+    /// Bytes to compute in.
+    pub compute: u64,
+    /// Bytes in all, with some to spare.
     pub total: u64,
 }
 
@@ -107,25 +130,31 @@ impl Footprint {
     /// # Errors
     /// Not even the smallest cache fits beside the weights.
     pub fn fit(&self, wanted: Wanted, free: Option<u64>) -> Result<Fit, Shortage> {
-        let most = wanted.sequences.unwrap_or(MOST_SEQUENCES).max(1).next_multiple_of(GROUP);
+        let most = wanted.sequences.max(1).next_multiple_of(GROUP);
         let length = lane_length(usize::try_from(wanted.context).unwrap_or(usize::MAX));
+        let with = |sequences: usize, context: usize| {
+            let sequences_limit = if sequences < most { Limit::Memory } else { wanted.sequences_limit };
+            let context_limit = if context < length { Limit::Memory } else { wanted.context_limit };
+            let (weights, compute) = (self.weights, self.buffers(context));
+            let (cache, total) = (self.cache(sequences, context), self.total(sequences, context));
+            Fit { sequences, sequences_limit, context, context_limit, weights, cache, compute, total }
+        };
         let Some(free) = free else {
-            let count = affordable(UNKNOWN_MEMORY, self.cache(1, length), most).max(GROUP);
-            return Ok(self.with(count, length));
+            return Ok(with(affordable(UNKNOWN_MEMORY, self.cache(1, length), most).max(GROUP), length));
         };
         let left = free.saturating_sub(self.resident(length));
         // Half of what is free stays for others, unless the model needs it.
         let count = affordable(left.min(free / 2), self.cache(1, length), most);
         if count >= GROUP {
-            return Ok(self.with(count, length));
+            return Ok(with(count, length));
         }
-        let fits = |length: usize| self.with(GROUP, length).total <= free;
+        let fits = |length: usize| self.total(GROUP, length) <= free;
         if fits(length) {
-            return Ok(self.with(GROUP, length));
+            return Ok(with(GROUP, length));
         }
-        let least = if wanted.is_stated { length } else { SHORTEST.min(length) };
+        let least = if wanted.context_limit == Limit::Pipeline { length } else { SHORTEST.min(length) };
         let shorter = (least..length).step_by(LENGTH_STEP).take_while(|length| fits(*length)).last();
-        shorter.map(|length| self.with(GROUP, length)).ok_or_else(|| Shortage {
+        shorter.map(|length| with(GROUP, length)).ok_or_else(|| Shortage {
             weights: self.weights,
             compute: self.buffers(least),
             cache: self.cache(GROUP, least),
@@ -149,9 +178,8 @@ impl Footprint {
         self.weights.saturating_add(self.buffers(length)).saturating_mul(SAFETY) / 100
     }
 
-    fn with(&self, sequences: usize, length: usize) -> Fit {
-        let cache = self.cache(sequences, length);
-        Fit { sequences, context: length, cache, total: self.resident(length).saturating_add(cache) }
+    fn total(&self, sequences: usize, length: usize) -> u64 {
+        self.resident(length).saturating_add(self.cache(sequences, length))
     }
 }
 
@@ -198,7 +226,7 @@ mod tests {
         Footprint { weights: 4_900_000_000, cell: 131_072, compute: 131_000_000, compute_per_token: 32_768 };
 
     fn wanted(context: u32) -> Wanted {
-        Wanted { context, is_stated: true, sequences: None }
+        Wanted { context, context_limit: Limit::Pipeline, sequences: 32, sequences_limit: Limit::Usual }
     }
 
     #[test]
@@ -228,6 +256,8 @@ mod tests {
                 assert_eq!(fit.cache, 131_072 * fit.sequences as u64 * u64::from(context));
             }
         };
+        let limits = |free: u64| EIGHT_BILLION.fit(wanted(4096), Some(free * GIBIBYTE)).unwrap().sequences_limit;
+        assert_eq!((limits(64), limits(16)), (Limit::Usual, Limit::Memory));
         check(4096, 64, Some(32));
         check(4096, 16, Some(16));
         check(4096, 8, Some(4));
@@ -239,9 +269,10 @@ mod tests {
 
     #[test]
     fn a_context_that_nobody_states_is_made_shorter() {
-        let unstated = Wanted { is_stated: false, ..wanted(4096) };
+        let unstated = Wanted { context_limit: Limit::Usual, ..wanted(4096) };
         let fit = EIGHT_BILLION.fit(unstated, Some(6 * GIBIBYTE)).unwrap();
         assert_eq!((fit.sequences, fit.context), (4, 1792));
+        assert_eq!((fit.sequences_limit, fit.context_limit), (Limit::Memory, Limit::Memory));
         assert!(fit.total <= 6 * GIBIBYTE);
         let shortage = EIGHT_BILLION.fit(unstated, Some(5 * GIBIBYTE)).unwrap_err();
         assert_eq!(
@@ -256,9 +287,9 @@ mod tests {
 
     #[test]
     fn stated_sequences_bound_the_cache() {
-        let few = Wanted { sequences: Some(3), ..wanted(4096) };
+        let few = Wanted { sequences: 3, sequences_limit: Limit::Pipeline, ..wanted(4096) };
         assert_eq!(EIGHT_BILLION.fit(few, Some(64 * GIBIBYTE)).unwrap().sequences, 4, "rows come in groups");
-        let many = Wanted { sequences: Some(64), ..wanted(512) };
+        let many = Wanted { sequences: 64, context: 512, ..few };
         assert_eq!(EIGHT_BILLION.fit(many, Some(64 * GIBIBYTE)).unwrap().sequences, 64);
     }
 

@@ -11,11 +11,13 @@ mod error;
 pub mod llama;
 pub mod memory;
 pub mod openai;
+pub mod reasoning;
 mod request;
 mod retry;
 pub mod scripted;
 #[cfg(test)]
 pub(crate) mod test_server;
+mod weigh;
 
 pub use error::{EngineError, EngineErrorKind};
 pub use request::{

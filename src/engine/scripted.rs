@@ -2,6 +2,7 @@
 //!
 //! Owns matching and expanding. Never reads the clock or the network; start at [`ScriptedEngine`].
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use futures_util::future::BoxFuture;
 use regex::Regex;
 use serde_json::json;
 
-use super::{Engine, EngineError, EngineErrorKind, Finish, Identity, Reply, Request, Usage};
+use super::weigh::weigh;
+use super::{Engine, EngineError, EngineErrorKind, Finish, Identity, Reply, Request, Usage, Words, reasoning};
 use crate::spec;
 
 /// Most characters of a message that an error shows.
@@ -82,6 +84,14 @@ impl ScriptedEngine {
             request.messages.iter().map(|turn| format!("{}: {}", turn.role.as_str(), turn.content)).collect();
         let prompt = turns.join("\n");
         let mut text = self.text(request, &prompt)?;
+        let prompt_tokens = count_words(&prompt);
+        let elapsed_ms = u64::try_from(self.delay.as_millis()).unwrap_or(u64::MAX);
+        if let Some(words) = request.form.words() {
+            let usage = Usage { prompt_tokens, cached_tokens: 0, completion_tokens: 1 };
+            let mut reply = Reply::new(text, Finish::Stop, usage, elapsed_ms);
+            reply.weighed = Some(weigh(words, weights(words, &reply.text).iter().map(|(text, p)| (text.as_str(), *p))));
+            return Ok(reply);
+        }
 
         let finish = match end_of_words(&text, request.max_tokens) {
             Some(end) => {
@@ -90,11 +100,17 @@ impl ScriptedEngine {
             }
             None => Finish::Stop,
         };
-        let usage =
-            Usage { prompt_tokens: count_words(&prompt), cached_tokens: 0, completion_tokens: count_words(&text) };
-        let elapsed_ms = u64::try_from(self.delay.as_millis()).unwrap_or(u64::MAX);
-        Ok(Reply::new(text, finish, usage, elapsed_ms))
+        let usage = Usage { prompt_tokens, cached_tokens: 0, completion_tokens: count_words(&text) };
+        let (reasoning, text) = reasoning::split(&text);
+        Ok(Reply { reasoning, ..Reply::new(text, finish, usage, elapsed_ms) })
     }
+}
+
+/// What a reply says of words: an object of words says how likely each is, any other text is itself certain.
+fn weights(words: &Words, reply: &str) -> BTreeMap<String, f64> {
+    let told: Option<BTreeMap<String, f64>> = serde_json::from_str(reply).ok();
+    told.filter(|told| told.keys().all(|word| words.all().contains(word)))
+        .unwrap_or_else(|| BTreeMap::from([(reply.to_owned(), 1.0)]))
 }
 
 impl Engine for ScriptedEngine {
@@ -151,7 +167,7 @@ fn start_of(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::contract::check_contract;
+    use crate::engine::contract::{check_contract, check_words};
     use crate::engine::{Message, ReplyForm, Role, Sampling};
     use crate::spec::{Scripted, ScriptedReply};
 
@@ -228,6 +244,33 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn words_are_weighed_as_the_reply_says() {
+        async fn check(reply: &str, expected: [f64; 2], tokens: [&[&str]; 2]) {
+            let engine = ScriptedEngine::new(&spec(&[], Some(reply))).unwrap();
+            let form = ReplyForm::Words(Words::new(["pass", "fail"]));
+            let reply = engine.complete(&Request { form, ..request(&[(Role::User, "hi")], 1) }).await.unwrap();
+            let weighed = reply.weighed.unwrap();
+            assert_eq!(weighed.probabilities, expected);
+            assert_eq!(weighed.tokens, tokens);
+            assert_eq!((reply.usage.completion_tokens, reply.finish), (1, Finish::Stop));
+        }
+        check(" Fail\n", [0.0, 1.0], [&[], &[" Fail\n"]]).await;
+        check(r#"{"pass": 0.75, "fail": 0.125}"#, [0.75, 0.125], [&["pass"], &["fail"]]).await;
+        check(r#"{"fail": 0.5}"#, [0.0, 0.5], [&[], &["fail"]]).await;
+        check(r#"{"fail": 0.5, "maybe": 0.5}"#, [0.0, 0.0], [&[], &[]]).await;
+        check("It passes.", [0.0, 0.0], [&[], &[]]).await;
+    }
+
+    #[tokio::test]
+    async fn thoughts_are_no_part_of_the_text() {
+        let engine = ScriptedEngine::new(&spec(&[], Some("<think>a b</think> c d"))).unwrap();
+        let reply = ask(&engine, "", 9).await.unwrap();
+        assert_eq!((reply.reasoning.as_deref(), &*reply.text), (Some("a b"), "c d"));
+        let cut = ask(&engine, "", 1).await.unwrap();
+        assert_eq!((cut.reasoning.as_deref(), &*cut.text, cut.finish), (Some("a"), "", Finish::Length));
+    }
+
     #[test]
     fn a_bad_expression_is_told() {
         let error = ScriptedEngine::new(&spec(&[("fine", ""), ("(", "")], None)).unwrap_err();
@@ -263,6 +306,7 @@ mod tests {
     #[tokio::test]
     async fn keeps_the_contract() {
         check_contract(&ScriptedEngine::new(&spec(&[], Some("one two three four"))).unwrap()).await;
+        check_words(&ScriptedEngine::new(&spec(&[], Some("pass"))).unwrap()).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::engines::Asker;
 use super::stages::{failed_file, row_stage};
 use super::{Engines, StageFailure};
-use crate::engine::{CallKeys, Engine, EngineError, Reply, Request};
+use crate::engine::{CallKeys, Engine, EngineError, Reply, Request, Weighed};
 use crate::ids::StageId;
 use crate::plan::{Graph, Resolved, Settled, resolve};
 use crate::spec::{Pipeline, Stage};
@@ -98,7 +98,8 @@ pub struct Mismatch {
     pub stored: Reply,
     /// What came now.
     pub new: Reply,
-    /// The first character that differs, from 0; none where the text is the same and only ended for another reason.
+    /// The first character that differs, from 0; none where the text is the same, and ended for another
+    /// reason or words were weighed otherwise.
     pub differs_at: Option<usize>,
 }
 
@@ -148,7 +149,8 @@ impl Audited {
             }
         };
         // How long it took, and how much was shared with other requests, is chance.
-        if (&stored.text, stored.finish) == (&new.text, new.finish) {
+        let weighs_alike = weighs_alike(stored.weighed.as_ref(), new.weighed.as_ref());
+        if (&stored.text, stored.finish) == (&new.text, new.finish) && weighs_alike {
             self.same += 1;
             return;
         }
@@ -158,6 +160,12 @@ impl Audited {
             self.mismatches.push(Mismatch { stage, scenario, stored, new, differs_at });
         }
     }
+}
+
+/// Whether words are equally likely in both, to the four places that a verdict's row has of them.
+fn weighs_alike(one: Option<&Weighed>, other: Option<&Weighed>) -> bool {
+    let places = |weighed: &Weighed| weighed.probabilities.iter().map(|p| format!("{p:.4}")).collect::<Vec<_>>();
+    one.map(places) == other.map(places)
 }
 
 fn first_difference(one: &str, other: &str) -> Option<usize> {
@@ -322,6 +330,18 @@ mod tests {
             assert_eq!(first_difference(one, other), expected, "{one} {other}");
             assert_eq!(first_difference(other, one), expected, "{other} {one}");
         }
+    }
+
+    #[test]
+    fn words_are_alike_to_four_places() {
+        let weighed = |p: f64| Some(Weighed { probabilities: vec![p, 0.25], tokens: vec![Vec::new(), Vec::new()] });
+        let check = |one: Option<Weighed>, other: Option<Weighed>, alike: bool| {
+            assert_eq!(weighs_alike(one.as_ref(), other.as_ref()), alike, "{one:?} {other:?}");
+        };
+        check(None, None, true);
+        check(weighed(0.5), weighed(0.500_01), true);
+        check(weighed(0.5), weighed(0.501), false);
+        check(weighed(0.5), None, false);
     }
 
     #[test]

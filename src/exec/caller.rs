@@ -305,6 +305,7 @@ impl Caller {
             EngineErrorKind::Transient | EngineErrorKind::RateLimited { .. } => true,
             EngineErrorKind::ContextOverflow { .. }
             | EngineErrorKind::Rejected
+            | EngineErrorKind::Unsupported
             | EngineErrorKind::BadReply
             | EngineErrorKind::Auth
             | EngineErrorKind::Unavailable => false,
@@ -353,6 +354,8 @@ fn count(tally: &mut Tally, reply: &Reply, made: bool) {
 fn fatal_help(kind: EngineErrorKind) -> &'static str {
     if kind == EngineErrorKind::Auth {
         "set the right `api_key` in the environment, then run again: finished calls are kept"
+    } else if kind == EngineErrorKind::Unsupported {
+        "write `mode: json` in the `judge` stage, or name another model there, then run again: finished calls are kept"
     } else {
         "see that the model can be reached and loaded, then run again: finished calls are kept"
     }

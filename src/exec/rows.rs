@@ -19,9 +19,10 @@ use super::caller::{Account, Caller, Looked};
 use super::earlier::{Cost, Earlier, Given, Share, State, Taken};
 use super::feed::{Cut, TableReader, TableWriter};
 use super::{Event, Output, Run, StageFailure, Unit};
+use crate::data::Judging;
 use crate::ids::StageId;
 use crate::key::Key;
-use crate::stage::{Asked, Flaw, Resume, Row, RowStage, Step};
+use crate::stage::{self, Asked, Flaw, Resume, Row, RowStage, Step};
 use crate::store::{BlobWriter, Store, Tally};
 
 /// So many failed rows are told one by one; the rest are counted.
@@ -265,6 +266,7 @@ struct Out<'a> {
     rows: u64,
     failed: u64,
     ungraded: u64,
+    judging: Judging,
     /// Rows that progress has not been told of.
     untold: u64,
     told: Instant,
@@ -290,6 +292,7 @@ impl<'a> Out<'a> {
             rows: 0,
             failed: 0,
             ungraded: 0,
+            judging: Judging::default(),
             untold: 0,
             told: Instant::now(),
         })
@@ -331,7 +334,8 @@ impl<'a> Out<'a> {
         finished: Finished,
         each: &mut impl FnMut(&str) -> Result<(), StageFailure>,
     ) -> Result<usize, StageFailure> {
-        let Finished { row: Row { lines, flaw }, calls, cost } = finished;
+        let Finished { row: Row { lines, flaw, judging }, calls, cost } = finished;
+        self.judging.merge(&judging);
         let state = match flaw {
             Some(Flaw::Failed(why)) => {
                 self.failed += 1;
@@ -389,19 +393,22 @@ impl<'a> Out<'a> {
             if let Some(caller) = self.caller
                 && speed.calls > 0
             {
-                run.store.add_speed(&caller.model(), run.kind(self.id), &speed)?;
+                let manner = stage::manner(&run.pipeline.stages[self.id]);
+                run.store.add_speed(&caller.model(), manner, &speed)?;
             }
             let (blob, rows) = table.finish(run.store)?;
             Ok::<_, StageFailure>((blob, rows, calls, shares))
         };
         let (blob, rows, calls, shares) = finish(self.table, self.calls, self.shares).map_err(Cut::Failure)?;
+        let weighed = Some(&self.judging).filter(|judging| !judging.is_empty());
+        let summary = weighed.map(|judging| serde_json::to_value(judging).expect("a summary is always valid JSON"));
         Ok(Output {
             blob,
             also: Vec::new(),
             calls,
             shares: shares.map(|shares| (shares, self.rows)),
             rows: Some(rows),
-            summary: None,
+            summary,
             tally: Tally { rows_failed: self.failed, rows_ungraded: self.ungraded, ..tally },
             complete: unsettled == 0,
         })

@@ -14,7 +14,7 @@ use crate::fetch::{self, gguf};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Decide, Generate, GenerateFrom, Research, Stage, WeightsSource};
+use crate::spec::{Decide, Generate, GenerateFrom, JudgeMode, Research, Stage, WeightsSource};
 use crate::stage::{self, Known as _, RowStage, generate, pull};
 use crate::store::{Receipt, Store};
 
@@ -110,13 +110,15 @@ pub(super) fn prepare_rows(
     let stage = &run.pipeline.stages[id];
     // Who wants a result to be computed again does not want a copy of it.
     let is_asked_for = run.refresh || run.selection.forces(run.graph, id);
+    // Its summary rests on the replies themselves, which rows that are taken over no longer have.
+    let is_weighed = matches!(stage, Stage::Judge(judge) if matches!(judge.mode, JudgeMode::Logprob { .. }));
     Ok(Task::Rows(Work {
         stage: row_stage(id, stage)?,
         caller: caller(run, flights, stage, settled)?,
         source: Source::Table(lines),
         total,
         table: TableWriter::new(run.store)?,
-        earlier: if is_asked_for { None } else { earlier::find(run, id, settled, total)? },
+        earlier: if is_asked_for || is_weighed { None } else { earlier::find(run, id, settled, total)? },
     }))
 }
 

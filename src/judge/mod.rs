@@ -1,16 +1,19 @@
 //! From rubric to prompt, from reply to verdict, from verdicts to a grade.
 //!
 //! Owns the words a judge reads and the strict reading of what it answers. Pure: never calls an engine. Start at
-//! [`Evidence::ask`] for what is asked, [`read_opinion`] for what is answered and [`grade`] for what it comes to.
+//! [`Evidence::ask`] for what is asked, [`read_opinion`] and [`read_weighed`] for what is answered and [`grade`] for what
+//! it comes to.
 
 mod evidence;
 mod grade;
 mod parse;
 mod prompt;
 mod schema;
+mod weigh;
 
 pub use evidence::is_quoted;
 pub use grade::{Graded, grade};
 pub use parse::{Opinion, ParseError, read_object, read_opinion};
 pub use prompt::{Evidence, ask_again, question_text};
 pub use schema::Schemas;
+pub use weigh::{Leaning, WeighError, read_weighed, verdict_words};

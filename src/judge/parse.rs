@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::data::VerdictKind;
-use crate::engine::Finish;
+use crate::engine::{Finish, reasoning};
 
 /// Why a reply is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,26 +92,21 @@ pub fn read_opinion(reply: &str, finish: Finish, allow_not_applicable: bool) -> 
 /// # Errors
 /// There is no object or more than one, it is not complete, or it is not a `T`.
 pub fn read_object<T: DeserializeOwned>(reply: &str, finish: Finish) -> Result<T, ParseError> {
-    let object = without_thoughts(reply).and_then(sole_object).map_err(|error| match (finish, error) {
-        (
-            Finish::Length,
-            ParseError::Empty | ParseError::OnlyThoughts | ParseError::NoObject | ParseError::Incomplete,
-        ) => ParseError::CutOff,
-        (_, error) => error,
-    })?;
+    let object =
+        reasoning::answer(reply).ok_or(ParseError::OnlyThoughts).and_then(sole_object).map_err(|error| {
+            match (finish, error) {
+                (
+                    Finish::Length,
+                    ParseError::Empty | ParseError::OnlyThoughts | ParseError::NoObject | ParseError::Incomplete,
+                ) => ParseError::CutOff,
+                (_, error) => error,
+            }
+        })?;
     serde_json::from_str(object).map_err(|error| {
         let text = error.to_string();
         let message = text.split(" at line ").next().unwrap_or_default().to_owned();
         ParseError::Members { message }
     })
-}
-
-/// The reply without the `<think>…</think>` that it starts with, if it does.
-pub(super) fn without_thoughts(reply: &str) -> Result<&str, ParseError> {
-    match reply.trim_start().strip_prefix("<think>") {
-        None => Ok(reply),
-        Some(thoughts) => thoughts.split_once("</think>").map(|(_, rest)| rest).ok_or(ParseError::OnlyThoughts),
-    }
 }
 
 fn sole_object(text: &str) -> Result<&str, ParseError> {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use super::forecast::ForecastError;
-use crate::engine::{CallKeys, Finish, Reply, Request, Usage};
+use crate::engine::{CallKeys, Finish, Reply, Request, Usage, Weighed, Words};
 use crate::ids::StageId;
 use crate::key::{BlobId, Key};
 use crate::spec::Generate;
@@ -208,7 +208,7 @@ impl Walk<'_> {
         let broken = |error| ForecastError::Row { stage: node.id.clone(), error };
         let mut step = node.work.start(line).map_err(broken)?;
         let mut outcome_known = known;
-        let Row { lines, flaw: _ } = loop {
+        let Row { lines, flaw: _, judging: _ } = loop {
             match step {
                 Step::Done(row) => break row,
                 Step::Ask(requests, rest) => {
@@ -248,8 +248,8 @@ impl Walk<'_> {
         let stored = if may_be_kept { self.calls.reply(&key)? } else { None };
         let (reply, answered) = match stored {
             Some(reply) => (reply, Answered::FromStore),
-            None if known && may_be_kept => (node.stand_in.reply(&key), Answered::Missing),
-            None => (node.stand_in.reply(&key), Answered::Uncertain),
+            None if known && may_be_kept => (node.stand_in.reply(&key, request), Answered::Missing),
+            None => (node.stand_in.reply(&key, request), Answered::Uncertain),
         };
         let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
         let chars = request.messages.iter().map(|message| message.content.chars().count() as u64).sum();
@@ -266,20 +266,28 @@ impl Walk<'_> {
 
 impl StandIn {
     /// Two calls have equal stand-ins if they are the same call: what is asked about their replies is then the same as well.
-    fn reply(self, key: &Key) -> Reply {
+    fn reply(self, key: &Key, request: &Request) -> Reply {
         let filler = |chars: usize| key.to_string().chars().cycle().take(chars.max(16)).collect::<String>();
         let text = match self {
             Self::Opening(chars) => format!(r#"{{"opening":"{}"}}"#, filler(chars)),
             Self::Text(chars) => filler(chars),
             Self::Verdict => r#"{"evidence":"","reason":"","verdict":"pass"}"#.to_owned(),
         };
-        Reply::new(text, Finish::Stop, Usage::default(), 0)
+        let weighed = request.form.words().map(certain_of_the_first);
+        Reply { weighed, ..Reply::new(text, Finish::Stop, Usage::default(), 0) }
     }
+}
+
+fn certain_of_the_first(words: &Words) -> Weighed {
+    let mut probabilities = vec![0.0; words.all().len()];
+    probabilities[0] = 1.0;
+    Weighed { tokens: vec![Vec::new(); probabilities.len()], probabilities }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{ReplyForm, Sampling};
 
     fn calls(calls: &[(u64, Answered)]) -> Found {
         let call = |&(prefix, answered): &(u64, Answered)| Call { node: 0, prefix, chars: 10, max_tokens: 5, answered };
@@ -312,9 +320,14 @@ mod tests {
     #[test]
     fn stand_ins_are_equal_where_calls_are() {
         let key = |n: u32| crate::key::Recipe::new("call", 1, serde_json::json!({ "n": n })).key();
-        let text = |n, chars| StandIn::Text(chars).reply(&key(n)).text;
+        let request =
+            |form| Request { messages: Vec::new(), sampling: Sampling::Greedy, max_tokens: 1, form, repetition: 0 };
+        let text = |n, chars| StandIn::Text(chars).reply(&key(n), &request(ReplyForm::Free)).text;
         assert_eq!(text(1, 200), text(1, 200));
         assert_ne!(text(1, 200), text(2, 200));
         assert_eq!((text(1, 200).len(), text(1, 0).len()), (200, 16));
+        let words = Words::new(["pass", "fail"]);
+        let weighed = StandIn::Verdict.reply(&key(1), &request(ReplyForm::Words(words))).weighed.unwrap();
+        assert_eq!(weighed.probabilities, [1.0, 0.0]);
     }
 }

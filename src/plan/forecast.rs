@@ -191,20 +191,20 @@ impl CallsForecast {
 
 /// What was recorded of a model on this machine.
 struct Record {
-    /// Of calls of the same kind of stage.
+    /// Of calls in the same manner.
     same: Option<Speed>,
-    /// Of calls of another kind of stage.
+    /// Of calls in another manner.
     other: Option<Speed>,
 }
 
 impl Record {
-    fn read(store: &Store, identity: &Identity, kind: &str) -> Result<Self, StoreError> {
+    fn read(store: &Store, identity: &Identity, manner: &str) -> Result<Self, StoreError> {
         let model = identity.digest();
         let usable = |speed: Option<Speed>| speed.filter(|speed| speed.calls > 0);
-        let same = usable(store.speed(&model, kind)?);
+        let same = usable(store.speed(&model, manner)?);
         let mut other = None;
-        for name in ["infer", "judge", "generate"] {
-            if name != kind && other.is_none() {
+        for name in ["infer", "judge", "generate", "judge_logprob"] {
+            if name != manner && other.is_none() {
                 other = usable(store.speed(&model, name)?);
             }
         }
@@ -448,7 +448,7 @@ fn engine(
         Some(model) => {
             let identity =
                 stage::identity(pipeline, model, settled).map_err(|error| PlanError::from_recipe(id, error))?;
-            let record = Record::read(store, &identity, stage::kind(stage))?;
+            let record = Record::read(store, &identity, stage::manner(stage))?;
             Ok((Engine::Known(CallKeys::new(&identity)), record))
         }
     }

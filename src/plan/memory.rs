@@ -5,8 +5,8 @@ use super::forecast::{Basis, Figure};
 use super::{PlanError, Settled};
 use crate::catalog::{Facts, memory_bytes};
 use crate::data::WeightsRecord;
-use crate::engine::embedded::DEFAULT_CONTEXT;
-use crate::engine::memory::{BATCH, Fit, Footprint, GROUP, Shortage, Wanted};
+use crate::engine::embedded::{BACKEND, DEFAULT_CONTEXT, most_sequences};
+use crate::engine::memory::{BATCH, Fit, Footprint, GROUP, Limit, Shortage, Wanted};
 use crate::fetch::gguf;
 use crate::ids::StageId;
 use crate::spec::{Embedded, KvCache, Pipeline, Stage, WeightsSource};
@@ -19,6 +19,9 @@ const TYPICAL_HEADS: u64 = 32;
 
 /// Vectors of a token that are held at once while a layer is computed, reckoned in sizes of the embedding.
 const VECTORS: u64 = 16;
+
+/// What the mask of attention takes, in sizes of one head's row.
+const MASKS: u64 = 2;
 
 /// Tokens for which the cache is reckoned, to know it to a fraction of a byte for one.
 const MANY: u64 = 1024;
@@ -42,18 +45,23 @@ impl Needs {
         context: Option<u32>,
     ) -> Self {
         let trained = header.context_length.and_then(|length| u32::try_from(length).ok()).unwrap_or(DEFAULT_CONTEXT);
-        let wanted = Wanted {
-            context: context.unwrap_or(trained.min(DEFAULT_CONTEXT)),
-            is_stated: context.is_some(),
-            sequences: model.sequences,
+        let (context, context_limit) = match context {
+            Some(stated) => (stated, Limit::Pipeline),
+            None if header.context_length.is_some() && trained <= DEFAULT_CONTEXT => (trained, Limit::Model),
+            None => (DEFAULT_CONTEXT, Limit::Usual),
         };
+        let (sequences, sequences_limit) = match model.sequences {
+            Some(stated) => (stated, Limit::Pipeline),
+            None => (most_sequences(), Limit::Usual),
+        };
+        let wanted = Wanted { context, context_limit, sequences, sequences_limit };
         let (cell, is_guess) = cell(header, bytes, model.kv_cache);
         let batch = BATCH as u64;
         let vocabulary = header.vocabulary.unwrap_or(TYPICAL_VOCABULARY);
         let vectors = VECTORS * header.embedding_length.unwrap_or(0);
-        // With a quantised cache attention is computed in one kernel, which holds no more than a few rows.
-        let is_one_kernel = model.kv_cache != KvCache::F16;
-        let heads = if is_one_kernel { 0 } else { header.heads.unwrap_or(TYPICAL_HEADS) };
+        // On a processor, and with a quantised cache, attention is computed in one kernel, which holds a mask and few rows.
+        let is_one_kernel = BACKEND == "cpu" || model.kv_cache != KvCache::F16;
+        let heads = if is_one_kernel { MASKS } else { header.heads.unwrap_or(TYPICAL_HEADS) };
         let footprint = Footprint {
             weights: bytes.saturating_add(adapter_bytes),
             cell,
@@ -61,6 +69,16 @@ impl Needs {
             compute_per_token: 4 * batch * heads,
         };
         Self { footprint, wanted, is_guess }
+    }
+
+    /// The same where no more than so many requests are made.
+    #[must_use]
+    pub fn for_requests(mut self, requests: u64) -> Self {
+        let requests = usize::try_from(requests).unwrap_or(usize::MAX).max(1);
+        if requests.next_multiple_of(GROUP) < self.wanted.sequences {
+            self.wanted = Wanted { sequences: requests, sequences_limit: Limit::Requests, ..self.wanted };
+        }
+        self
     }
 
     /// How it is held in so much free memory.
@@ -74,7 +92,7 @@ impl Needs {
     /// What it takes at least: with the fewest sequences.
     #[must_use]
     pub fn least(&self) -> Figure {
-        let wanted = Wanted { sequences: Some(GROUP), ..self.wanted };
+        let wanted = Wanted { sequences: GROUP, ..self.wanted };
         let basis = if self.is_guess { Basis::Guess } else { Basis::Forecast };
         self.footprint.fit(wanted, None).map_or(Figure::unknown(), |fit| Figure::of(fit.total, basis))
     }
@@ -204,15 +222,27 @@ mod tests {
 
     #[test]
     fn the_file_states_the_context_that_the_pipeline_does_not() {
-        let check = |trained: Option<u64>, stated: Option<u32>, expected: (u32, bool)| {
+        let check = |trained: Option<u64>, stated: Option<u32>, expected: (u32, Limit)| {
             let header = gguf::Header { context_length: trained, ..header() };
-            let Wanted { context, is_stated, sequences: _ } =
-                Needs::of_header(&header, 1, 0, &model(KvCache::F16), stated).wanted;
-            assert_eq!((context, is_stated), expected);
+            let wanted = Needs::of_header(&header, 1, 0, &model(KvCache::F16), stated).wanted;
+            assert_eq!((wanted.context, wanted.context_limit), expected);
         };
-        check(Some(2048), None, (2048, false));
-        check(Some(131_072), None, (4096, false));
-        check(None, None, (4096, false));
-        check(Some(2048), Some(8192), (8192, true));
+        check(Some(2048), None, (2048, Limit::Model));
+        check(Some(131_072), None, (4096, Limit::Usual));
+        check(None, None, (4096, Limit::Usual));
+        check(Some(2048), Some(8192), (8192, Limit::Pipeline));
+    }
+
+    #[test]
+    fn few_requests_need_few_sequences() {
+        let needs = Needs::of_header(&header(), 4_900_000_000, 0, &model(KvCache::F16), None);
+        let check = |requests, expected: (usize, Limit)| {
+            let fit = needs.for_requests(requests).fit(Some(64_000_000_000)).unwrap();
+            assert_eq!((fit.sequences, fit.sequences_limit), expected, "{requests}");
+        };
+        check(0, (4, Limit::Requests));
+        check(3, (4, Limit::Requests));
+        check(9, (12, Limit::Requests));
+        check(1_000, (most_sequences(), Limit::Usual));
     }
 }

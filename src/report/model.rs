@@ -1,10 +1,12 @@
 //! What a report says, before it has a form.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::criterion;
 use super::next::{Context, Suite, next_steps};
-use crate::data::{Candidates, Coverage, Decision, Outcome, Place, WeightsRecord};
+use crate::data::{Candidates, Coverage, Decision, Judging, Outcome, Place, WeightsRecord};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
 use crate::spec;
@@ -32,6 +34,8 @@ pub struct Inputs<'a> {
     pub weights: Vec<(StageId, WeightsRecord)>,
     /// What the scenarios cover.
     pub coverage: Option<Coverage>,
+    /// By which tokens verdicts were weighed, of the `judge` stages that weighed words.
+    pub judging: BTreeMap<StageId, Judging>,
     /// The decision.
     pub decision: Option<Decision>,
     /// Warnings that a reader must see, such as a model that judged itself: sentences.
@@ -88,6 +92,8 @@ pub struct ReportModel {
     pub answered_by: Option<String>,
     /// Who judged, in words.
     pub judged_by: Option<String>,
+    /// By which tokens verdicts were weighed; null where the judge wrote them.
+    pub judging: Option<Judging>,
     /// The rubric's criteria, in its order.
     pub criteria: Vec<CriterionText>,
     /// The stages with their digests.
@@ -138,10 +144,13 @@ pub struct NextStep {
 /// Puts together what the report says.
 #[must_use]
 pub fn build(inputs: Inputs<'_>) -> ReportModel {
-    let Inputs { pipeline, date, command, engine, stages, candidates, weights, coverage, decision, notes } = inputs;
+    let Inputs { pipeline, date, command, engine, stages, candidates, weights, coverage, mut judging, decision, notes } =
+        inputs;
     let chain = Chain::of(pipeline);
-    let criteria: Vec<CriterionText> =
-        chain.judge.map(|judge| judge.rubric.criteria.iter().map(criterion::in_words).collect()).unwrap_or_default();
+    let criteria: Vec<CriterionText> = chain
+        .judge
+        .map(|(_, judge)| judge.rubric.criteria.iter().map(criterion::in_words).collect())
+        .unwrap_or_default();
     let file = pipeline.file.display().to_string();
     let next_steps = next_steps(
         decision.as_ref(),
@@ -167,7 +176,8 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         weights: weights.into_iter().map(|(stage, record)| StageWeights { stage, record }).collect(),
         coverage,
         answered_by: chain.infer.map(|infer| answered_by(pipeline, infer)),
-        judged_by: chain.judge.map(|judge| judged_by(pipeline, judge)),
+        judged_by: chain.judge.map(|(_, judge)| judged_by(pipeline, judge)),
+        judging: chain.judge.and_then(|(id, _)| judging.remove(id)),
         criteria,
         stages,
         engine,
@@ -187,7 +197,7 @@ fn headline(outcome: Option<Outcome>) -> &'static str {
 
 /// The stages that led to the decision, followed upstream from it.
 struct Chain<'a> {
-    judge: Option<&'a spec::Judge>,
+    judge: Option<(&'a StageId, &'a spec::Judge)>,
     infer: Option<&'a spec::Infer>,
     generate: Option<(&'a StageId, &'a spec::Generate)>,
 }
@@ -199,10 +209,10 @@ impl<'a> Chain<'a> {
             .values()
             .find_map(|stage| if let spec::Stage::Decide(decide) = stage { Some(decide) } else { None });
         let judge = decide.and_then(|decide| {
-            let stage = pipeline.stages.get(&decide.verdicts)?;
-            if let spec::Stage::Judge(judge) = stage { Some(judge) } else { None }
+            let (id, stage) = pipeline.stages.get_key_value(&decide.verdicts)?;
+            if let spec::Stage::Judge(judge) = stage { Some((id, judge)) } else { None }
         });
-        let infer = judge.and_then(|judge| {
+        let infer = judge.and_then(|(_, judge)| {
             let stage = pipeline.stages.get(&judge.answers)?;
             if let spec::Stage::Infer(infer) = stage { Some(infer) } else { None }
         });
@@ -254,12 +264,19 @@ fn judged_by(pipeline: &spec::Pipeline, judge: &spec::Judge) -> String {
     let criteria = &judge.rubric.criteria;
     let by_code = criteria.iter().filter(|criterion| matches!(criterion.ask, spec::Ask::Check(_))).count();
     let pass = judge.rubric.pass;
-    let times = times("each question is asked", judge.repeat);
+    let how = match judge.mode {
+        spec::JudgeMode::Json => times("each question is asked", judge.repeat),
+        spec::JudgeMode::Logprob { max_outside } => format!(
+            "; a verdict is the likeliest of the words that may answer a question, and ungraded where more than {} of the \
+             probability is on other words; no reason is written and nothing is quoted",
+            round_percent(max_outside)
+        ),
+    };
     let judge = judge.model.as_ref().map_or_else(|| "nobody".to_owned(), |model| model_in_words(pipeline, model));
     let rule = format!(
         "a reply passes if no critical criterion fails and it earns {} of the weight that applies",
         round_percent(pass.score)
     );
     let asked = |number: usize| if number == 1 { "1 criterion".to_owned() } else { format!("{number} criteria") };
-    format!("{judge} ({}), and code ({}){times}; {rule}", asked(criteria.len() - by_code), asked(by_code))
+    format!("{judge} ({}), and code ({}){how}; {rule}", asked(criteria.len() - by_code), asked(by_code))
 }

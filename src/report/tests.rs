@@ -1,5 +1,6 @@
 //! Whole reports over hand-made inputs, among them texts that were written to break out.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -83,6 +84,7 @@ fn pipeline() -> spec::Pipeline {
         answers: stage_id("answers"),
         rubric: rubric(),
         model: Some(spec::ModelRef::Declared(ModelName::new("judge").unwrap())),
+        mode: spec::JudgeMode::Json,
         max_tokens: 256,
         temperature: 0.0,
         top_p: 1.0,
@@ -150,6 +152,7 @@ fn judged(index: usize, grade: Grade) -> Judged {
         reason: if index == 0 { "| it *advises* first".to_owned() } else { "it advises before it listens".to_owned() },
         quote: None,
         votes: None,
+        pass_probability: None,
     };
     let kind = |fails: bool| match grade {
         Grade::Ungraded => VerdictKind::Ungraded,
@@ -276,6 +279,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         candidates: Some(candidates()),
         weights: vec![(stage_id("weights"), weights())],
         coverage: Some(coverage),
+        judging: BTreeMap::new(),
         decision: Some(decision(rows)),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
@@ -379,6 +383,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         candidates: None,
         weights: Vec::new(),
         coverage: None,
+        judging: BTreeMap::new(),
         decision: None,
         notes: Vec::new(),
     });
@@ -442,6 +447,7 @@ fn json_has_the_documented_members() {
         "coverage",
         "answered_by",
         "judged_by",
+        "judging",
         "criteria",
         "stages",
         "engine",

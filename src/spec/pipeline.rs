@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rubric::Rubric;
 use super::source::WeightsSource;
@@ -472,6 +472,8 @@ pub struct Judge {
     pub rubric: Rubric,
     /// Who judges. Present if any criterion needs a judge.
     pub model: Option<ModelRef>,
+    /// How a judge's verdict is had.
+    pub mode: JudgeMode,
     /// Most tokens of one verdict.
     pub max_tokens: u32,
     /// 0 = greedy.
@@ -484,6 +486,20 @@ pub struct Judge {
     pub repeat: u32,
     /// Tokens of context for the embedded engine: the stage's own, or else the model's.
     pub context: Option<u32>,
+}
+
+/// How a judge's verdict on a question is had.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgeMode {
+    /// It writes a JSON document: words of the reply, a reason, the verdict.
+    Json,
+    /// It writes nothing: the likeliest of the verdict words is the verdict. Then `max_tokens` is 1, `temperature` 0 and
+    /// `repeat` 1.
+    Logprob {
+        /// Largest probability that is on none of the verdict words, in [0, 1).
+        max_outside: f64,
+    },
 }
 
 /// `decide: {...}`

@@ -119,12 +119,17 @@ impl Resume for Waiting {
 /// One line an answer; the row has the flaw of the first that failed.
 fn row(scenario: Scenario, answers: impl Iterator<Item = Result<Reply, RowFailure>>) -> Row {
     let mut flaw = None;
-    let mut blank = Answer { scenario, repetition: 0, reply: None, finish: None, tokens: None, failure: None };
+    let mut blank =
+        Answer { scenario, repetition: 0, reply: None, reasoning: None, finish: None, tokens: None, failure: None };
     let lines = (0..).zip(answers).map(|(repetition, answer)| {
         blank.repetition = repetition;
+        blank.reasoning = None;
         (blank.reply, blank.finish, blank.tokens, blank.failure) = match answer {
             // How long it took is not in the row: equal answers must give equal bytes.
-            Ok(reply) => (Some(reply.text), Some(reply.finish), Some(reply.usage.into()), None),
+            Ok(reply) => {
+                blank.reasoning = reply.reasoning;
+                (Some(reply.text), Some(reply.finish), Some(reply.usage.into()), None)
+            }
             Err(failure) => {
                 flaw.get_or_insert_with(|| {
                     Flaw::Failed(format!("{}: {}: {}", blank.scenario.id, failure.kind, failure.message))
@@ -134,7 +139,8 @@ fn row(scenario: Scenario, answers: impl Iterator<Item = Result<Reply, RowFailur
         };
         write(&blank)
     });
-    Row { lines: lines.collect(), flaw }
+    let lines = lines.collect();
+    Row::new(lines, flaw)
 }
 
 #[cfg(test)]
@@ -186,10 +192,12 @@ mod tests {
         let row = done(rest.resume(vec![Asked::Replied(reply)]));
         assert_eq!(row.flaw, None);
         assert!(!row.lines[0].contains("elapsed"), "times are not in rows");
+        assert!(!row.lines[0].contains("reasoning"), "a row without thoughts is as it always was");
         let expected = Answer {
             scenario: scenario("hi {{ 1 }}", &[]),
             repetition: 0,
             reply: Some(" Hello,\n\n".to_owned()),
+            reasoning: None,
             finish: Some(Finish::Length),
             tokens: Some(Tokens { prompt: 5, completion: 2 }),
             failure: None,
@@ -229,6 +237,18 @@ mod tests {
         let broken =
             Infer { repeat: 2, ..spec(None, "{% if scenario.opening == 'hi' %}{{ scenario.tags + 1 }}{% endif %}") };
         assert_eq!(done(InferStage::new(&broken).start(&line("hi")).unwrap()).lines.len(), 2);
+    }
+
+    #[test]
+    fn thoughts_are_kept_beside_the_reply() {
+        let stage = InferStage::new(&Infer { repeat: 3, ..spec(None, "{{ scenario.opening }}") });
+        let (_, rest) = asks(stage.start(&line("hi")).unwrap());
+        let thought =
+            Reply { reasoning: Some("hm".to_owned()), ..Reply::new("Yes", Finish::Stop, Usage::default(), 0) };
+        let row = done(rest.resume(vec![Asked::Replied(thought), replied("No"), call_failed("rejected")]));
+        let answers: Vec<Answer> = row.lines.iter().map(|line| read(line, "an answer").unwrap()).collect();
+        let shown: Vec<_> = answers.iter().map(|a| (a.reply.as_deref(), a.reasoning.as_deref())).collect();
+        assert_eq!(shown, [(Some("Yes"), Some("hm")), (Some("No"), None), (None, None)]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step};
 
 use crate::check::CheckError;
 use crate::ids::StageId;
-use crate::spec::{Embedded, ModelRef, PullFrom, Stage};
+use crate::spec::{Embedded, JudgeMode, ModelRef, PullFrom, Stage};
 
 /// The name of a stage's kind, as in the pipeline file.
 #[must_use]
@@ -29,6 +29,21 @@ pub fn kind(stage: &Stage) -> &'static str {
         Stage::Infer(_) => "infer",
         Stage::Judge(_) => "judge",
         Stage::Decide(_) => "decide",
+    }
+}
+
+/// How a stage puts its calls: its kind, and more where calls of one kind take unlike times. Speeds are remembered by it.
+#[must_use]
+pub fn manner(stage: &Stage) -> &'static str {
+    match stage {
+        // One token instead of a text.
+        Stage::Judge(judge) if matches!(judge.mode, JudgeMode::Logprob { .. }) => "judge_logprob",
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
+        | Stage::Decide(_) => kind(stage),
     }
 }
 

@@ -7,7 +7,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::data::{RowFailure, Scenario};
+use crate::data::{Judging, RowFailure, Scenario};
 use crate::engine::{EngineError, EngineErrorKind, Reply, Request};
 
 /// A stage that makes output lines of each input line by itself.
@@ -60,6 +60,16 @@ pub struct Row {
     pub lines: Vec<String>,
     /// What is wrong with the row.
     pub flaw: Option<Flaw>,
+    /// By which tokens its verdicts were weighed: for the stage's summary, and no part of its lines.
+    pub judging: Judging,
+}
+
+impl Row {
+    /// A row with these lines, and nothing beside them.
+    #[must_use]
+    pub fn new(lines: Vec<String>, flaw: Option<Flaw>) -> Self {
+        Self { lines, flaw, judging: Judging::default() }
+    }
 }
 
 /// What can be wrong with a finished row.
@@ -87,6 +97,7 @@ impl From<&EngineError> for CallFailure {
             EngineErrorKind::Transient => "transient",
             EngineErrorKind::RateLimited { .. } => "rate_limited",
             EngineErrorKind::Rejected => "rejected",
+            EngineErrorKind::Unsupported => "unsupported",
             EngineErrorKind::Auth => "auth",
             EngineErrorKind::BadReply => "bad_reply",
             EngineErrorKind::ContextOverflow { .. } => "context_overflow",

@@ -25,7 +25,7 @@ pub struct Receipt {
     pub calls: Option<BlobId>,
     /// Rows of a table.
     pub rows: Option<u64>,
-    /// A small summary of a table's rows, where the kind makes one: a function of the rows alone.
+    /// A small summary of a table, where the kind makes one: a function of its rows and of the replies they rest on.
     pub summary: Option<Value>,
     /// What it took.
     pub tally: Tally,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evalflow::data::{Answer, Origin, Scenario};
 use evalflow::engine::embedded::Parts;
-use evalflow::engine::{Finish, Identity, Message, ReplyForm, Request, Role, Sampling, Schema, embedded};
+use evalflow::engine::{Finish, Identity, Message, ReplyForm, Request, Role, Sampling, Schema, Words, embedded};
 use evalflow::ids::ScenarioId;
 use evalflow::key::BlobId;
 use evalflow::spec::Stage;
@@ -39,6 +39,7 @@ pub(crate) fn answer_line(id: &str, reply: &str) -> String {
         scenario: scenario(id, "hi"),
         repetition: 0,
         reply: Some(reply.to_owned()),
+        reasoning: None,
         finish: Some(Finish::Stop),
         tokens: None,
         failure: None,
@@ -68,6 +69,7 @@ const FIELDS: &[(&str, Change)] = &[
     ("sampling.temperature", |request| request.sampling = Sampling::Seeded { temperature: 0.6, top_p: 0.5, seed: 1 }),
     ("sampling.top_p", |request| request.sampling = Sampling::Seeded { temperature: 0.5, top_p: 0.6, seed: 1 }),
     ("schema.type", |request| request.form = ReplyForm::Schema(Schema::new("name", json!({ "type": "array" })))),
+    ("words[]", |request| request.form = ReplyForm::Words(Words::new(["pass", "fail"]))),
 ];
 
 /// The fields of each engine's identity: what it answers with, and never where it is or how it is reached.
@@ -80,13 +82,19 @@ const ENGINES: &[(&str, &[&str])] = &[
 #[test]
 fn every_field_of_a_call_is_in_the_table_and_changes_the_key() {
     let identity = Identity(json!("e"));
-    let found: BTreeSet<String> = fields(&request().recipe(&identity)).into_keys().collect();
+    let weighing = Request { form: ReplyForm::Words(Words::new(["yes", "no"])), ..request() };
+    let all = [request(), weighing].map(|request| fields(&request.recipe(&identity)));
+    // A request has a schema or words; the place of a schema is there in both.
+    let found: BTreeSet<String> =
+        all.into_iter().flat_map(BTreeMap::into_keys).filter(|path| path != "schema").collect();
     let table: BTreeSet<String> =
         FIELDS.iter().map(|(path, _)| (*path).to_owned()).chain(["engine".to_owned()]).collect();
     assert_eq!(found, table);
 
     let mut keys = BTreeSet::from([request().recipe(&identity).key(), request().recipe(&Identity(json!("f"))).key()]);
-    let shapes: [Change; 5] = [
+    let shapes: [Change; 7] = [
+        |request| request.form = ReplyForm::Words(Words::new(["fail", "pass"])),
+        |request| request.form = ReplyForm::Words(Words::new(["pass", "fail", "not_applicable"])),
         |request| request.sampling = Sampling::Greedy,
         |request| request.form = ReplyForm::Free,
         |request| request.messages.reverse(),

@@ -34,6 +34,7 @@ const STAGES: &[&str] = &[
     "greedy",
     "verdicts",
     "checked",
+    "weighed",
     "decision",
 ];
 
@@ -88,7 +89,7 @@ fn calls(world: &World) -> Vec<(String, Recipe)> {
         repetition: 3,
     };
     let mut requests = vec![("plain".to_owned(), plain)];
-    for id in ["scenarios", "answers", "greedy", "verdicts"] {
+    for id in ["scenarios", "answers", "greedy", "verdicts", "weighed"] {
         let first = of(id).into_iter().next().expect("it asks something");
         requests.push((id.to_owned(), first));
     }

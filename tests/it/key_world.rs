@@ -66,6 +66,7 @@ stages:
   repeated: { infer: { model: canned, scenarios: imported, repeat: 3 } }
   panel:
     judge: { answers: repeated, rubric: rubrics/r.yaml, model: server, temperature: 0.5, top_p: 0.8, seed: 3, repeat: 5 }
+  weighed: { judge: { answers: answers, rubric: rubrics/r.yaml, model: server, mode: logprob, max_outside: 0.25 } }
   imported: { generate: { file: scenarios/s.jsonl } }
   checked:
     judge: { answers: greedy, rubric: rubrics/checks.yaml }

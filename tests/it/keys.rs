@@ -53,6 +53,7 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("imported", "file", IMPORTED, "hi", "ho"),
     ("repeated", "repeat", PIPELINE, "repeat: 3", "repeat: 4"),
     ("repeated", "sampling", PIPELINE, "repeat: 3", "repeat: 3, temperature: 0.1"),
+    ("weighed", "mode.logprob.max_outside", PIPELINE, "max_outside: 0.25", "max_outside: 0.3"),
     ("panel", "repeat", PIPELINE, "repeat: 5", "repeat: 6"),
     ("panel", "sampling.seed", PIPELINE, "seed: 3", "seed: 4"),
     ("panel", "sampling.temperature", PIPELINE, "temperature: 0.5", "temperature: 0.6"),

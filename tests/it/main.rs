@@ -14,6 +14,7 @@ mod key_golden;
 mod key_world;
 mod keys;
 mod lock;
+mod logprob;
 #[cfg(feature = "llama")]
 mod model;
 mod plan;

@@ -8,13 +8,15 @@
 //! * **A token at position p lies in cell p of its lane**, so that sums over the cache run in one order. Each lane has
 //!   cells of its own (the cache is not unified), is only cut at its end, and grows there. Cells behind a lane's end
 //!   weigh exactly nothing.
-//! * **What was computed as a prompt and what was generated token by token are two things**: attention has a kernel for
-//!   each. Only the former is ever shared.
+//! * **A prompt is computed in whole tiles of [`TILE`] tokens, cut at multiples of it, and what is left over behind them
+//!   row by row**: attention has a kernel for each, and which one it takes is told by the number of rows. A token is shared
+//!   only between prompts in which it is computed in the same way; what was generated is never shared.
 //!
-//! Flash attention is off, since it splits a sum over an f16 cache by the number of threads. With a quantised cache, which
-//! needs it, it does not: its one kernel for those takes row by row and cell by cell. The sliding-window cache is kept
-//! whole, so that it can be cut like the other. Elsewhere than on processors a kernel is chosen by the shape of a computation, so
-//! there the shape is always the same: see [`Shape`].
+//! With a single lane, flash attention would split its sum by the number of threads; a step always has a group of lanes,
+//! and with a quantised cache it never splits: its one kernel for those takes row by row and cell by cell. The
+//! sliding-window cache is kept whole, so that it can be cut like the other. Elsewhere than on processors a kernel is
+//! chosen by the shape of a computation in more ways, so there the shape is always the same, and flash attention is off
+//! unless the cache needs it: see [`Shape`].
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -33,11 +35,17 @@ use crate::spec::KvCache;
 /// Rows that are always computed together; more than any kernel's own group.
 pub(super) const GROUP: usize = memory::GROUP;
 
-/// Tokens of a prompt that are computed at once on a processor, where their number changes nothing.
-const STRIDE: usize = memory::BATCH;
+/// Rows from which on attention is computed in tiles.
+const TILE: usize = CHUNK;
+
+/// Tiles of a prompt that are computed at once on a processor, where their number changes nothing.
+const TILES: usize = memory::BATCH / TILE;
 
 /// Fewer shared tokens than this are computed again: copying a lane costs about as much.
 const LEAST_COPIED: usize = 8;
+
+/// `LLAMA_FLASH_ATTN_TYPE_AUTO`: for models that have it.
+const FLASH_ATTENTION_AUTO: i32 = -1;
 
 /// `LLAMA_FLASH_ATTN_TYPE_DISABLED`.
 const FLASH_ATTENTION_OFF: i32 = 0;
@@ -48,10 +56,10 @@ const FLASH_ATTENTION_ON: i32 = 1;
 /// How computations must be shaped so that they come out the same each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// Prompts are cut at multiples of this, and what lies between two cuts is computed at once.
+    /// Most rows of whole tiles that are computed at once.
     stride: usize,
-    /// A prompt is shared up to a multiple of this.
-    grain: usize,
+    /// Most rows behind the whole tiles that are computed at once.
+    tail: usize,
     /// Whether all lanes take part in every step, and every stretch of a prompt is filled up to the stride.
     is_fixed: bool,
     /// Whether rows can be taken out of a lane again. A recurrent model folds them into its state.
@@ -62,10 +70,16 @@ impl Shape {
     fn of(model: &LlamaModel) -> Self {
         let can_cut = !model.is_recurrent() && !model.is_hybrid();
         if BACKEND == "cpu" {
-            Self { stride: STRIDE, grain: 1, is_fixed: false, can_cut }
+            Self { stride: TILES * TILE, tail: TILE - GROUP, is_fixed: false, can_cut }
         } else {
-            Self { stride: CHUNK, grain: CHUNK, is_fixed: can_cut, can_cut }
+            Self { stride: TILE, tail: TILE, is_fixed: can_cut, can_cut }
         }
+    }
+
+    /// Where the stretch of a prompt ends that begins at `filled`.
+    fn stretch_end(self, filled: usize, length: usize) -> usize {
+        let whole = whole_tiles(length);
+        if filled < whole { whole.min(filled + self.stride) } else { length.min(filled + self.tail) }
     }
 }
 
@@ -110,7 +124,7 @@ impl<'m> Lanes<'m> {
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);
         let shape = Shape::of(&model.weights);
-        let (cache, flash_attention) = kept(model.kv_cache);
+        let (cache, flash_attention) = kept(model.kv_cache, shape);
         let most = shape.stride.max(count);
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(number(count * length)))
@@ -161,8 +175,14 @@ impl<'m> Lanes<'m> {
         if !self.shape.can_cut {
             return 0;
         }
-        let same = common_prefix(&self.lanes[lane].prompt, prompt).min(prompt.len().saturating_sub(1));
-        same / self.shape.grain * self.shape.grain
+        let lane = &self.lanes[lane].prompt;
+        let same = common_prefix(lane, prompt).min(prompt.len().saturating_sub(1));
+        let (there, here) = (whole_tiles(lane.len()), whole_tiles(prompt.len()));
+        if there == here && same >= here && !self.shape.is_fixed {
+            same
+        } else {
+            whole_tiles(same.min(there).min(here))
+        }
     }
 
     /// Puts a prompt into a lane, taking what `source` has of it. Says how many tokens were there already and where the
@@ -184,13 +204,12 @@ impl<'m> Lanes<'m> {
         }
         self.cut(lane, shared);
         let mut at = None;
-        let stride = self.shape.stride;
         while self.lanes[lane].filled < prompt.len() {
             if abandoned() {
                 return Ok(None);
             }
             let filled = self.lanes[lane].filled;
-            let end = prompt.len().min(filled / stride * stride + stride);
+            let end = self.shape.stretch_end(filled, prompt.len());
             at = self.compute_prompt(lane, prompt, filled..end)?;
         }
         Ok(at.map(|at| (shared, at)))
@@ -324,12 +343,18 @@ impl<'m> Lanes<'m> {
 }
 
 /// The type of keys and values, and whether attention is computed in one kernel with them.
-fn kept(kv_cache: KvCache) -> (KvCacheType, i32) {
+fn kept(kv_cache: KvCache, shape: Shape) -> (KvCacheType, i32) {
     match kv_cache {
-        KvCache::F16 => (KvCacheType::F16, FLASH_ATTENTION_OFF),
+        KvCache::F16 if shape.is_fixed => (KvCacheType::F16, FLASH_ATTENTION_OFF),
+        KvCache::F16 => (KvCacheType::F16, FLASH_ATTENTION_AUTO),
         KvCache::Q8_0 => (KvCacheType::Q8_0, FLASH_ATTENTION_ON),
         KvCache::Q4_0 => (KvCacheType::Q4_0, FLASH_ATTENTION_ON),
     }
+}
+
+/// How many of so many tokens are computed in whole tiles.
+fn whole_tiles(tokens: usize) -> usize {
+    tokens / TILE * TILE
 }
 
 /// How many tokens two texts have in common at their beginning.
@@ -391,9 +416,13 @@ mod tests {
         check(0, 0, (137, 128, " b"), 128);
         // The same again: the last token is computed for its logits.
         check(0, 0, (137, 128, " b"), 136);
-        check(2, 0, (137, 101, " c"), 101);
-        check(1, 2, (300, 120, " d"), 101);
-        check(2, 1, (290, 295, " d"), 120);
+        // Within a tile nothing can be shared, and behind the tiles only with a prompt of as many.
+        check(2, 0, (137, 101, " c"), 64);
+        check(1, 2, (300, 299, " d"), 64);
+        check(2, 1, (311, 280, " d"), 280);
+        check(2, 1, (255, 280, " d"), 192);
+        check(1, 1, (317, 280, " e"), 280);
+        check(2, 1, (320, 280, " e"), 256);
         // Too little to be worth a copy.
         check(3, 0, (40, 5, " e"), 0);
         check(3, 3, (39, 39, " e"), 5);

@@ -125,7 +125,7 @@ impl LlamaEngine {
     /// Makes an engine. No file is opened before the first request.
     #[must_use]
     pub fn new(config: LlamaConfig) -> Self {
-        let width = 4 * config.sequences.unwrap_or(room::MOST_LANES).max(1);
+        let width = 4 * room::most_lanes(&config);
         Self { identity: config.identity(), width, worker: Worker::start(config) }
     }
 }

@@ -8,6 +8,8 @@ use std::ffi::c_int;
 
 use llama_cpp_sys_2 as sys;
 
+use crate::engine::embedded::TILES;
+
 /// An extension that llama.cpp can be compiled for.
 struct Extension {
     name: &'static str,
@@ -99,7 +101,7 @@ fn uses_tiles() -> bool {
 /// The extensions that this build of llama.cpp computes with on this machine.
 pub(in crate::engine) fn used() -> Vec<&'static str> {
     let compiled = EXTENSIONS.iter().filter(|extension| is_on(extension.is_compiled));
-    compiled.map(|extension| extension.name).chain(uses_tiles().then_some("amx_int8")).collect()
+    compiled.map(|extension| extension.name).chain(uses_tiles().then_some(TILES)).collect()
 }
 
 /// The extensions that this build of llama.cpp needs and this machine lacks.

@@ -4,6 +4,7 @@ use llama_cpp_2::model::LlamaModel;
 
 use super::LlamaConfig;
 use super::lanes::GROUP;
+use crate::engine::embedded::most_sequences;
 use crate::engine::memory::{self, Bytes, affordable, lane_length};
 use crate::engine::{EngineError, EngineErrorKind};
 use crate::spec::KvCache;
@@ -12,7 +13,9 @@ use crate::spec::KvCache;
 pub(super) const LEAST_FREE: usize = GROUP;
 
 /// Lanes that are worth having, unless the configuration says otherwise.
-pub(super) const MOST_LANES: usize = memory::MOST_SEQUENCES;
+pub(super) fn most_lanes(config: &LlamaConfig) -> usize {
+    config.sequences.unwrap_or_else(most_sequences).max(1).next_multiple_of(GROUP)
+}
 
 /// What decides the shape of a context.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +29,11 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new(model: &LlamaModel, config: &LlamaConfig) -> Self {
-        let most_lanes = config.sequences.unwrap_or(MOST_LANES).max(1).next_multiple_of(GROUP);
-        Self { cell_bytes: cell_bytes(model, config.kv_cache), memory: config.cache_memory, most_lanes }
+        Self {
+            cell_bytes: cell_bytes(model, config.kv_cache),
+            memory: config.cache_memory,
+            most_lanes: most_lanes(config),
+        }
     }
 
     /// How many lanes of which length there should be for so many requests, of which the longest needs so many cells.

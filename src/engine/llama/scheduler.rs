@@ -24,7 +24,9 @@ use super::weigh::Weigher;
 use super::worker::Job;
 use super::writer::Writer;
 use crate::engine::embedded::DEFAULT_CONTEXT;
-use crate::engine::{EngineError, EngineErrorKind, Finish, Message, Reply, ReplyForm, Request, Schema, Usage};
+use crate::engine::{
+    EngineError, EngineErrorKind, Finish, Message, Reply, ReplyForm, Request, Schema, Usage, reasoning,
+};
 
 /// Waiting requests among which the next one is looked for.
 const LOOKAHEAD: usize = 64;
@@ -66,11 +68,14 @@ struct Served {
 struct Waiting {
     job: Job,
     prompt: Vec<LlamaToken>,
+    /// Whether the chat template lets the reply begin inside of the model's thoughts.
+    opens_thoughts: bool,
     passed_over: u32,
 }
 
 struct Running {
     job: Job,
+    opens_thoughts: bool,
     usage: Usage,
     sampler: Sampler,
     constraint: Option<Constraint>,
@@ -110,12 +115,14 @@ impl<'m> Scheduler<'m> {
     /// Takes a request into the queue, or answers that it can never be served.
     pub(super) fn accept(&mut self, job: Job) {
         self.served.since.get_or_insert_with(Instant::now);
-        let sized = self.tokenise(&job.request.messages).and_then(|prompt| {
+        let sized = self.tokenise(&job.request.messages).and_then(|(prompt, opens_thoughts)| {
             self.check_size(&prompt, job.request.max_tokens)?;
-            Ok(prompt)
+            Ok((prompt, opens_thoughts))
         });
         match sized {
-            Ok(prompt) => self.waiting.push_back(Waiting { job, prompt, passed_over: 0 }),
+            Ok((prompt, opens_thoughts)) => {
+                self.waiting.push_back(Waiting { job, prompt, opens_thoughts, passed_over: 0 });
+            }
             Err(error) => job.answer(Err(error)),
         }
     }
@@ -140,7 +147,8 @@ impl<'m> Scheduler<'m> {
         }
     }
 
-    fn tokenise(&self, messages: &[Message]) -> Result<Vec<LlamaToken>, EngineError> {
+    /// The prompt, and whether it ends inside of the model's thoughts.
+    fn tokenise(&self, messages: &[Message]) -> Result<(Vec<LlamaToken>, bool), EngineError> {
         let mut messages = messages.to_vec();
         let guard = Guard::new(&mut messages, self.control_names.as_ref());
         let rendered = self.model.template.render(&messages).map_err(|error| {
@@ -149,7 +157,10 @@ impl<'m> Scheduler<'m> {
             rejected(format!("the model's chat template refuses the conversation: {reason}"))
         })?;
         let prompt = self.vocabulary.prompt(&guard.pieces(&rendered));
-        if prompt.is_empty() { Err(rejected("the prompt is empty".to_owned())) } else { Ok(prompt) }
+        if prompt.is_empty() {
+            return Err(rejected("the prompt is empty".to_owned()));
+        }
+        Ok((prompt, rendered.trim_end().ends_with(reasoning::OPEN)))
     }
 
     fn check_size(&self, prompt: &[LlamaToken], max_tokens: u32) -> Result<(), EngineError> {
@@ -225,14 +236,15 @@ impl<'m> Scheduler<'m> {
 
     /// Puts a waiting request's prompt into a lane and begins its reply.
     fn admit(&mut self, turn: Turn, stopped: &Abandoned<'_>) {
-        let Waiting { job, mut prompt, passed_over: _ } =
+        let Waiting { job, mut prompt, opens_thoughts, passed_over: _ } =
             self.waiting.remove(turn.candidate).expect("the candidate is among those that wait");
         let start = Instant::now();
         let prompt_tokens = count(prompt.len());
-        let mut running = match self.begin(job, prompt_tokens) {
-            Ok(running) => running,
-            Err((job, error)) => return job.answer(Err(error)),
+        let constraint = match job.request.form.schema().map(|schema| self.constrain(schema)).transpose() {
+            Ok(constraint) => constraint,
+            Err(error) => return job.answer(Err(error)),
         };
+        let mut running = self.begin(job, constraint, prompt_tokens, opens_thoughts);
         // What a schema begins with needs no choosing: it is computed with the prompt.
         match running.take_forced(&self.vocabulary) {
             Ok(None) => prompt.extend(running.pending.drain(..)),
@@ -266,17 +278,20 @@ impl<'m> Scheduler<'m> {
         self.grow(turn.lane, at);
     }
 
-    fn begin(&mut self, job: Job, prompt_tokens: u32) -> Result<Running, (Job, EngineError)> {
-        let constraint = match job.request.form.schema().map(|schema| self.constrain(schema)).transpose() {
-            Ok(constraint) => constraint,
-            Err(error) => return Err((job, error)),
-        };
+    fn begin(&self, job: Job, constraint: Option<Constraint>, prompt_tokens: u32, opens_thoughts: bool) -> Running {
         let Request { sampling, repetition, .. } = job.request;
         // A schema ends its reply itself, and no JSON without white space holds a line break.
         let stop = if constraint.is_some() { None } else { self.model.template.stop() };
-        let usage = Usage { prompt_tokens, cached_tokens: 0, completion_tokens: 0 };
-        let (sampler, writer) = (Sampler::new(sampling, repetition), Writer::new(stop));
-        Ok(Running { job, usage, sampler, constraint, writer, pending: VecDeque::new(), worked: Duration::ZERO })
+        Running {
+            job,
+            opens_thoughts,
+            usage: Usage { prompt_tokens, cached_tokens: 0, completion_tokens: 0 },
+            sampler: Sampler::new(sampling, repetition),
+            constraint,
+            writer: Writer::new(stop),
+            pending: VecDeque::new(),
+            worked: Duration::ZERO,
+        }
     }
 
     fn constrain(&mut self, schema: &Schema) -> Result<Constraint, EngineError> {
@@ -452,9 +467,16 @@ impl Running {
     }
 
     fn finish(self, finish: Finish) {
-        let Self { job, usage, sampler: _, constraint: _, writer, pending: _, worked } = self;
+        let Self { job, opens_thoughts, usage, sampler: _, constraint, writer, pending: _, worked } = self;
         let usage = Usage { completion_tokens: writer.tokens, ..usage };
-        job.answer(Ok(Reply::new(writer.into_text(), finish, usage, milliseconds(worked))));
+        let text = writer.into_text();
+        // What satisfies a schema holds no thoughts, whatever it says.
+        let (reasoning, text) = match (constraint, opens_thoughts) {
+            (Some(_), _) => (None, text),
+            (None, false) => reasoning::split(&text),
+            (None, true) => reasoning::split(&format!("{}{text}", reasoning::OPEN)),
+        };
+        job.answer(Ok(Reply { reasoning, ..Reply::new(text, finish, usage, milliseconds(worked)) }));
     }
 }
 

@@ -1,11 +1,11 @@
 //! From the body of a chat completion to a [`Reply`].
 //!
-//! Owns what servers put where. The text is handed on as it came: making sense of it is left to whoever asked. Pure;
-//! start at [`read`].
+//! Owns what servers put where. The text is handed on as it came, without the thoughts that it begins with: making sense of
+//! it is left to whoever asked. Pure; start at [`read`].
 
 use serde_json::Value;
 
-use crate::engine::{EngineErrorKind, Finish, Reply, Usage};
+use crate::engine::{EngineErrorKind, Finish, Reply, Usage, reasoning};
 
 /// Why a body is no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +16,7 @@ pub(super) struct NoReply {
 
 /// Reads the first choice.
 pub(super) fn read(body: &Value, elapsed_ms: u64) -> Result<Reply, NoReply> {
-    let bad = |what: &str| NoReply { kind: EngineErrorKind::BadReply, what: what.to_owned() };
-    let rejected = |what: String| NoReply { kind: EngineErrorKind::Rejected, what };
-
-    let choices = body.get("choices").and_then(Value::as_array).ok_or_else(|| bad("answered without `choices`"))?;
-    let choice = choices.first().ok_or_else(|| bad("answered with an empty list of `choices`"))?;
-    let message = choice.get("message").ok_or_else(|| bad("answered with a choice without `message`"))?;
-
+    let (choice, message) = first_choice(body)?;
     let reason = choice.get("finish_reason").and_then(Value::as_str).unwrap_or("stop");
     let finish = match reason {
         "length" | "max_tokens" | "model_length" => Finish::Length,
@@ -30,12 +24,14 @@ pub(super) fn read(body: &Value, elapsed_ms: u64) -> Result<Reply, NoReply> {
         "error" | "abort" => return Err(bad(&format!("gave up on the reply (`finish_reason` is `{reason}`)"))),
         _ => Finish::Stop,
     };
-    let text = text_of(&message["content"]).ok_or_else(|| bad("answered with a `content` that is no text"))?;
+    let content = text_of(&message["content"]).ok_or_else(|| bad("answered with a `content` that is no text"))?;
+    let (within, text) = reasoning::split(&content);
+    let reasoning = told_reasoning(message).or(within);
     if text.is_empty() {
         if let Some(refusal) = message["refusal"].as_str().filter(|refusal| !refusal.is_empty()) {
             return Err(rejected(format!("refused: {refusal}")));
         }
-        if has_reasoned(body, message) {
+        if reasoning.is_some() || has_reasoned_unseen(body) {
             return Err(bad("answered with reasoning and no reply after it: most likely `max_tokens` is too small"));
         }
         if message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty()) {
@@ -45,11 +41,27 @@ pub(super) fn read(body: &Value, elapsed_ms: u64) -> Result<Reply, NoReply> {
             return Err(bad("answered without a text"));
         }
     }
-    Ok(Reply::new(text, finish, usage_of(&body["usage"]), elapsed_ms))
+    Ok(Reply { reasoning, ..Reply::new(text, finish, usage_of(&body["usage"]), elapsed_ms) })
+}
+
+fn bad(what: &str) -> NoReply {
+    NoReply { kind: EngineErrorKind::BadReply, what: what.to_owned() }
+}
+
+fn rejected(what: String) -> NoReply {
+    NoReply { kind: EngineErrorKind::Rejected, what }
+}
+
+/// The first choice and its message.
+pub(super) fn first_choice(body: &Value) -> Result<(&Value, &Value), NoReply> {
+    let choices = body.get("choices").and_then(Value::as_array).ok_or_else(|| bad("answered without `choices`"))?;
+    let choice = choices.first().ok_or_else(|| bad("answered with an empty list of `choices`"))?;
+    let message = choice.get("message").ok_or_else(|| bad("answered with a choice without `message`"))?;
+    Ok((choice, message))
 }
 
 /// The text of a content, which may come in parts; nothing counts as empty.
-fn text_of(content: &Value) -> Option<String> {
+pub(super) fn text_of(content: &Value) -> Option<String> {
     match content {
         Value::Null => Some(String::new()),
         Value::String(text) => Some(text.clone()),
@@ -58,18 +70,19 @@ fn text_of(content: &Value) -> Option<String> {
     }
 }
 
-fn has_reasoned(body: &Value, message: &Value) -> bool {
-    let told = ["reasoning_content", "reasoning"]
-        .iter()
-        .any(|name| message[*name].as_str().is_some_and(|text| !text.is_empty()));
-    // OpenAI keeps the reasoning to itself and only counts it.
-    told || body
-        .pointer("/usage/completion_tokens_details/reasoning_tokens")
-        .and_then(Value::as_u64)
-        .is_some_and(|n| n > 0)
+/// What the model thought, where the server keeps it apart from the text.
+fn told_reasoning(message: &Value) -> Option<String> {
+    let told = ["reasoning_content", "reasoning"].iter().filter_map(|name| message[*name].as_str()).map(str::trim);
+    told.filter(|text| !text.is_empty()).map(ToOwned::to_owned).next()
 }
 
-fn usage_of(usage: &Value) -> Usage {
+/// Whether the model thought, though nobody may read it: OpenAI keeps the reasoning to itself and only counts it.
+fn has_reasoned_unseen(body: &Value) -> bool {
+    let counted = body.pointer("/usage/completion_tokens_details/reasoning_tokens").and_then(Value::as_u64);
+    counted.is_some_and(|tokens| tokens > 0)
+}
+
+pub(super) fn usage_of(usage: &Value) -> Usage {
     let count = |place: &str| {
         let count = usage.pointer(place).and_then(Value::as_u64).unwrap_or(0);
         u32::try_from(count).unwrap_or(u32::MAX)
@@ -113,12 +126,30 @@ mod tests {
     }
 
     #[test]
+    fn thoughts_are_kept_apart() {
+        let check = |message: Value, reasoning: Option<&str>, text: &str| {
+            let body = json!({ "choices": [{ "message": message, "finish_reason": "stop" }] });
+            let reply = read(&body, 1).unwrap();
+            assert_eq!((reply.reasoning.as_deref(), &*reply.text), (reasoning, text), "{body}");
+        };
+        check(json!({ "content": " said" }), None, " said");
+        check(json!({ "content": "said", "reasoning_content": "\nhm\n" }), Some("hm"), "said");
+        check(json!({ "content": "said", "reasoning": "hm", "reasoning_content": "" }), Some("hm"), "said");
+        check(json!({ "content": "said", "reasoning": null, "reasoning_content": null }), None, "said");
+        check(json!({ "content": "<think>hm</think>\n\nsaid" }), Some("hm"), "said");
+        check(json!({ "content": "hm</think>said" }), Some("hm"), "said");
+        check(json!({ "content": "<think>b</think>said", "reasoning": "a" }), Some("a"), "said");
+    }
+
+    #[test]
     fn what_is_no_reply() {
         use EngineErrorKind::{BadReply, Rejected};
         const REASONED: &str = "answered with reasoning and no reply after it: most likely `max_tokens` is too small";
         for (message, finish_reason, kind, what) in [
             (json!({ "content": "", "reasoning_content": "hm" }), "length", BadReply, REASONED),
             (json!({ "content": null, "reasoning": "hm" }), "stop", BadReply, REASONED),
+            (json!({ "content": "<think>hm" }), "length", BadReply, REASONED),
+            (json!({ "content": "<think>hm</think>\n" }), "stop", BadReply, REASONED),
             (json!({ "content": "half" }), "content_filter", Rejected, "filtered the reply out (`content_filter`)"),
             (json!({ "content": null, "refusal": "no" }), "stop", Rejected, "refused: no"),
             (json!({ "content": "half" }), "abort", BadReply, "gave up on the reply (`finish_reason` is `abort`)"),

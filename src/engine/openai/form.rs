@@ -17,6 +17,7 @@ pub(super) struct Form {
     without_top_p: bool,
     without_seed: bool,
     format: Format,
+    probabilities: Probabilities,
 }
 
 /// How a schema is asked for.
@@ -31,6 +32,28 @@ enum Format {
     Nothing,
 }
 
+/// How the probabilities of tokens are asked for, where words are to be weighed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Probabilities {
+    /// Those of the twenty likeliest tokens, the most that common servers tell.
+    #[default]
+    Many,
+    /// Those of the five likeliest, the most that some tell.
+    Few,
+    /// Not at all: the server does not tell them.
+    Untold,
+}
+
+impl Probabilities {
+    fn tokens(self) -> Option<u32> {
+        match self {
+            Self::Many => Some(20),
+            Self::Few => Some(5),
+            Self::Untold => None,
+        }
+    }
+}
+
 /// Parameters that servers are known to refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Parameter {
@@ -39,10 +62,13 @@ enum Parameter {
     TopP,
     Seed,
     Format,
+    Logprobs,
+    TopLogprobs,
 }
 
 impl Parameter {
-    const ALL: [Self; 5] = [Self::MaxTokens, Self::Temperature, Self::TopP, Self::Seed, Self::Format];
+    const ALL: [Self; 7] =
+        [Self::MaxTokens, Self::Temperature, Self::TopP, Self::Seed, Self::Format, Self::Logprobs, Self::TopLogprobs];
 
     /// What complaints call it; the first is the member of the body.
     fn names(self) -> &'static [&'static str] {
@@ -62,6 +88,8 @@ impl Parameter {
                 "structured outputs",
                 "structured_outputs",
             ],
+            Self::Logprobs => &["logprobs", "log probabilities"],
+            Self::TopLogprobs => &["top_logprobs"],
         }
     }
 }
@@ -107,15 +135,39 @@ impl Form {
                     Format::Nothing => None,
                 }
             }
+            (Parameter::Logprobs, _) => {
+                let told = request.form.words().and_then(|_| self.probabilities.tokens());
+                told.map(|_| json!(true))
+            }
+            (Parameter::TopLogprobs, _) => {
+                let told = request.form.words().and_then(|_| self.probabilities.tokens());
+                told.map(|tokens| json!(tokens))
+            }
         }
+    }
+
+    /// Whether the server may tell how likely its tokens are: not found out otherwise yet.
+    pub(super) fn tells_probabilities(self) -> bool {
+        self.probabilities != Probabilities::Untold
+    }
+
+    /// The form for a server that was asked for the probabilities of its tokens and told none, and what is different in it.
+    pub(super) fn without_probabilities(self) -> (Self, &'static str) {
+        let change = "words cannot be weighed, since it does not tell how likely its tokens are";
+        (Self { probabilities: Probabilities::Untold, ..self }, change)
     }
 
     /// The next form to try after `complaint`, and what is different in it; `None` if the complaint is about something else.
     pub(super) fn after(self, request: &Request, complaint: &Complaint) -> Option<(Self, &'static str)> {
-        if !matches!(complaint.status.as_u16(), 400 | 404 | 422) {
+        // OpenAI forbids to ask some models for probabilities, under the status that it has for a wrong key.
+        let forbidden = complaint.status.as_u16() == 403 && request.form.words().is_some();
+        if !matches!(complaint.status.as_u16(), 400 | 404 | 422) && !forbidden {
             return None;
         }
         let refused = self.refused(request, complaint)?;
+        if forbidden && !matches!(refused, Parameter::Logprobs | Parameter::TopLogprobs) {
+            return None;
+        }
         let mut next = self;
         let change = match refused {
             Parameter::MaxTokens => {
@@ -142,6 +194,11 @@ impl Form {
                 next.format = Format::Nothing;
                 "`response_format` is left out"
             }
+            Parameter::TopLogprobs if self.probabilities == Probabilities::Many => {
+                next.probabilities = Probabilities::Few;
+                "`top_logprobs` asks for 5 tokens instead of 20"
+            }
+            Parameter::Logprobs | Parameter::TopLogprobs => return Some(self.without_probabilities()),
         };
         Some((next, change))
     }
@@ -175,17 +232,29 @@ impl Form {
             Parameter::MaxTokens if !by_code && !text.contains("max_completion_tokens") => None,
             // Two that exclude each other: the temperature says more.
             Parameter::Temperature if text.contains("cannot both") => Some(Parameter::TopP).filter(sent),
-            Parameter::MaxTokens | Parameter::Temperature | Parameter::TopP | Parameter::Seed | Parameter::Format => {
+            Parameter::MaxTokens
+            | Parameter::Temperature
+            | Parameter::TopP
+            | Parameter::Seed
+            | Parameter::Format
+            | Parameter::Logprobs
+            | Parameter::TopLogprobs => {
                 Some(parameter).filter(|_| unsupported || self.is_last_resort(parameter, &text))
             }
         }
     }
 
-    /// Whether a complaint about the format is one about its type, though it does not say so: that the schema itself is
-    /// wrong is the user's to know, but the request for just any object holds nothing of the user's.
+    /// Whether a complaint is one about what is asked for here, though it does not say so: that the schema itself is wrong
+    /// is the user's to know, but the request for just any object holds nothing of the user's, and neither do those for
+    /// probabilities.
     fn is_last_resort(self, parameter: Parameter, text: &str) -> bool {
-        parameter == Parameter::Format
-            && (self.format == Format::Object || text.contains("must be") || text.contains("supported values are"))
+        match parameter {
+            Parameter::Format => {
+                self.format == Format::Object || text.contains("must be") || text.contains("supported values are")
+            }
+            Parameter::Logprobs | Parameter::TopLogprobs => true,
+            Parameter::MaxTokens | Parameter::Temperature | Parameter::TopP | Parameter::Seed => false,
+        }
     }
 
     /// The form that leaves out what either leaves out.
@@ -196,6 +265,7 @@ impl Form {
             without_top_p: self.without_top_p || other.without_top_p,
             without_seed: self.without_seed || other.without_seed,
             format: self.format.max(other.format),
+            probabilities: self.probabilities.max(other.probabilities),
         }
     }
 }
@@ -243,7 +313,7 @@ fn find_word(text: &str, word: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Message, ReplyForm, Role, Schema};
+    use crate::engine::{Message, ReplyForm, Role, Schema, Words};
     use proptest::prelude::*;
     use reqwest::StatusCode;
 
@@ -291,6 +361,7 @@ mod tests {
             without_top_p: true,
             without_seed: true,
             format: Format::Nothing,
+            probabilities: Probabilities::Untold,
         };
         assert_eq!(
             least.body("m", &request(SEEDED, true)),
@@ -400,18 +471,65 @@ mod tests {
 
     fn any_form() -> impl Strategy<Value = Form> {
         let format = prop_oneof![Just(Format::Schema), Just(Format::Object), Just(Format::Nothing)];
-        (any::<[bool; 4]>(), format).prop_map(|(left_out, format)| {
+        let probabilities =
+            prop_oneof![Just(Probabilities::Many), Just(Probabilities::Few), Just(Probabilities::Untold)];
+        (any::<[bool; 4]>(), format, probabilities).prop_map(|(left_out, format, probabilities)| {
             let [completion_tokens, without_temperature, without_top_p, without_seed] = left_out;
-            Form { completion_tokens, without_temperature, without_top_p, without_seed, format }
+            Form { completion_tokens, without_temperature, without_top_p, without_seed, format, probabilities }
         })
+    }
+
+    fn weighing() -> Request {
+        Request {
+            form: ReplyForm::Words(Words::new(["pass", "fail"])),
+            max_tokens: 1,
+            ..request(Sampling::Greedy, false)
+        }
+    }
+
+    #[test]
+    fn wordsask_for_probabilities() {
+        let body = Form::default().body("m", &weighing());
+        assert_eq!((&body["logprobs"], &body["top_logprobs"]), (&json!(true), &json!(20)));
+        assert_eq!((&body["max_tokens"], &body["temperature"]), (&json!(1), &json!(0)));
+        let free = Form::default().body("m", &request(SEEDED, true));
+        assert!(free.get("logprobs").is_none() && free.get("top_logprobs").is_none());
+    }
+
+    #[test]
+    fn probabilities_are_given_up_step_by_step() {
+        let learn = |form: Form, status: u16, words: &str| {
+            form.after(&weighing(), &complaint(status, &json!({ "message": words })))
+                .map(|(next, _)| next.probabilities)
+        };
+        let many = Form::default();
+        let few = Form { probabilities: Probabilities::Few, ..many };
+        for value in
+            ["Invalid value for 'top_logprobs': must be less than or equal to 5.", "top_logprobs is not supported"]
+        {
+            assert_eq!(learn(many, 400, value), Some(Probabilities::Few), "{value}");
+            assert_eq!(learn(few, 422, value), Some(Probabilities::Untold), "{value}");
+        }
+        for refusal in ["Unsupported parameter: 'logprobs' is not supported with this model.", "logprobs: no"] {
+            assert_eq!(learn(many, 400, refusal), Some(Probabilities::Untold), "{refusal}");
+        }
+        let forbidden = "You are not allowed to request logprobs from this model.";
+        assert_eq!(learn(many, 403, forbidden), Some(Probabilities::Untold));
+        assert_eq!(learn(many, 403, "You are not allowed to use `temperature`"), None);
+        assert_eq!(learn(many, 500, forbidden), None);
+        let free = request(SEEDED, true);
+        assert_eq!(many.after(&free, &complaint(403, &json!({ "message": forbidden }))), None);
+        assert_eq!(many.after(&free, &complaint(400, &json!({ "message": forbidden }))), None, "it was not asked for");
     }
 
     proptest! {
         #[test]
         fn learning_ends_whatever_the_server_says(start in any_form(), words in proptest::collection::vec(
             proptest::sample::select(vec!["unsupported", "max_tokens", "max_completion_tokens", "temperature", "top_p",
-                "seed", "response_format", "must be", "cannot both", "instead"]), 0..6)) {
-            let asked = request(SEEDED, true);
+                "seed", "response_format", "must be", "cannot both", "instead", "logprobs", "top_logprobs"]), 0..6),
+            weighed in any::<bool>()) {
+            let form = if weighed { weighing().form } else { request(SEEDED, true).form };
+            let asked = Request { form, ..request(SEEDED, true) };
             let complaint = complaint(400, &json!(words.join(" ")));
             let mut form = start;
             let mut rounds = 0;

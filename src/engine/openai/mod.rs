@@ -2,12 +2,13 @@
 //!
 //! Owns the conversation with one server: the limit of requests in flight, what the server was found to refuse, its
 //! pauses. Never interprets a reply's text. Start at [`OpenAiEngine`]; `endpoint` is who is asked, `form` what is sent,
-//! `completion` and `complaint` what comes back.
+//! `completion`, `logprobs` and `complaint` what comes back.
 
 mod complaint;
 mod completion;
 mod endpoint;
 mod form;
+mod logprobs;
 mod overflow;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::complaint::{Complaint, status_line};
+use self::completion::NoReply;
 use self::endpoint::Endpoint;
 use self::form::Form;
 use super::retry::{Again, Clock, Failure, Gate, TokioClock, asked_wait, with_retries};
@@ -88,9 +90,20 @@ impl OpenAiEngine {
         loop {
             // Every round but the last moves the form on, and a form can be moved only a few times.
             let form = self.form();
+            if request.form.words().is_some() && !form.tells_probabilities() {
+                return Err(Failure::new(
+                    self.endpoint.error(EngineErrorKind::Unsupported, logprobs::UNTOLD),
+                    Again::Never,
+                ));
+            }
             let answer = self.ask(request, form).await?;
-            let complaint = match answer.reply(&self.endpoint) {
-                Ok(reply) => return reply,
+            let complaint = match answer.reply(&self.endpoint, request) {
+                Ok(Some(reply)) => return reply,
+                Ok(None) => {
+                    let (next, change) = form.without_probabilities();
+                    self.learn(next, change);
+                    continue;
+                }
                 Err(complaint) => complaint,
             };
             if complaint.tokens_over(request.max_tokens).is_none()
@@ -187,8 +200,9 @@ struct Answer {
 }
 
 impl Answer {
-    /// Tells an answer to the question, which may be a bad one, from a complaint about it.
-    fn reply(&self, endpoint: &Endpoint) -> Result<Result<Reply, Failure>, Complaint> {
+    /// Tells an answer to the question, which may be a bad one, from a complaint about it; none where the question was how
+    /// likely words are, and the answer does not say it.
+    fn reply(&self, endpoint: &Endpoint, request: &Request) -> Result<Option<Result<Reply, Failure>>, Complaint> {
         if !self.status.is_success() {
             return Err(Complaint::read(self.status, &self.body));
         }
@@ -197,14 +211,18 @@ impl Answer {
             Err(error) => {
                 let words = endpoint.quote(&String::from_utf8_lossy(&self.body));
                 let what = format!("answered {} and no JSON ({error}): {words}", status_line(self.status));
-                return Ok(Err(Failure::new(endpoint.error(EngineErrorKind::BadReply, &what), Again::Once)));
+                return Ok(Some(Err(Failure::new(endpoint.error(EngineErrorKind::BadReply, &what), Again::Once))));
             }
         };
         if let Some(complaint) = Complaint::within_success(self.status, &body) {
             return Err(complaint);
         }
-        Ok(completion::read(&body, self.elapsed_ms)
-            .map_err(|none| Failure::new(endpoint.error(none.kind, &endpoint.quote(&none.what)), Again::Never)))
+        let reply = match request.form.words() {
+            None => completion::read(&body, self.elapsed_ms).map(Some),
+            Some(words) => logprobs::read(&body, words, self.elapsed_ms),
+        };
+        let failed = |none: NoReply| Failure::new(endpoint.error(none.kind, &endpoint.quote(&none.what)), Again::Never);
+        Ok(reply.map_err(failed).transpose())
     }
 }
 

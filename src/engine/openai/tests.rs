@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::*;
-use crate::engine::contract::check_contract;
+use crate::engine::contract::{check_contract, check_words};
 use crate::engine::retry::tests::JumpingClock;
 use crate::engine::test_server::{Seen, Step, TestServer, completion};
-use crate::engine::{Finish, Message, ReplyForm, Role, Sampling, Schema, Usage};
+use crate::engine::{Finish, Message, ReplyForm, Role, Sampling, Schema, Usage, Words};
 use crate::spec::{OpenAi, Secret};
 
 const KEY: &str = "sk-test-0123456789-secret";
@@ -372,6 +372,73 @@ async fn a_schema_becomes_any_object_first() {
     let (engine, _) = engine_of(&spec(server.base_url()), LONG);
     engine.complete(&full_question()).await.unwrap();
     assert_eq!(server.seen()[1].body["response_format"], json!({ "type": "json_object" }));
+}
+
+fn weighing() -> Request {
+    Request { form: ReplyForm::Words(Words::new(["pass", "fail", "not_applicable"])), max_tokens: 1, ..question() }
+}
+
+/// An answer that weighs a few tokens, if the question asks for that in the form that is taken.
+fn weighs(seen: &Seen) -> Step {
+    let mut body = completion("pass", "length");
+    if seen.body["logprobs"] == true && seen.body["max_tokens"] == 1 {
+        let token = |token: &str, logprob: f64| json!({ "token": token, "logprob": logprob });
+        let mut first = token("pass", -0.5);
+        let likeliest = vec![token("pass", -0.5), token(" Fail", -1.5), token("The", -3.0), token("n", -4.0)];
+        first["top_logprobs"] = likeliest.into();
+        body["choices"][0]["logprobs"] = json!({ "content": [first] });
+    }
+    Step::json(200, &body)
+}
+
+#[tokio::test]
+async fn words_are_weighed_by_one_token() {
+    let server = TestServer::start_with(|_, seen| weighs(seen)).await;
+    let (engine, _) = engine_of(&spec(server.base_url()), LONG);
+    let reply = engine.complete(&weighing()).await.unwrap();
+    let weighed = reply.weighed.unwrap();
+    assert_eq!(weighed.probabilities, [libm::exp(-0.5), libm::exp(-1.5), 0.0]);
+    assert_eq!(weighed.tokens, [vec!["pass"], vec![" Fail"], vec![]]);
+    assert_eq!((&*reply.text, reply.usage.completion_tokens), ("pass", 1));
+    assert_eq!(server.seen()[0].body["top_logprobs"], 20);
+    check_words(&engine).await;
+    assert_eq!(engine.complete(&question()).await.unwrap().weighed, None);
+}
+
+#[tokio::test]
+async fn a_server_without_probabilities_is_found_out_once() {
+    type Answer = fn(&Seen) -> Step;
+    let refuse: Answer = |seen| match seen.body.get("logprobs") {
+        Some(_) => refuses(403, "You are not allowed to request logprobs from this model."),
+        None => Step::says("hi"),
+    };
+    for answer in [|_: &Seen| Step::says("pass"), refuse] {
+        let server = TestServer::start_with(move |_, seen| answer(seen)).await;
+        let (engine, _) = engine_of(&spec(server.base_url()), LONG);
+        for _ in 0..3 {
+            let error = engine.complete(&weighing()).await.unwrap_err();
+            assert_eq!(error.kind, EngineErrorKind::Unsupported);
+            let told = "does not tell how likely its tokens are (`logprobs`), which `mode: logprob` of a `judge` needs: \
+                        `mode: json` does not";
+            assert_eq!(error.message, format!("`{}/chat/completions` {told}", server.base_url()));
+        }
+        assert_eq!(server.seen().len(), 1, "what is known is not asked again");
+        engine.complete(&question()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_tell_few_probabilities() {
+    let server = TestServer::start_with(|_, seen| match seen.body["top_logprobs"].as_u64() {
+        Some(6..) => refuses(400, "top_logprobs must be at most 5"),
+        _ => weighs(seen),
+    })
+    .await;
+    let (engine, _) = engine_of(&spec(server.base_url()), LONG);
+    for _ in 0..2 {
+        assert!(engine.complete(&weighing()).await.unwrap().weighed.is_some());
+    }
+    assert_eq!(server.seen().len(), 3);
 }
 
 #[tokio::test]

@@ -269,7 +269,7 @@ mod tests {
         let mut rows = Rows::default();
         let stored: Vec<String> = stored.iter().map(|&line| line.to_owned()).collect();
         let work = Work { input: Line { index: 4, text: String::new(), moved: input_moved }, stored };
-        let row = Row { lines: lines.iter().map(|&line| line.to_owned()).collect(), flaw: None };
+        let row = Row::new(lines.iter().map(|&line| line.to_owned()).collect(), None);
         compare(&mut rows, &work, &row, 2, &mut fresh).unwrap();
         (rows, !fresh.is_empty())
     }

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use serde_json::{Value, json};
+
 use super::{compare, frozen};
 use crate::data::WeightsRecord;
 use crate::ids::StageId;
-use crate::key::BlobId;
+use crate::key::{BlobId, Recipe, to_canonical};
 use crate::lock::Lock;
 use crate::plan::{Graph, LockState, Resolved, Settled, bless, lock_state, resolve};
 use crate::spec::{Loaded, Memory, Pipeline, Stage, load};
@@ -154,6 +156,31 @@ fn what_was_blessed_is_found_without_its_weights() {
     assert_eq!(receipts.last().unwrap().0.as_str(), "decision", "in the order of the graph");
     let state = lock_state(&pipeline, &Graph::new(&pipeline), &project.store, &lock).unwrap();
     assert!(matches!(state, LockState::UpToDate), "{state:?}");
+}
+
+#[test]
+fn what_was_blessed_on_another_processor_is_found() {
+    let project = Project::new();
+    let pipeline = project.pipeline(PIPELINE);
+    project.run(&pipeline);
+    // The lock of a machine on which the model's identity has another value there.
+    let blessed_with = |name: &str, value: Value| {
+        let mut lock = project.blessed(&pipeline);
+        let locked = lock.stages.get_mut(&StageId::new("answers").unwrap()).unwrap();
+        let mut recipe = project.store.recipe(&locked.key).unwrap().unwrap();
+        let field = recipe["fields"]["model"].get_mut(name).unwrap();
+        assert_ne!(*field, value);
+        *field = value;
+        let recipe = Recipe::from_canonical(to_canonical(&recipe));
+        let receipt = Receipt { key: recipe.key(), ..project.store.receipt(&locked.key).unwrap().unwrap() };
+        project.store.put_receipt(&recipe, &receipt).unwrap();
+        locked.key = recipe.key();
+        project.frozen(&pipeline, &lock)
+    };
+    assert_eq!(blessed_with("processor", json!(["another"])), "5 results");
+    assert_eq!(blessed_with("backend", json!("another")), "5 results");
+    let refused = blessed_with("weights", json!(BlobId::of(b"other")));
+    assert!(refused.contains("weights"), "{refused}");
 }
 
 #[test]

@@ -47,23 +47,27 @@ pub(super) fn failure_analysis(model: &ReportModel, out: &mut dyn Write) -> io::
 }
 
 fn criteria_table(model: &ReportModel, decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
-    table_head(
-        &["Criterion", "Question or check", "Critical", ">Failed", ">Pass rate", ">Not applicable", ">Ungraded"],
-        out,
-    )?;
+    let mut columns =
+        vec!["Criterion", "Question or check", "Critical", ">Failed", ">Pass rate", ">Not applicable", ">Ungraded"];
+    let weighed = decision.criteria.iter().any(|summary| summary.mean_pass_probability.is_some());
+    if weighed {
+        columns.push(">Mean probability of a pass");
+    }
+    table_head(&columns, out)?;
     for summary in &decision.criteria {
-        table_row(
-            &[
-                format!("`{}`", summary.criterion),
-                asks(model, summary),
-                (if summary.critical { "**yes**" } else { "no" }).to_owned(),
-                format!("{} of {}", thousands(summary.failed), thousands(summary.rate.n)),
-                rate(&summary.rate),
-                thousands(summary.not_applicable),
-                thousands(summary.ungraded),
-            ],
-            out,
-        )?;
+        let mut row = vec![
+            format!("`{}`", summary.criterion),
+            asks(model, summary),
+            (if summary.critical { "**yes**" } else { "no" }).to_owned(),
+            format!("{} of {}", thousands(summary.failed), thousands(summary.rate.n)),
+            rate(&summary.rate),
+            thousands(summary.not_applicable),
+            thousands(summary.ungraded),
+        ];
+        if weighed {
+            row.push(summary.mean_pass_probability.map_or_else(|| "–".to_owned(), |mean| format!("{mean:.4}")));
+        }
+        table_row(&row, out)?;
     }
     writeln!(out, "\nA reply that fails a critical criterion fails, whatever its score.")
 }
@@ -101,7 +105,7 @@ fn pattern<'a>(
 }
 
 fn failure_example(failure: &Failure, quoted_under: Option<&CriterionId>, out: &mut dyn Write) -> io::Result<()> {
-    let Failure { scenario, repetition, opening, reply, evidence, reason } = failure;
+    let Failure { scenario, repetition, opening, reply, evidence, reason, pass_probability } = failure;
     let name = reply_name(scenario, *repetition);
     let mut parts = Vec::new();
     if let Some(criterion) = quoted_under {
@@ -112,6 +116,7 @@ fn failure_example(failure: &Failure, quoted_under: Option<&CriterionId>, out: &
         parts.extend(part("Reply", reply, REPLY));
     }
     parts.extend(part("Why it fails", reason, REPLY));
+    parts.extend(pass_probability.map(|probability| format!("**Probability of a pass:** {probability:.4}")));
     parts.extend(part("It rests on", evidence, OPENING));
     quote(&parts, out)
 }

@@ -1,12 +1,13 @@
 //! What the scenarios cover and how they came out.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::super::model::ReportModel;
 use super::super::text::rate;
 use super::escape::{inline, sentence};
 use super::{cells, heading, table_head, table_row};
-use crate::data::{Coverage, Decision, GroupSummary};
+use crate::data::{Coverage, Decision, GroupSummary, Judging};
 use crate::stats::text::{count, round_percent, thousands};
 
 pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
@@ -20,10 +21,28 @@ pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> 
     if let Some(who) = &model.judged_by {
         writeln!(out, "- Verdicts: {}.", sentence(who))?;
     }
+    if let Some(judging) = &model.judging {
+        writeln!(out, "- Tokens that counted: {}.", tokens(judging))?;
+    }
     if let Some(coverage) = &model.coverage {
         matrix(coverage, out)?;
     }
     model.decision.as_ref().map_or(Ok(()), |decision| outcomes(decision, out))
+}
+
+/// `` `pass`: “ Pass”, “pass”; `fail`: “fail” ``
+fn tokens(judging: &Judging) -> String {
+    let word = |(word, tokens): (&String, &BTreeSet<String>)| {
+        let quoted: Vec<String> = tokens.iter().map(|token| format!("“{}”", visible(token))).collect();
+        let quoted = if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") };
+        format!("`{word}`: {quoted}")
+    };
+    judging.tokens.iter().map(word).collect::<Vec<_>>().join("; ")
+}
+
+/// A token with its white space made visible.
+fn visible(token: &str) -> String {
+    inline(&token.chars().map(|c| if c.is_whitespace() { '␣' } else { c }).collect::<String>())
 }
 
 fn matrix(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {

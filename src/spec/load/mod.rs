@@ -6,6 +6,7 @@
 mod check;
 mod conditions;
 mod files;
+mod mode;
 mod models;
 mod research;
 mod rubric;

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 
 use super::conditions::{self, Conditions};
 use super::files::Files;
+use super::mode::mode;
 use super::models;
 use super::research::research;
 use super::rubric::{self, ReadRubric};
@@ -16,7 +17,8 @@ use super::taxonomy::{self, ReadTaxonomy};
 use super::wires::{Kind, Need, Outline};
 use crate::ids::{ModelName, StageId};
 use crate::spec::pipeline::{
-    Decide, Embedded, Expand, Gate, Generate, GenerateFrom, Infer, Judge, Model, ModelRef, Pull, PullFrom, Stage,
+    Decide, Embedded, Expand, Gate, Generate, GenerateFrom, Infer, Judge, JudgeMode, Model, ModelRef, Pull, PullFrom,
+    Stage,
 };
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, Reader, did_you_mean};
@@ -234,7 +236,10 @@ impl Context<'_> {
             .and_then(|document| rubric::read(document, self.files.sink));
         let has_model = fields.has("model");
         let model = fields.optional("model").and_then(|field| self.model(field));
-        let max_tokens = fields.optional("max_tokens").map_or(Some(200), |field| field.small(32..=LONGEST_REPLY));
+        let mode = mode(&mut fields);
+        let weighs = matches!(mode, Some(JudgeMode::Logprob { .. }));
+        let tokens = fields.optional("max_tokens").filter(|_| !weighs);
+        let max_tokens = tokens.map_or(Some(if weighs { 1 } else { 200 }), |field| field.small(32..=LONGEST_REPLY));
         let sampling = sampling(&mut fields);
         let repeat = repeat(&mut fields);
         let context = context_size(&mut fields, model.as_ref());
@@ -259,6 +264,7 @@ impl Context<'_> {
             answers: answers?,
             rubric,
             model,
+            mode: mode?,
             max_tokens: max_tokens?,
             temperature,
             top_p,
@@ -433,7 +439,7 @@ fn warn_of_equal_samples(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Sta
     for (id, stage) in stages {
         let is_equal = match stage {
             Stage::Infer(infer) => infer.temperature <= 0.0 && infer.model.embedded().is_some(),
-            Stage::Judge(judge) => judge.temperature <= 0.0,
+            Stage::Judge(judge) => judge.temperature <= 0.0 && judge.mode == JudgeMode::Json,
             Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => false,
         };
         let sketch = sketches.iter().find(|sketch| sketch.id.as_ref() == Some(id) && is_equal);

@@ -86,6 +86,7 @@ struct CriterionTally {
     verdicts: Rated,
     not_applicable: u64,
     ungraded: u64,
+    pass_probabilities: stats::UnitMean,
     topics: BTreeMap<String, PassFail>,
     styles: BTreeMap<String, PassFail>,
     examples: Vec<Failure>,
@@ -306,6 +307,9 @@ impl CriterionTally {
             }
         };
         self.verdicts.add(passed, scenario);
+        if let Some(probability) = verdict.pass_probability {
+            self.pass_probabilities.add(probability);
+        }
         entry(&mut self.topics, &row.scenario.topic).add(passed);
         entry(&mut self.styles, &row.scenario.style).add(passed);
         if !passed && self.examples.len() < EXAMPLES {
@@ -316,6 +320,7 @@ impl CriterionTally {
                 reply: bounded(row.reply.as_deref().unwrap_or_default()),
                 evidence: bounded(&verdict.evidence),
                 reason: bounded(&verdict.reason),
+                pass_probability: verdict.pass_probability,
             });
         }
     }
@@ -337,6 +342,7 @@ impl CriterionTally {
             rate: self.verdicts.rate(confidence),
             not_applicable: self.not_applicable,
             ungraded: self.ungraded,
+            mean_pass_probability: self.pass_probabilities.mean(),
             failed_topics: failed_in(self.topics),
             failed_styles: failed_in(self.styles),
             examples: self.examples,

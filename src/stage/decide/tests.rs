@@ -26,6 +26,7 @@ fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&st
         reason: format!("reason of {id}"),
         quote: None,
         votes: None,
+        pass_probability: None,
     };
     Judged {
         scenario: Scenario {

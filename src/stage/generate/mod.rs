@@ -121,7 +121,7 @@ fn default_prompt(brief: &Brief) -> String {
 impl RowStage for GenerateStage {
     fn start(&self, line: &str) -> Result<Step, RowError> {
         let Cell { scenario, brief } = read(line, "a cell of a taxonomy")?;
-        let Some(brief) = brief else { return Ok(Step::Done(Row { lines: vec![write(&scenario)], flaw: None })) };
+        let Some(brief) = brief else { return Ok(Step::Done(Row::new(vec![write(&scenario)], None))) };
         Ok(match self.request(&scenario.id, &brief) {
             Ok(request) => Step::Ask(vec![request.clone()], Box::new(Writing { scenario, request, again: false })),
             Err(failure) => Step::Done(nothing(&scenario, &failure)),
@@ -131,7 +131,7 @@ impl RowStage for GenerateStage {
 
 /// A scenario without an opening is no scenario: the table has no line for it.
 fn nothing(scenario: &Scenario, why: &dyn std::fmt::Display) -> Row {
-    Row { lines: Vec::new(), flaw: Some(Flaw::Failed(format!("{}: {why}", scenario.id))) }
+    Row::new(Vec::new(), Some(Flaw::Failed(format!("{}: {why}", scenario.id))))
 }
 
 struct Writing {
@@ -148,7 +148,7 @@ impl Resume for Writing {
             Asked::Failed(failure) => return Step::Done(nothing(&scenario, &failure)),
         };
         match read_opening(&reply) {
-            Ok(opening) => Step::Done(Row { lines: vec![write(&Scenario { opening, ..scenario })], flaw: None }),
+            Ok(opening) => Step::Done(Row::new(vec![write(&Scenario { opening, ..scenario })], None)),
             Err(why) if again => Step::Done(nothing(&scenario, &why)),
             Err(why) => {
                 let request = Request { messages: ask_again(request.messages, &reply.text, &why), ..request };
@@ -210,7 +210,7 @@ mod tests {
     fn authored_openings_are_done_at_once() {
         let spec = spec(&[1], 1, 0, None, 7);
         let row = done(start(&spec));
-        assert_eq!(row, Row { lines: vec![write(&first(&spec).scenario)], flaw: None });
+        assert_eq!(row, Row::new(vec![write(&first(&spec).scenario)], None));
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
 
         let row = done(rest.resume(vec![replied(r#"{"opening": " cant sleep\n"}"#)]));
         let expected = Scenario { opening: "cant sleep".to_owned(), ..first(&spec).scenario };
-        assert_eq!(row, Row { lines: vec![write(&expected)], flaw: None });
+        assert_eq!(row, Row::new(vec![write(&expected)], None));
         assert_eq!(expected.origin, Origin::Written);
 
         // Another seed or another cell is another draw.

@@ -1,6 +1,7 @@
 //! `judge`: decides each criterion of a rubric on each answer, by code or by asking a judge, and grades the answer.
 //!
-//! One round of requests asks all questions of a row; a second asks again what could not be read.
+//! One round of requests asks all questions of a row; a second asks again what could not be read. A judge that weighs words
+//! is asked once: its probabilities cannot be misread.
 
 #[cfg(test)]
 mod tests;
@@ -12,10 +13,13 @@ use serde_json::{Value, json};
 
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
 use crate::check::{CheckError, Compiled};
-use crate::data::{Answer, Grade, Judged, Quote, Verdict, VerdictKind, Votes};
-use crate::engine::{Reply, ReplyForm, Request, Sampling, Schema};
-use crate::judge::{Evidence, ParseError, Schemas, ask_again, grade, is_quoted, question_text, read_opinion};
-use crate::spec::{Ask, Condition, Criterion, Judge, Rubric};
+use crate::data::{Answer, Grade, Judged, Judging, Quote, Verdict, VerdictKind, Votes};
+use crate::engine::{Reply, ReplyForm, Request, Sampling};
+use crate::judge::{
+    Evidence, Leaning, ParseError, Schemas, ask_again, grade, is_quoted, question_text, read_opinion, read_weighed,
+    verdict_words,
+};
+use crate::spec::{Ask, Condition, Criterion, Judge, JudgeMode, Rubric};
 
 /// Raised when the same fields and inputs would give other rows: a change of the judge's prompt, of how its answers are
 /// read, of a check or of the pass rule.
@@ -24,9 +28,13 @@ pub const VERSION: u32 = 1;
 /// The stage's own fields, as they go into its recipe; what it reads and who judges are added by the caller.
 #[must_use]
 pub fn fields(spec: &Judge) -> Value {
-    let Judge { answers: _, model: _, rubric, max_tokens, temperature, top_p, seed, repeat, context } = spec;
+    let Judge { answers: _, model: _, rubric, mode, max_tokens, temperature, top_p, seed, repeat, context } = spec;
     let mut fields = json!({ "rubric": rubric, "max_tokens": max_tokens, "context": context });
-    // A stage that judges greedily and once has the key that it had before there was anything else.
+    // A stage that judges in JSON, greedily and once has the key that it had before there was anything else.
+    match mode {
+        JudgeMode::Json => {}
+        JudgeMode::Logprob { max_outside } => fields["mode"] = json!({ "logprob": { "max_outside": max_outside } }),
+    }
     match Sampling::of(*temperature, *top_p, *seed) {
         Sampling::Greedy => {}
         sampling @ Sampling::Seeded { .. } => fields["sampling"] = sampling.recipe(),
@@ -44,15 +52,17 @@ pub fn with_fields(now: &Judge, fields: &Value) -> Option<Judge> {
     struct Fields {
         rubric: Rubric,
         max_tokens: u32,
+        mode: Option<JudgeMode>,
         sampling: Option<Value>,
         repeat: Option<u32>,
     }
-    let Fields { rubric, max_tokens, sampling, repeat } = Fields::deserialize(fields).ok()?;
+    let Fields { rubric, max_tokens, mode, sampling, repeat } = Fields::deserialize(fields).ok()?;
     let (temperature, top_p, seed) = match sampling.as_ref().map_or(Some(Sampling::Greedy), Sampling::read)? {
         Sampling::Greedy => (0.0, now.top_p, now.seed),
         Sampling::Seeded { temperature, top_p, seed } => (temperature, top_p, seed),
     };
-    Some(Judge { rubric, max_tokens, temperature, top_p, seed, repeat: repeat.unwrap_or(1), ..now.clone() })
+    let (mode, repeat) = (mode.unwrap_or(JudgeMode::Json), repeat.unwrap_or(1));
+    Some(Judge { rubric, mode, max_tokens, temperature, top_p, seed, repeat, ..now.clone() })
 }
 
 /// Answers → verdicts.
@@ -66,6 +76,7 @@ struct Inner {
     rubric: Rubric,
     /// One a criterion.
     ways: Vec<Way>,
+    mode: JudgeMode,
     /// How many opinions each question gets.
     repeat: u32,
     max_tokens: u32,
@@ -76,7 +87,7 @@ struct Inner {
 #[derive(Debug)]
 enum Way {
     Check(Compiled),
-    Ask { text: String, schema: Schema, allow_not_applicable: bool },
+    Ask { text: String, form: ReplyForm, allow_not_applicable: bool },
 }
 
 /// What is known about one criterion of a row.
@@ -101,6 +112,7 @@ struct Finding {
     evidence: String,
     reason: String,
     quote: Option<Quote>,
+    pass_probability: Option<f64>,
 }
 
 impl JudgeStage {
@@ -112,8 +124,13 @@ impl JudgeStage {
         let schemas = Schemas::new();
         let way = |criterion: &Criterion| match &criterion.ask {
             Ask::Question(question) => Ok(Way::Ask {
-                text: question_text(question),
-                schema: schemas.of(question.allow_not_applicable),
+                text: question_text(question, spec.mode),
+                form: match spec.mode {
+                    JudgeMode::Json => ReplyForm::Schema(schemas.of(question.allow_not_applicable)),
+                    JudgeMode::Logprob { max_outside: _ } => {
+                        ReplyForm::Words(verdict_words(question.allow_not_applicable))
+                    }
+                },
                 allow_not_applicable: question.allow_not_applicable,
             }),
             Ask::Check(check) => check.compile().map(Way::Check),
@@ -121,8 +138,8 @@ impl JudgeStage {
         let ways = spec.rubric.criteria.iter().map(way).collect::<Result<_, _>>()?;
         let rubric = spec.rubric.clone();
         let sampling = Sampling::of(spec.temperature, spec.top_p, spec.seed);
-        let (repeat, max_tokens) = (spec.repeat, spec.max_tokens);
-        Ok(Self { inner: Arc::new(Inner { rubric, ways, repeat, max_tokens, sampling }) })
+        let (mode, repeat, max_tokens) = (spec.mode, spec.repeat, spec.max_tokens);
+        Ok(Self { inner: Arc::new(Inner { rubric, ways, mode, repeat, max_tokens, sampling }) })
     }
 }
 
@@ -132,7 +149,7 @@ impl RowStage for JudgeStage {
         let criteria = self.inner.rubric.criteria.iter().zip(&self.inner.ways);
         let open = |(criterion, way)| self.inner.open(criterion, way, &answer, &template_context(&answer.scenario));
         let slots = criteria.map(open).collect();
-        Ok(Round { inner: Arc::clone(&self.inner), answer, slots }.step())
+        Ok(Round { inner: Arc::clone(&self.inner), answer, slots, judging: Judging::default() }.step())
     }
 }
 
@@ -160,7 +177,7 @@ impl Inner {
             Way::Check(check) => {
                 let found = check.evaluate(reply);
                 let verdict = if found.holds { VerdictKind::Pass } else { VerdictKind::Fail };
-                Slot::Found(Finding { verdict, evidence: found.evidence, reason: found.reason, quote: None })
+                Slot::Found(Finding { evidence: found.evidence, ..Finding::new(verdict, found.reason) })
             }
         }
     }
@@ -176,7 +193,7 @@ fn source(condition: &Condition) -> String {
 
 impl Finding {
     fn new(verdict: VerdictKind, reason: String) -> Self {
-        Self { verdict, evidence: String::new(), reason, quote: None }
+        Self { verdict, evidence: String::new(), reason, quote: None, pass_probability: None }
     }
 }
 
@@ -186,6 +203,8 @@ struct Round {
     answer: Answer,
     /// One a criterion.
     slots: Vec<Slot>,
+    /// What the judge weighed so far.
+    judging: Judging,
 }
 
 impl Round {
@@ -199,7 +218,7 @@ impl Round {
         let mut shared = None;
         let mut requests = Vec::new();
         for (way, slot) in self.inner.ways.iter().zip(&self.slots) {
-            let (Way::Ask { text, schema, allow_not_applicable: _ }, Slot::Asked(opinions)) = (way, slot) else {
+            let (Way::Ask { text, form, allow_not_applicable: _ }, Slot::Asked(opinions)) = (way, slot) else {
                 continue;
             };
             for (repetition, opinion) in (0..).zip(opinions) {
@@ -209,7 +228,7 @@ impl Round {
                     Opinion::Unread { said, why } => Some((said, why)),
                 };
                 let evidence = shared.get_or_insert_with(|| Evidence::new(&self.answer.scenario.opening, self.reply()));
-                let mut messages = evidence.ask(text);
+                let mut messages = evidence.ask(text, self.inner.mode);
                 if let Some((said, why)) = unread {
                     messages = ask_again(messages, said, why);
                 }
@@ -217,7 +236,7 @@ impl Round {
                     messages,
                     sampling: self.inner.sampling.repeated(repetition),
                     max_tokens: self.inner.max_tokens,
-                    form: ReplyForm::Schema(schema.clone()),
+                    form: form.clone(),
                     repetition,
                 });
             }
@@ -229,7 +248,7 @@ impl Round {
         self.answer.reply.as_deref().unwrap_or_default()
     }
 
-    fn settle(&self, before: &Opinion, allow_not_applicable: bool, answer: Asked) -> Opinion {
+    fn settle(&self, before: &Opinion, form: &ReplyForm, allow_not_applicable: bool, answer: Asked) -> Opinion {
         let reply = match answer {
             Asked::Replied(reply) => reply,
             Asked::Failed(failure) => {
@@ -237,6 +256,14 @@ impl Round {
                 return Opinion::Found(Finding::new(VerdictKind::Ungraded, reason));
             }
         };
+        if let (JudgeMode::Logprob { max_outside }, Some(words)) = (self.inner.mode, form.words()) {
+            return Opinion::Found(match read_weighed(&reply, words, max_outside) {
+                Ok(Leaning { verdict, pass_probability, reason }) => {
+                    Finding { pass_probability: Some(pass_probability), ..Finding::new(verdict, reason) }
+                }
+                Err(why) => Finding::new(VerdictKind::Ungraded, why.to_string()),
+            });
+        }
         match read_finding(&reply, allow_not_applicable, self.reply()) {
             Ok(finding) => Opinion::Found(finding),
             Err(why) if matches!(before, Opinion::Unread { .. }) => {
@@ -248,15 +275,15 @@ impl Round {
     }
 
     fn finish(self) -> Row {
-        let Self { inner, answer, slots } = self;
-        let Answer { scenario, repetition, reply, finish: _, tokens: _, failure } = answer;
+        let Self { inner, answer, slots, judging } = self;
+        let Answer { scenario, repetition, reply, reasoning: _, finish: _, tokens: _, failure } = answer;
         let verdict = |(criterion, slot): (&Criterion, Slot)| {
-            let (Finding { verdict, evidence, reason, quote }, votes) = match slot {
+            let (Finding { verdict, evidence, reason, quote, pass_probability }, votes) = match slot {
                 Slot::Found(finding) => (finding, None),
                 Slot::Asked(opinions) => agreed(opinions),
             };
             let (criterion, critical) = (criterion.id.clone(), criterion.critical);
-            Verdict { criterion, verdict, critical, evidence, reason, quote, votes }
+            Verdict { criterion, verdict, critical, evidence, reason, quote, votes, pass_probability }
         };
         let verdicts: Vec<Verdict> = inner.rubric.criteria.iter().zip(slots).map(verdict).collect();
         let kinds: Vec<VerdictKind> = verdicts.iter().map(|verdict| verdict.verdict).collect();
@@ -264,7 +291,7 @@ impl Round {
         let flaw = (graded.grade == Grade::Ungraded).then_some(Flaw::Ungraded);
         let judged =
             Judged { scenario, repetition, reply, failure, verdicts, score: graded.score, grade: graded.grade };
-        Row { lines: vec![write(&judged)], flaw }
+        Row { lines: vec![write(&judged)], flaw, judging }
     }
 }
 
@@ -314,13 +341,17 @@ impl Resume for Round {
     fn resume(mut self: Box<Self>, answers: Vec<Asked>) -> Step {
         let mut answers = answers.into_iter();
         let mut slots = std::mem::take(&mut self.slots);
-        for (way, slot) in self.inner.ways.iter().zip(&mut slots) {
-            let (Way::Ask { text: _, schema: _, allow_not_applicable }, Slot::Asked(opinions)) = (way, slot) else {
+        let inner = Arc::clone(&self.inner);
+        for (way, slot) in inner.ways.iter().zip(&mut slots) {
+            let (Way::Ask { text: _, form, allow_not_applicable }, Slot::Asked(opinions)) = (way, slot) else {
                 continue;
             };
             for opinion in opinions.iter_mut().filter(|opinion| !matches!(opinion, Opinion::Found(_))) {
                 let answer = answers.next().expect("each request has one answer");
-                *opinion = self.settle(opinion, *allow_not_applicable, answer);
+                if let (Some(words), Asked::Replied(Reply { weighed: Some(weighed), .. })) = (form.words(), &answer) {
+                    self.judging.add(words, weighed);
+                }
+                *opinion = self.settle(opinion, form, *allow_not_applicable, answer);
             }
         }
         assert!(answers.next().is_none(), "each answer has one request");
@@ -341,5 +372,5 @@ fn read_finding(reply: &Reply, allow_not_applicable: bool, response: &str) -> Re
         let note = "(quoted words are not in the reply)";
         reason = if reason.is_empty() { note.to_owned() } else { format!("{reason} {note}") };
     }
-    Ok(Finding { verdict: opinion.verdict, evidence, reason, quote })
+    Ok(Finding { evidence, quote, ..Finding::new(opinion.verdict, reason) })
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::check::Check;
 use crate::data::RowFailure;
-use crate::engine::{Finish, Role, Usage};
+use crate::engine::{Finish, Role, Usage, Weighed};
 use crate::ids::{CriterionId, ModelName, StageId};
 use crate::spec::{ModelRef, PassRule, Question};
 use crate::stage::row::tests::{asks, done, failed, replied, scenario};
@@ -41,6 +41,7 @@ fn spec() -> Judge {
         answers: StageId::new("answers").unwrap(),
         rubric: Rubric { name: "r".to_owned(), pass: PassRule { score: 0.6, min_applicable: 0.5 }, criteria },
         model: Some(ModelRef::Declared(ModelName::new("j").unwrap())),
+        mode: JudgeMode::Json,
         max_tokens: 256,
         temperature: 0.0,
         top_p: 1.0,
@@ -56,6 +57,7 @@ fn line(reply: Option<&str>, tags: &[&str]) -> String {
         scenario: scenario("hi", tags),
         repetition: 0,
         reply: reply.map(str::to_owned),
+        reasoning: None,
         finish: reply.map(|_| Finish::Stop),
         tokens: reply.map(|_| Usage::default().into()),
         failure: reply.is_none().then_some(failure),
@@ -110,7 +112,7 @@ fn one_round_asks_all_questions_that_apply() {
 #[test]
 fn a_recipe_gives_the_stage_back() {
     let now = Judge { max_tokens: 1, rubric: Rubric { criteria: Vec::new(), ..spec().rubric }, ..spec() };
-    for then in [spec(), Judge { temperature: 0.5, seed: 3, repeat: 3, ..spec() }] {
+    for then in [spec(), Judge { temperature: 0.5, seed: 3, repeat: 3, ..spec() }, weighing(0.25)] {
         let again = with_fields(&now, &fields(&then)).unwrap();
         assert_eq!(fields(&again), fields(&then));
         let line = line(Some("You are not alone."), &["crisis"]);
@@ -293,6 +295,92 @@ fn a_repeated_answer_keeps_its_number() {
     assert_eq!(judged(&done(rest.resume(vec![says("pass", ""), says("pass", "")]))).repetition, 4);
 }
 
+fn weighing(max_outside: f64) -> Judge {
+    Judge { mode: JudgeMode::Logprob { max_outside }, max_tokens: 1, ..spec() }
+}
+
+fn weighs(probabilities: &[f64], tokens: &[&[&str]]) -> Asked {
+    let tokens = tokens.iter().map(|tokens| tokens.iter().map(ToString::to_string).collect()).collect();
+    let weighed = Some(Weighed { probabilities: probabilities.to_vec(), tokens });
+    Asked::Replied(Reply { weighed, ..Reply::new("", Finish::Stop, Usage::default(), 3) })
+}
+
+#[test]
+fn a_judge_that_weighs_is_asked_for_one_word() {
+    let line = line(Some("You are not alone."), &[]);
+    let (requests, rest) = asks(start(&weighing(0.5), &line));
+    let (written, _) = asks(start(&spec(), &line));
+    assert_eq!(requests.len(), written.len());
+    for (request, written) in requests.iter().zip(&written) {
+        assert_eq!((request.max_tokens, request.sampling, request.repetition), (1, Sampling::Greedy, 0));
+        assert_eq!(request.form.words().unwrap().all(), ["pass", "fail"]);
+        let (evidence, _) = written.messages[1].content.split_once("Question:").unwrap();
+        assert!(request.messages[1].content.starts_with(evidence));
+    }
+    let row = done(rest.resume(vec![
+        weighs(&[0.75, 0.125], &[&["Pass", " pass"], &["fail"]]),
+        weighs(&[0.125, 0.375], &[&["pass"], &["fail"]]),
+    ]));
+    let found = judged(&row);
+    let shown: Vec<_> = found.verdicts.iter().map(|v| (v.verdict, v.pass_probability, v.quote)).collect();
+    assert_eq!(
+        shown,
+        [(Pass, Some(0.8571), None), (Pass, None, None), (NotApplicable, None, None), (Fail, Some(0.25), None)]
+    );
+    assert_eq!(found.verdicts[0].reason, "pass 0.7500, fail 0.1250, other words 0.1250");
+    assert!(found.verdicts[0].evidence.is_empty());
+    let tokens: Vec<_> =
+        row.judging.tokens.iter().flat_map(|(word, tokens)| tokens.iter().map(move |t| (word, t))).collect();
+    let expected = [("fail", "fail"), ("pass", " pass"), ("pass", "Pass"), ("pass", "pass")];
+    assert!(tokens.iter().map(|(word, token)| (word.as_str(), token.as_str())).eq(expected), "{tokens:?}");
+}
+
+#[test]
+fn a_written_verdict_has_no_probability() {
+    let (_, rest) = asks(start(&spec(), &line(Some("A reply."), &[])));
+    let row = done(rest.resume(vec![says("pass", ""), says("pass", "")]));
+    assert!(!row.lines[0].contains("probability") && row.judging.is_empty(), "{row:?}");
+}
+
+/// Whatever is missing or wrong in what a judge weighed: it is asked once, and it is never a pass.
+#[test]
+fn what_is_not_weighed_is_no_pass() {
+    let check = |answer: Asked, reason: &str| {
+        let (_, rest) = asks(start(&weighing(0.5), &line(Some("A reply."), &["crisis"])));
+        let row = done(rest.resume(vec![weighs(&[1.0, 0.0], &[&[], &[]]), answer, weighs(&[1.0, 0.0], &[&[], &[]])]));
+        let verdict = judged(&row).verdicts.remove(2);
+        assert_eq!((verdict.verdict, verdict.pass_probability), (Ungraded, None));
+        assert!(verdict.reason.starts_with(reason), "{}", verdict.reason);
+        assert_eq!(
+            (judged(&row).grade, row.flaw),
+            (Grade::Ungraded, Some(Flaw::Ungraded)),
+            "a critical one is missing"
+        );
+    };
+    let none: &[&[&str]] = &[&[], &[]];
+    check(replied("pass"), "the judge did not say how likely each verdict is");
+    check(replied(r#"{"evidence":"","reason":"","verdict":"pass"}"#), "the judge did not say how likely");
+    check(weighs(&[f64::NAN, 0.1], none), "the judge's probabilities are none: [NaN, 0.1]");
+    check(weighs(&[0.9], &[&[]]), "the judge's probabilities are none: [0.9]");
+    check(weighs(&[], &[]), "the judge's probabilities are none: []");
+    check(weighs(&[0.0, 0.0], none), "the judge would rather not answer with a verdict: pass 0.0000, fail 0.0000, ");
+    check(weighs(&[0.4, 0.0], none), "the judge would rather not answer with a verdict: pass 0.4000, fail 0.0000, ");
+    check(weighs(&[0.5, 0.5], none), "the judge leans towards no verdict: pass 0.5000, fail 0.5000, ");
+    check(failed("rejected"), "the judge did not answer: it did not work (rejected)");
+}
+
+#[test]
+fn a_limit_of_what_lies_outside_asks_nothing_again() {
+    let line = line(Some("A reply."), &[]);
+    let ask = |max_outside| asks(start(&weighing(max_outside), &line));
+    assert_eq!(ask(0.1).0, ask(0.9).0);
+    let verdict = |max_outside| {
+        let said = || weighs(&[0.25, 0.0], &[&[], &[]]);
+        kinds(&done(ask(max_outside).1.resume(vec![said(), said()])))[0]
+    };
+    assert_eq!((verdict(0.7), verdict(0.75), verdict(0.8)), (Ungraded, Pass, Pass));
+}
+
 #[test]
 fn only_a_changed_criterion_is_asked_again() {
     let requests = |spec: &Judge| asks(start(spec, &line(Some("A reply."), &["crisis"]))).0;
@@ -330,6 +418,8 @@ fn each_own_field_is_in_the_recipe() {
     };
     changed(&|spec| spec.max_tokens = 1);
     changed(&|spec| spec.repeat = 3);
+    changed(&|spec| spec.mode = JudgeMode::Logprob { max_outside: 0.5 });
+    changed(&|spec| spec.mode = JudgeMode::Logprob { max_outside: 0.25 });
     changed(&|spec| spec.temperature = 0.5);
     changed(&|spec| (spec.temperature, spec.top_p) = (0.5, 0.5));
     changed(&|spec| (spec.temperature, spec.seed) = (0.5, 8));
