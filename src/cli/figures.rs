@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::output::duration;
 use crate::fetch::Size;
+use crate::ids::StageId;
 use crate::key::FieldChange;
 use crate::plan::{Basis, CallsForecast, Figure, StageForecast, Turn};
 use crate::stats::text::{count, thousands};
@@ -83,10 +84,15 @@ pub(super) fn parts(forecast: &StageForecast, free_memory: Option<u64>, total: b
     parts
 }
 
+/// `answers, verdicts`
+pub(super) fn names(stages: &[StageId]) -> String {
+    stages.iter().map(StageId::as_str).collect::<Vec<_>>().join(", ")
+}
+
 /// A model's time in memory: `weights for answers, verdicts: 5.8 GB, 16 × 4096 tokens`.
 pub(super) fn turn(turn: &Turn) -> String {
-    let Turn { model, stages, fit, shortage, beside } = turn;
-    let stages = stages.iter().map(|stage| stage.as_str()).collect::<Vec<_>>().join(", ");
+    let Turn { model, stages, fit, shortage, help: _, beside } = turn;
+    let stages = names(stages);
     let held = match (fit, shortage) {
         (Some(fit), _) => format!("{}, {} × {} tokens", Size(fit.total), fit.sequences, fit.context),
         (None, Some(shortage)) => shortage.clone(),

@@ -12,6 +12,7 @@ mod figures;
 mod gc;
 mod git;
 mod history;
+mod machine;
 mod open;
 mod output;
 mod plan;
@@ -35,6 +36,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::exit::Exit;
 use self::settings::Settings;
+use crate::spec;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -60,6 +62,9 @@ struct Global {
     /// `pipelines` or `.git` in it]
     #[arg(long, global = true, value_name = "DIR")]
     project: Option<PathBuf>,
+    /// Memory that models on the embedded engine may take, such as `12GiB` [default: what is free]
+    #[arg(long, global = true, value_name = "SIZE", env = "EVALFLOW_MEMORY", value_parser = memory)]
+    memory: Option<u64>,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
@@ -69,6 +74,10 @@ struct Global {
     /// Write the log as JSON, one object a line
     #[arg(long, global = true)]
     log_json: bool,
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    spec::bytes(text).ok_or_else(|| "write a number and a unit: `12GiB`, `800MB`".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -105,7 +114,7 @@ enum Command {
     Status(status::Arguments),
     /// Show past runs
     History(history::Arguments),
-    /// Say what this build and this machine give, and what would not work
+    /// Say what this machine and this build give, how a pipeline's models would be held, and what would stop a run
     Doctor(doctor::Arguments),
 }
 

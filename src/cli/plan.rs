@@ -127,6 +127,9 @@ impl Shown<'_> {
         }
         for turn in self.turns {
             writeln!(out, "in memory: {}", figures::turn(turn))?;
+            if let Some(help) = &turn.help {
+                writeln!(out, "    help: {help}")?;
+            }
         }
         let Tally { cached, to_run, not_selected, blocked } = self.tally();
         let also = |number: usize, what: &str| if number > 0 { format!(", {number} {what}") } else { String::new() };

@@ -61,6 +61,12 @@ pub fn apart_from_machine(mut recipe: Value) -> Value {
     recipe
 }
 
+/// The parts of the embedded engine, for people: llama.cpp and where it computes.
+#[must_use]
+pub fn parts() -> (&'static str, &'static str) {
+    (LLAMA_CPP, BACKEND)
+}
+
 /// The build of the embedded engine, for people.
 #[must_use]
 pub fn build() -> String {
@@ -70,9 +76,9 @@ pub fn build() -> String {
 /// The processor's extensions, as far as they concern llama.cpp.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extensions {
-    /// Those that this build computes with.
-    pub used: Vec<&'static str>,
-    /// Those that it needs and this machine lacks: nothing can be loaded.
+    /// Those that this build is compiled for.
+    pub compiled: Vec<&'static str>,
+    /// Those of them that this machine lacks: nothing can be loaded.
     pub missing: Vec<&'static str>,
     /// Those that this machine has and the build leaves aside.
     pub unused: Vec<&'static str>,
@@ -90,7 +96,7 @@ pub fn most_sequences() -> usize {
 pub fn extensions() -> Extensions {
     #[cfg(feature = "llama")]
     return Extensions {
-        used: super::llama::processor::used(),
+        compiled: super::llama::processor::used(),
         missing: super::llama::processor::missing(),
         unused: super::llama::processor::unused(),
     };

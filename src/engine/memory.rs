@@ -112,13 +112,17 @@ impl Shortage {
     /// The way on, as an imperative sentence.
     #[must_use]
     pub fn help(&self) -> String {
+        let Self { weights, compute: _, cache, sequences: _, context, free } = *self;
         // Fewer sequences were thought of already.
-        if self.weights > self.free {
+        let shorter = if context > SHORTEST { format!("write a `context` below {context}, ") } else { String::new() };
+        if weights >= free {
             "pull weights with a smaller quantisation, or a smaller model".to_owned()
+        } else if cache == 0 {
+            format!("{shorter}or pull weights with a smaller quantisation").trim_start_matches("or ").to_owned()
         } else {
-            "write a shorter `context`, keep the cache smaller with `kv_cache: q8_0`, or pull weights with a smaller \
-             quantisation"
-                .to_owned()
+            format!(
+                "{shorter}keep the cache smaller with `kv_cache: q8_0`, or pull weights with a smaller quantisation"
+            )
         }
     }
 }
@@ -261,7 +265,7 @@ mod tests {
         check(4096, 64, Some(32));
         check(4096, 16, Some(16));
         check(4096, 8, Some(4));
-        check(4096, 7, Some(4));
+        check(4096, 7, None);
         check(4096, 6, None);
         check(16_384, 14, Some(4));
         check(16_384, 12, None);
@@ -271,7 +275,7 @@ mod tests {
     fn a_context_that_nobody_states_is_made_shorter() {
         let unstated = Wanted { context_limit: Limit::Usual, ..wanted(4096) };
         let fit = EIGHT_BILLION.fit(unstated, Some(6 * GIBIBYTE)).unwrap();
-        assert_eq!((fit.sequences, fit.context), (4, 1792));
+        assert_eq!((fit.sequences, fit.context), (4, 2048));
         assert_eq!((fit.sequences_limit, fit.context_limit), (Limit::Memory, Limit::Memory));
         assert!(fit.total <= 6 * GIBIBYTE);
         let shortage = EIGHT_BILLION.fit(unstated, Some(5 * GIBIBYTE)).unwrap_err();
@@ -280,7 +284,12 @@ mod tests {
             "the model does not fit into memory: its weights take 4.6 GiB, buffers to compute in 141 MiB and a cache of \
              4 × 512 tokens 256 MiB, and 5.0 GiB are free"
         );
-        assert!(shortage.help().contains("shorter `context`"));
+        assert_eq!(
+            shortage.help(),
+            "keep the cache smaller with `kv_cache: q8_0`, or pull weights with a smaller quantisation"
+        );
+        let long = EIGHT_BILLION.fit(wanted(16_384), Some(12 * GIBIBYTE)).unwrap_err();
+        assert!(long.help().starts_with("write a `context` below 16384, keep the cache"), "{}", long.help());
         let hopeless = EIGHT_BILLION.fit(unstated, Some(GIBIBYTE)).unwrap_err();
         assert_eq!(hopeless.help(), "pull weights with a smaller quantisation, or a smaller model");
     }

@@ -166,13 +166,17 @@ impl Engines {
                 let files = Files::read(model, store, known)?;
                 let (fit, refusal) = match files.needs(model, *context).fit(self.free_memory(model)) {
                     Ok(fit) => (Some(fit), None),
-                    Err(shortage) => (None, Some(format!("{shortage}: {}", shortage.help()))),
+                    Err(shortage) => (None, Some(shortage)),
                 };
                 let bytes = fit.map_or(0, |fit| fit.total);
                 self.make_room(&mut made, bytes);
                 let engine = match refusal {
                     // What was answered before is in the store; nothing is loaded that cannot fit.
-                    Some(message) => Arc::new(Absent { identity: files.identity(model), message }),
+                    Some(shortage) => Arc::new(Absent {
+                        identity: files.identity(model),
+                        error: CallError::new(EngineErrorKind::Unavailable, shortage.to_string())
+                            .with_help(shortage.help()),
+                    }),
                     None => self.embedded(model, *context, &files, store, fit)?,
                 };
                 Made { name, engine, bytes, is_needed: true }
@@ -187,7 +191,10 @@ impl Engines {
         Ok(match model {
             Model::OpenAi(model) if self.limits.offline && !is_here(&model.base_url) => Arc::new(Absent {
                 identity: openai::identity(model),
-                message: format!("{} would be asked, and the run is offline", model.base_url),
+                error: CallError::new(
+                    EngineErrorKind::Unavailable,
+                    format!("{} would be asked, and the run is offline", model.base_url),
+                ),
             }),
             Model::OpenAi(model) => Arc::new(OpenAiEngine::new(model).map_err(EngineError::Engine)?),
             Model::Scripted(model) => Arc::new(ScriptedEngine::new(model).map_err(EngineError::Engine)?),
@@ -384,7 +391,7 @@ fn is_here(url: &str) -> bool {
 /// Stands in for a model that must not be asked: what it answered before is in the store under its identity.
 struct Absent {
     identity: Identity,
-    message: String,
+    error: CallError,
 }
 
 impl Engine for Absent {
@@ -397,7 +404,7 @@ impl Engine for Absent {
     }
 
     fn complete<'a>(&'a self, _request: &'a Request) -> BoxFuture<'a, Result<Reply, CallError>> {
-        Box::pin(async { Err(CallError::new(EngineErrorKind::Unavailable, self.message.clone())) })
+        Box::pin(async { Err(self.error.clone()) })
     }
 }
 

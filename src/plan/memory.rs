@@ -211,9 +211,9 @@ mod tests {
             gigabytes(Needs::of_header(&header(), 4_900_000_000, 0, &model(kv_cache), context).least())
         };
         // 4.9 GB of weights, 0.3 GB to compute in and 5 % more, 2.1 GB of cache for 4 × the usual 4,096 tokens.
-        assert_eq!(least(None, KvCache::F16), "7.7");
-        assert_eq!(least(Some(8192), KvCache::F16), "10");
-        assert_eq!(least(Some(8192), KvCache::Q8_0), "7.6");
+        assert_eq!(least(None, KvCache::F16), "7.5");
+        assert_eq!(least(Some(8192), KvCache::F16), "9.7");
+        assert_eq!(least(Some(8192), KvCache::Q8_0), "7.7");
         assert_eq!(least(Some(8192), KvCache::Q4_0), "6.6");
         let shapeless = gguf::Header { layers: None, ..header() };
         let needs = Needs::of_header(&shapeless, 4_900_000_000, 0, &model(KvCache::F16), None);

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::forecast::{Basis, Forecast};
 use super::memory::{self, Needs};
 use super::{Graph, PlanError, PlannedStage, Settled, Status};
 use crate::engine::memory::Fit;
@@ -94,6 +95,8 @@ pub struct Turn {
     pub fit: Option<Fit>,
     /// Why it does not fit.
     pub shortage: Option<String>,
+    /// What to do about that.
+    pub help: Option<String>,
     /// The models that stay in memory beside it.
     pub beside: Vec<String>,
 }
@@ -122,28 +125,47 @@ pub fn turns(
     Ok(play(graph, &asking, &needs, free))
 }
 
-/// Says how each model of a pipeline on the embedded engine would be held, by itself, whether it has to be asked or not.
+/// Says how each model of a pipeline on the embedded engine would be held, by itself, whether it has to be asked or not:
+/// with no more sequences than there are calls to make, where the forecast tells that.
 ///
 /// # Errors
 /// An input does not name what a stage needs, or the store cannot be read.
 pub fn held(
     pipeline: &Pipeline,
     planned: &[PlannedStage],
+    forecast: &Forecast,
     store: &Store,
     free: Option<u64>,
 ) -> Result<Vec<Turn>, PlanError> {
     let settled = settled(pipeline, planned, store);
-    let mut found: Vec<(Slot<'_>, Turn)> = Vec::new();
+    let mut found: Vec<(Slot<'_>, Vec<&StageId>)> = Vec::new();
     for (id, stage) in &pipeline.stages {
         let Some(slot) = Slot::of(stage) else { continue };
-        if let Some((_, turn)) = found.iter_mut().find(|(known, _)| *known == slot) {
-            turn.stages.push(id.clone());
-            continue;
+        match found.iter_mut().find(|(known, _)| *known == slot) {
+            Some((_, stages)) => stages.push(id),
+            None => found.push((slot, vec![id])),
         }
-        let needs = memory::of_model(pipeline, store, &settled, slot.model, slot.context)?;
-        found.push((slot, Turn::new(slot, id, needs, free)));
     }
-    Ok(found.into_iter().map(|(_, turn)| turn).collect())
+    let turn = |(slot, stages): (Slot<'_>, Vec<&StageId>)| {
+        let needs = memory::of_model(pipeline, store, &settled, slot.model, slot.context)?;
+        let needs = match most_calls(forecast, &stages) {
+            Some(calls) => needs.map(|needs| needs.for_requests(calls)),
+            None => needs,
+        };
+        let first = Turn::new(slot, stages[0], needs, free);
+        Ok(Turn { stages: stages.into_iter().cloned().collect(), ..first })
+    };
+    found.into_iter().map(turn).collect()
+}
+
+/// The most calls that one of these stages makes; none where that is not known, or none makes any.
+fn most_calls(forecast: &Forecast, stages: &[&StageId]) -> Option<u64> {
+    let calls = stages.iter().filter_map(|id| forecast.stages.get(*id)?.calls);
+    let most = calls.map(|calls| match (calls.to_make.value, calls.to_make.basis) {
+        (Some(value), Basis::Exact | Basis::Forecast | Basis::AtMost) => Some(value),
+        (_, _) => None,
+    });
+    most.collect::<Option<Vec<u64>>>()?.into_iter().max().filter(|most| *most > 0)
 }
 
 fn settled<'a>(pipeline: &'a Pipeline, planned: &[PlannedStage], store: &'a Store) -> Settled<'a> {
@@ -159,11 +181,13 @@ fn settled<'a>(pipeline: &'a Pipeline, planned: &[PlannedStage], store: &'a Stor
 impl Turn {
     fn new(slot: Slot<'_>, id: &StageId, needs: Option<Needs>, free: Option<u64>) -> Self {
         let fitted = needs.map(|needs| needs.fit(free));
+        let shortage = fitted.and_then(Result::err);
         Self {
             model: slot.model.called().to_owned(),
             stages: vec![id.clone()],
             fit: fitted.and_then(Result::ok),
-            shortage: fitted.and_then(Result::err).map(|shortage| shortage.to_string()),
+            shortage: shortage.map(|shortage| shortage.to_string()),
+            help: shortage.map(|shortage| shortage.help()),
             beside: Vec::new(),
         }
     }

@@ -50,12 +50,12 @@ impl Room {
         let Some(memory) = self.memory else { return Ok((GROUP, length)) };
         let needed = self.lane_bytes(length).saturating_mul(GROUP as u64);
         let message = format!(
-            "a prompt needs a cache of {GROUP} × {length} tokens, which takes {}, and there is room for {}: shorten it, \
-             keep the cache smaller with `kv_cache: q8_0`, or free memory",
+            "a prompt needs a cache of {GROUP} × {length} tokens, which takes {}, and there is room for {}",
             Bytes(needed),
             Bytes(memory)
         );
-        Err(EngineError::new(EngineErrorKind::Unavailable, message))
+        let help = "shorten the prompt, keep the cache smaller with `kv_cache: q8_0`, or free memory";
+        Err(EngineError::new(EngineErrorKind::Unavailable, message).with_help(help))
     }
 
     /// Whether twice as many requests or more could run at once than there are lanes of this length.

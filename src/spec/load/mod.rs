@@ -7,7 +7,7 @@ mod check;
 mod conditions;
 mod files;
 mod mode;
-mod models;
+pub(super) mod models;
 mod research;
 mod rubric;
 mod stages;

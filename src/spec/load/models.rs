@@ -31,7 +31,7 @@ const MOST_DEVICES: u32 = 16;
 const LARGEST_SCALE: f64 = 100.0;
 
 /// Whether this build computes anywhere else than on a processor.
-const HAS_GPU: bool = cfg!(any(
+pub(in crate::spec) const HAS_GPU: bool = cfg!(any(
     feature = "cuda",
     feature = "vulkan",
     feature = "metal",

@@ -329,6 +329,10 @@ impl<'a> Outline<'a> {
         };
         let fitting = self.fitting(need);
         let help = match fitting.as_slice() {
+            // Whoever writes a file or an address here means what a stage would bring.
+            _ if need == Need::Weights && is_source(text) => {
+                "add a stage `pull: { from: … }` with it, and name that stage here".to_owned()
+            }
             [] => format!("`{}` takes {}, and the pipeline has none", field.name, need.describe()),
             names => did_you_mean(text.split('.').next().unwrap_or(text), names),
         };
@@ -352,6 +356,11 @@ impl<'a> Outline<'a> {
             .other(field.reader.file, definition.span, "defined here")
             .help(help)
     }
+}
+
+/// Whether a text says where a file is, and names no stage.
+fn is_source(text: &str) -> bool {
+    text.contains([':', '/', '\\']) || text.to_ascii_lowercase().ends_with(".gguf")
 }
 
 /// A value of the environment is shown as it is written.
