@@ -21,8 +21,8 @@ pub(super) const HELP: &str = "\
 Exit codes:
     0  ok
     1  a stage or the program failed
-    2  bad pipeline or arguments; for `plan --detailed-exitcode`: there is something to run; for `doctor`: something
-       would stop a run
+    2  bad pipeline or arguments; for `plan --detailed-exitcode`: there is something to run;
+       for `doctor`: something would stop a run
     3  the gate failed
     4  inconclusive: more scenarios or a judge to be trusted are needed
     6  finished with more ungraded scenarios than allowed

@@ -120,9 +120,7 @@ impl Shortage {
         } else if cache == 0 {
             format!("{shorter}or pull weights with a smaller quantisation").trim_start_matches("or ").to_owned()
         } else {
-            format!(
-                "{shorter}keep the cache smaller with `kv_cache: q8_0`, or pull weights with a smaller quantisation"
-            )
+            format!("{shorter}choose a smaller `kv_cache`, or pull weights with a smaller quantisation")
         }
     }
 }
@@ -213,9 +211,8 @@ pub(super) struct Bytes(pub(super) u64);
 
 impl std::fmt::Display for Bytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const MEBIBYTE: u64 = 1 << 20;
-        let mebibytes = self.0.div_ceil(MEBIBYTE);
-        if mebibytes < 1024 { write!(f, "{mebibytes} MiB") } else { write!(f, "{:.1} GiB", mebibytes as f64 / 1024.0) }
+        let megabytes = self.0 as f64 / 1e6;
+        if megabytes < 1000.0 { write!(f, "{megabytes:.1} MB") } else { write!(f, "{:.1} GB", megabytes / 1000.0) }
     }
 }
 
@@ -281,15 +278,16 @@ mod tests {
         let shortage = EIGHT_BILLION.fit(unstated, Some(5 * GIBIBYTE)).unwrap_err();
         assert_eq!(
             shortage.to_string(),
-            "the model does not fit into memory: its weights take 4.6 GiB, buffers to compute in 141 MiB and a cache of \
-             4 × 512 tokens 256 MiB, and 5.0 GiB are free"
+            "the model does not fit into memory: its weights take 4.9 GB, buffers to compute in 147.8 MB and a cache \
+             of 4 × 512 tokens 268.4 MB, and 5.4 GB are free"
         );
-        assert_eq!(
-            shortage.help(),
-            "keep the cache smaller with `kv_cache: q8_0`, or pull weights with a smaller quantisation"
-        );
+        assert_eq!(shortage.help(), "choose a smaller `kv_cache`, or pull weights with a smaller quantisation");
         let long = EIGHT_BILLION.fit(wanted(16_384), Some(12 * GIBIBYTE)).unwrap_err();
-        assert!(long.help().starts_with("write a `context` below 16384, keep the cache"), "{}", long.help());
+        assert!(
+            long.help().starts_with("write a `context` below 16384, choose a smaller `kv_cache`"),
+            "{}",
+            long.help()
+        );
         let hopeless = EIGHT_BILLION.fit(unstated, Some(GIBIBYTE)).unwrap_err();
         assert_eq!(hopeless.help(), "pull weights with a smaller quantisation, or a smaller model");
     }

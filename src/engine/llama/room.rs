@@ -54,7 +54,7 @@ impl Room {
             Bytes(needed),
             Bytes(memory)
         );
-        let help = "shorten the prompt, keep the cache smaller with `kv_cache: q8_0`, or free memory";
+        let help = "shorten the prompt, choose a smaller `kv_cache`, or free memory";
         Err(EngineError::new(EngineErrorKind::Unavailable, message).with_help(help))
     }
 
@@ -99,7 +99,10 @@ mod tests {
         assert_eq!(lanes(room, 100, 5), (8, 512));
         assert_eq!(lanes(room, 100, 99), (8, 512), "ten would fit, but rows come in groups");
         let error = room.lanes(5000, 99).unwrap_err();
-        assert!(error.message.contains("4 × 6144 tokens, which takes 24 MiB, and there is room for 5 MiB"), "{error}");
+        assert!(
+            error.message.contains("4 × 6144 tokens, which takes 24.6 MB, and there is room for 5.1 MB"),
+            "{error}"
+        );
         let unknown = Room { memory: None, ..room };
         assert_eq!(lanes(unknown, 1_000_000, 99), (4, 1_048_576), "too little memory is for llama.cpp to tell");
         assert_eq!(lanes(Room { memory: Some(u64::MAX), ..room }, 100, 99), (32, 512));
