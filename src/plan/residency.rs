@@ -219,8 +219,13 @@ fn play(graph: &Graph, asking: &[(&StageId, Slot<'_>)], needs: &[Option<Needs>],
         let entry = match known {
             Some(known) => held.remove(known),
             None => {
-                // Of a file that is not here nothing is known: it is taken to fill what there is.
-                let bytes = turn.fit.map_or(u64::MAX, |fit| fit.total);
+                let bytes = match (turn.fit, &turn.shortage) {
+                    (Some(fit), _) => fit.total,
+                    // It is not loaded at all.
+                    (None, Some(_)) => 0,
+                    // Of a file that is not here nothing is known: it is taken to fill what there is.
+                    (None, None) => u64::MAX,
+                };
                 let is_needed = |held: &Held<'_>| left.iter().any(|at| asking[*at].1 == held.slot);
                 let loaded: Vec<Loaded> =
                     held.iter().map(|held| Loaded { bytes: held.bytes, is_needed: is_needed(held) }).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::env::Project;
+use crate::env::{Project, sorted};
 use crate::models;
 
 /// What doctor prints as JSON, without what each machine and build has of its own.
@@ -56,7 +56,7 @@ fn the_machine_is_told_in_one_form_everywhere() {
         form[group][name] = json!("number or null");
     }
     form["git"] = json!("text or null");
-    insta::assert_snapshot!(serde_json::to_string_pretty(&form).unwrap());
+    insta::assert_snapshot!(sorted(&form));
     let text = project.run(&["doctor"]).exits(0).stdout;
     let names: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert!(
@@ -81,7 +81,7 @@ fn how_models_would_be_held_is_told_with_why() {
 #[test]
 fn the_same_for_scripts() {
     let facts = facts(&models::project("2GB"), &["pipelines/p.yaml"], EMBEDDED);
-    insta::assert_snapshot!(serde_json::to_string_pretty(&json!([facts["models"], facts["problems"]])).unwrap());
+    insta::assert_snapshot!(sorted(&json!([facts["models"], facts["problems"]])));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::env::{Output, Project};
+use crate::env::{Output, Project, sorted};
 use crate::gguf;
 
 /// Two models, one of them with an adapter, each asked by two stages.
@@ -71,7 +71,7 @@ fn plan_says_which_model_is_in_memory_when() {
 #[test]
 fn a_plan_for_scripts_holds_the_numbers() {
     let plan = plan(&project("16GB"));
-    insta::assert_snapshot!(serde_json::to_string_pretty(&plan["in_memory"]).unwrap());
+    insta::assert_snapshot!(sorted(&plan["in_memory"]));
 }
 
 #[test]
