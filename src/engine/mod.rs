@@ -9,6 +9,7 @@ pub mod embedded;
 mod error;
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod memory;
 pub mod openai;
 pub mod reasoning;
 mod request;

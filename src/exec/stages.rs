@@ -149,7 +149,8 @@ fn caller(
     settled: &Settled<'_>,
 ) -> Result<Option<Arc<Caller>>, StageFailure> {
     let asker = run.engines.asker(run.pipeline, run.store, stage, settled);
-    let Some(Asker { engine, context_is_keyed }) = asker.map_err(|error| StageFailure::new(error.to_string(), None))?
+    let Some(Asker { engine, context_is_keyed }) =
+        asker.map_err(|error| StageFailure::new(error.to_string(), error.help()))?
     else {
         return Ok(None);
     };

@@ -17,7 +17,7 @@ pub use row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step};
 
 use crate::check::CheckError;
 use crate::ids::StageId;
-use crate::spec::{JudgeMode, ModelRef, PullFrom, Stage};
+use crate::spec::{Embedded, JudgeMode, ModelRef, PullFrom, Stage};
 
 /// The name of a stage's kind, as in the pipeline file.
 #[must_use]
@@ -50,10 +50,7 @@ pub fn manner(stage: &Stage) -> &'static str {
 /// The stages whose results a stage reads.
 #[must_use]
 pub fn reads(stage: &Stage) -> Vec<&StageId> {
-    let model = model(stage).and_then(|model| match model {
-        ModelRef::Weights(stage) => Some(stage),
-        ModelRef::Declared(_) => None,
-    });
+    let pulls = model(stage).and_then(ModelRef::embedded).into_iter().flat_map(Embedded::pulls);
     let table = match stage {
         Stage::Research(_) | Stage::Generate(_) => None,
         Stage::Pull(pull) => match &pull.from {
@@ -64,7 +61,7 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         Stage::Judge(judge) => Some(&judge.answers),
         Stage::Decide(decide) => Some(&decide.verdicts),
     };
-    model.into_iter().chain(table).collect()
+    pulls.chain(table).collect()
 }
 
 /// The stage whose table a row-wise stage takes row by row, if it takes another stage's.
@@ -116,6 +113,7 @@ pub fn context(stage: &Stage) -> Option<u32> {
     match stage {
         Stage::Infer(infer) => infer.context,
         Stage::Judge(judge) => judge.context,
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => None,
+        Stage::Generate(_) => model(stage).and_then(ModelRef::embedded).and_then(|model| model.context),
+        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
     }
 }

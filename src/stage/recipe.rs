@@ -12,7 +12,7 @@ use crate::data::{Candidates, WeightsRecord};
 use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
-use crate::spec::{GenerateFrom, Model, ModelRef, Pipeline, PullFrom, Stage, WeightsSource};
+use crate::spec::{Adapter, GenerateFrom, Model, ModelRef, Pipeline, PullFrom, Stage, WeightsSource};
 
 /// What is known of upstream results and of files when a recipe is made.
 pub trait Known {
@@ -198,9 +198,22 @@ pub fn identity<K: Known>(pipeline: &Pipeline, model: &ModelRef, known: &K) -> R
                 Model::Scripted(model) => scripted::identity(model),
             })
         }
-        ModelRef::Weights(stage) => {
-            let record: WeightsRecord = read_record(stage, known)?;
-            Ok(embedded::identity(record.weights, record.chat_template))
+        ModelRef::Embedded(model) => {
+            let record: WeightsRecord = read_record(&model.weights, known)?;
+            let adapter = match &model.adapter {
+                None => None,
+                Some(Adapter { stage, scale }) => {
+                    let adapter: WeightsRecord = read_record(stage, known)?;
+                    Some((adapter.weights, *scale))
+                }
+            };
+            Ok(embedded::identity(&embedded::Parts {
+                weights: record.weights,
+                chat_template: record.chat_template,
+                adapter,
+                kv_cache: model.kv_cache,
+                gpu_layers: model.gpu_layers,
+            }))
         }
     }
 }

@@ -12,7 +12,7 @@ use super::prompt::{Guard, Piece};
 use super::vocabulary::Vocabulary;
 use super::*;
 use crate::engine::contract::check_words;
-use crate::engine::embedded::{HELPERS, LLAMA_CPP};
+use crate::engine::embedded::{HELPERS, LLAMA_CPP, Parts};
 use crate::engine::{EngineErrorKind, Finish, Message, ReplyForm, Role, Sampling, Schema, Usage, Weighed, Words};
 
 /// blake3 of SmolLM2's chat template.
@@ -24,13 +24,10 @@ pub(super) fn config() -> LlamaConfig {
         "set EVALFLOW_TEST_MODEL to the path of SmolLM2-135M-Instruct.Q4_1.gguf; `make test` fetches the file and sets it",
     );
     LlamaConfig {
-        weights_path: path.into(),
-        weights: BlobId::of(b"SmolLM2"),
-        chat_template: Some(TEMPLATE.parse().unwrap()),
         context: Some(768),
         threads: Some(1),
         sequences: Some(8),
-        memory: None,
+        ..LlamaConfig::new(path.into(), BlobId::of(b"SmolLM2"), Some(TEMPLATE.parse().unwrap()))
     }
 }
 
@@ -48,26 +45,19 @@ pub(super) fn request(content: &str, max_tokens: u32) -> Request {
     }
 }
 
-async fn ask(engine: &LlamaEngine, request: &Request) -> Reply {
+pub(super) async fn ask(engine: &LlamaEngine, request: &Request) -> Reply {
     engine.complete(request).await.unwrap()
 }
 
-async fn refusal(config: LlamaConfig, request: &Request) -> EngineError {
+pub(super) async fn refusal(config: LlamaConfig, request: &Request) -> EngineError {
     LlamaEngine::new(config).complete(request).await.unwrap_err()
 }
 
 #[test]
 fn identity_is_known_without_the_file() {
     let weights = BlobId::of(b"w");
-    let config = LlamaConfig {
-        weights_path: "none.gguf".into(),
-        weights,
-        chat_template: None,
-        context: None,
-        threads: None,
-        sequences: None,
-        memory: None,
-    };
+    let config = LlamaConfig::new("none.gguf".into(), weights, None);
+    let identity = |weights, template| identity(&Parts::of(weights, template));
     let engine = LlamaEngine::new(config.clone());
     assert_eq!(engine.identity(), &identity(weights, None));
     assert_eq!(engine.identity().0["weights"], weights.to_string());
@@ -125,7 +115,7 @@ async fn a_reply_does_not_depend_on_what_was_asked_before() {
 }
 
 /// Requests of all kinds, with prompts of many lengths that begin alike in several ways.
-fn mixed(number: usize) -> Request {
+pub(super) fn mixed(number: usize) -> Request {
     let rules = ["Be kind.", "Be brief, and never guess what you cannot know. Say so instead."];
     let story = "Once there was a fox who could not sleep. ".repeat(number % 7);
     let mut request =
@@ -149,7 +139,7 @@ fn mixed(number: usize) -> Request {
 }
 
 /// The replies, in the order of the requests, whatever the order in which they are asked; at most `width` at once.
-async fn ask_all(engine: &LlamaEngine, requests: &[Request], order: &[usize], width: usize) -> Vec<Reply> {
+pub(super) async fn ask_all(engine: &LlamaEngine, requests: &[Request], order: &[usize], width: usize) -> Vec<Reply> {
     let asked = order.iter().map(|place| async move { (*place, ask(engine, &requests[*place]).await) });
     let mut replies: Vec<(usize, Reply)> = stream::iter(asked).buffer_unordered(width).collect().await;
     replies.sort_by_key(|(place, _)| *place);
