@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -32,6 +33,8 @@ pub(super) struct Model {
     pub(super) template: ChatTemplate,
     pub(super) adapter: Option<Adapter>,
     pub(super) kv_cache: KvCache,
+    /// What llama.cpp itself took to load the weights.
+    pub(super) library: Duration,
 }
 
 /// An adapter in memory. llama.cpp frees it with the weights that it belongs to.
@@ -81,16 +84,18 @@ pub(super) fn model(config: &LlamaConfig, stop: &Arc<AtomicBool>, error_log: &Er
     let params = LlamaModelParams::default().with_progress_callback(move |_| !stop.load(Ordering::Relaxed));
     let params = on_devices(params, config).map_err(unavailable)?;
     error_log.forget();
+    let start = Instant::now();
     let mut weights = LlamaModel::load_from_file(backend(), path, &params).map_err(|error| {
         let reason = error_log.take().unwrap_or_else(|| error.to_string());
         unavailable(format!("llama.cpp cannot load `{}`: {reason}", path.display()))
     })?;
+    let library = start.elapsed();
     let template = template(&weights, config, path).map_err(unavailable)?;
     let adapter = match &config.adapter {
         None => None,
         Some(adapter) => Some(load_adapter(&mut weights, adapter, error_log).map_err(unavailable)?),
     };
-    Ok(Model { weights: Arc::new(weights), template, adapter, kv_cache: config.kv_cache })
+    Ok(Model { weights: Arc::new(weights), template, adapter, kv_cache: config.kv_cache, library })
 }
 
 /// Says which layers are computed where. On a build for processors alone both are left as they are.

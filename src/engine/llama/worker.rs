@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tracing::Dispatch;
 
 use super::LlamaConfig;
 use super::load::{self, ErrorLog};
-use super::scheduler::Scheduler;
+use super::scheduler::{Scheduler, milliseconds};
 use crate::engine::{EngineError, EngineErrorKind, Reply, Request};
 
 /// The handle on the engine's thread.
@@ -90,11 +91,14 @@ fn serve(config: &LlamaConfig, jobs: &mpsc::Receiver<Job>, stop: &Arc<AtomicBool
     let stopped = || stop.load(Ordering::Relaxed);
     // Nothing is loaded for a request that nobody waits for any more.
     let Some(first) = jobs.iter().take_while(|_| !stopped()).find(|job| !job.is_abandoned()) else { return };
+    let start = Instant::now();
     let model = match load::model(config, stop, error_log) {
         Ok(model) => model,
         Err(error) => return std::iter::once(first).chain(jobs).for_each(|job| job.answer(Err(error.clone()))),
     };
     let mut scheduler = Scheduler::new(&model, config, error_log);
+    let (load_ms, library_ms) = (milliseconds(start.elapsed()), milliseconds(model.library));
+    tracing::debug!(load_ms, library_ms, "the embedded engine loaded the weights");
     scheduler.accept(first);
     while !stopped() {
         jobs.try_iter().for_each(|job| scheduler.accept(job));
