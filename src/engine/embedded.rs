@@ -7,7 +7,7 @@ use crate::key::BlobId;
 use crate::spec::KvCache;
 
 /// Raised when this engine would answer the same request otherwise with the same weights and the same llama.cpp.
-const ENGINE_VERSION: u32 = 2;
+const ENGINE_VERSION: u32 = 3;
 
 /// The crates that carry llama.cpp; a test holds them against the lock file.
 pub(crate) const LLAMA_CPP: &str = "llama-cpp-2 0.1.160, llama-cpp-sys-2 0.1.161";

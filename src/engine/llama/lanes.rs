@@ -8,9 +8,10 @@
 //! * **A token at position p lies in cell p of its lane**, so that sums over the cache run in one order. Each lane has
 //!   cells of its own (the cache is not unified), is only cut at its end, and grows there. Cells behind a lane's end
 //!   weigh exactly nothing.
-//! * **A prompt is computed in whole tiles of [`TILE`] tokens, cut at multiples of it, and what is left over behind them
+//! * **A prompt is computed in whole tiles of [`TILE`] tokens, cut at multiples of it, and its end, of at least one tile,
 //!   row by row**: attention has a kernel for each, and which one it takes is told by the number of rows. A token is shared
-//!   only between prompts in which it is computed in the same way; what was generated is never shared.
+//!   only between prompts in which it is computed in the same way; what was generated is never shared. Within a tile
+//!   nothing can be shared, so the end, where prompts part, has none.
 //!
 //! With a single lane, flash attention would split its sum by the number of threads; a step always has a group of lanes,
 //! and with a quantised cache it never splits: its one kernel for those takes row by row and cell by cell. The
@@ -56,9 +57,9 @@ const FLASH_ATTENTION_ON: i32 = 1;
 /// How computations must be shaped so that they come out the same each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// Most rows of whole tiles that are computed at once.
+    /// Most rows in whole tiles that are computed at once.
     stride: usize,
-    /// Most rows behind the whole tiles that are computed at once.
+    /// Most rows behind those tiles that are computed at once.
     tail: usize,
     /// Whether all lanes take part in every step, and every stretch of a prompt is filled up to the stride.
     is_fixed: bool,
@@ -76,9 +77,16 @@ impl Shape {
         }
     }
 
+    /// How many tokens of a prompt are computed in whole tiles.
+    fn tiled(self, length: usize) -> usize {
+        let whole = length / TILE * TILE;
+        // Where all stretches have one shape there is no other kernel for the end.
+        if self.is_fixed { whole } else { whole.saturating_sub(TILE) }
+    }
+
     /// Where the stretch of a prompt ends that begins at `filled`.
     fn stretch_end(self, filled: usize, length: usize) -> usize {
-        let whole = whole_tiles(length);
+        let whole = self.tiled(length);
         if filled < whole { whole.min(filled + self.stride) } else { length.min(filled + self.tail) }
     }
 }
@@ -177,11 +185,11 @@ impl<'m> Lanes<'m> {
         }
         let lane = &self.lanes[lane].prompt;
         let same = common_prefix(lane, prompt).min(prompt.len().saturating_sub(1));
-        let (there, here) = (whole_tiles(lane.len()), whole_tiles(prompt.len()));
+        let (there, here) = (self.shape.tiled(lane.len()), self.shape.tiled(prompt.len()));
         if there == here && same >= here && !self.shape.is_fixed {
             same
         } else {
-            whole_tiles(same.min(there).min(here))
+            same.min(there).min(here) / TILE * TILE
         }
     }
 
@@ -352,11 +360,6 @@ fn kept(kv_cache: KvCache, shape: Shape) -> (KvCacheType, i32) {
     }
 }
 
-/// How many of so many tokens are computed in whole tiles.
-fn whole_tiles(tokens: usize) -> usize {
-    tokens / TILE * TILE
-}
-
 /// How many tokens two texts have in common at their beginning.
 pub(super) fn common_prefix(one: &[LlamaToken], other: &[LlamaToken]) -> usize {
     one.iter().zip(other).take_while(|(a, b)| a == b).count()
@@ -416,13 +419,15 @@ mod tests {
         check(0, 0, (137, 128, " b"), 128);
         // The same again: the last token is computed for its logits.
         check(0, 0, (137, 128, " b"), 136);
+        check(2, 0, (137, 101, " c"), 101);
         // Within a tile nothing can be shared, and behind the tiles only with a prompt of as many.
-        check(2, 0, (137, 101, " c"), 64);
         check(1, 2, (300, 299, " d"), 64);
         check(2, 1, (311, 280, " d"), 280);
-        check(2, 1, (255, 280, " d"), 192);
+        check(2, 1, (255, 280, " d"), 128);
         check(1, 1, (317, 280, " e"), 280);
-        check(2, 1, (320, 280, " e"), 256);
+        check(2, 1, (317, 200, " f"), 200);
+        check(3, 1, (317, 150, " g"), 128);
+        check(2, 1, (320, 280, " e"), 192);
         // Too little to be worth a copy.
         check(3, 0, (40, 5, " e"), 0);
         check(3, 3, (39, 39, " e"), 5);
