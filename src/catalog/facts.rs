@@ -37,4 +37,6 @@ pub struct Facts<'c> {
     pub weights: Option<&'c str>,
     /// sha256 of that file.
     pub weights_sha256: Option<&'c str>,
+    /// Bytes of that file.
+    pub weights_bytes: Option<u64>,
 }

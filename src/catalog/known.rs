@@ -56,6 +56,7 @@ const COLUMNS: &[Known] = &[
     known("price_in", Kind::Amount),
     known("price_out", Kind::Amount),
     known("weights_sha256", Kind::Sha256),
+    known("weights_bytes", Kind::Count),
     known("oll_average", Kind::Score),
     benchmark("ifeval", 4.8),
     benchmark("bbh", 2.5),

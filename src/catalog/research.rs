@@ -153,6 +153,7 @@ impl Search<'_> {
             reason,
             weights: facts.weights.map(ToOwned::to_owned),
             weights_sha256: facts.weights_sha256.map(ToOwned::to_owned),
+            weights_bytes: facts.weights_bytes,
         }
     }
 }

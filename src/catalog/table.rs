@@ -39,7 +39,7 @@ struct File {
 pub(super) struct Column(Vec<Option<usize>>);
 
 /// The columns of [`Facts`], in the order of its fields.
-const FACTS: [&str; 17] = [
+const FACTS: [&str; 18] = [
     "id",
     "params_b",
     "type",
@@ -57,6 +57,7 @@ const FACTS: [&str; 17] = [
     "vocab_size",
     "weights",
     "weights_sha256",
+    "weights_bytes",
 ];
 
 /// One cell that is not empty, and where it stands.
@@ -189,6 +190,7 @@ impl Catalog {
             vocab_size,
             weights,
             weights_sha256,
+            weights_bytes,
         ] = cells;
         Facts {
             id: id.unwrap_or_default(),
@@ -208,6 +210,7 @@ impl Catalog {
             vocab_size: vocab_size.and_then(known::count),
             weights,
             weights_sha256,
+            weights_bytes: weights_bytes.and_then(known::count),
         }
     }
 }

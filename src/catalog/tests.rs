@@ -387,10 +387,11 @@ mod requiring {
 
     #[test]
     fn a_row_carries_what_the_catalog_says() {
-        let csv = "id,type,params_b,license,license_note,license_commercial,context,x,y,weights,weights_sha256\n\
+        let csv = "id,type,params_b,license,license_note,license_commercial,context,x,y,weights,weights_sha256,weights_bytes\n\
                    a,chat,0.135,mit,note,yes,8192,1.5,,file:a.gguf,"
             .to_owned()
-            + &"ab".repeat(32);
+            + &"ab".repeat(32)
+            + ",98362432";
         let require = Require { commercial_license: true, fits: all_required().fits, ..Require::default() };
         let found = research(&read(&csv).unwrap(), &require, &profile(&[("x", 1.0), ("y", 1.0)], &[]), 1).unwrap();
         let row = &found.shortlist[0];
@@ -401,6 +402,7 @@ mod requiring {
         assert_eq!(row.scores, IndexMap::from([("x".to_owned(), Some(1.5)), ("y".to_owned(), None)]));
         assert_eq!(row.weights.as_deref(), Some("file:a.gguf"));
         assert_eq!(row.weights_sha256, Some("ab".repeat(32)));
+        assert_eq!(row.weights_bytes, Some(98_362_432));
         let text = serde_json::to_string(&found).unwrap();
         assert_eq!(serde_json::from_str::<Candidates>(&text).unwrap(), found);
     }

@@ -9,6 +9,7 @@ pub(super) enum Exit {
     Failed,
     BadInput,
     Changes,
+    Broken,
     GateFailed,
     Inconclusive,
     Ungraded,
@@ -20,7 +21,8 @@ pub(super) const HELP: &str = "\
 Exit codes:
     0  ok
     1  a stage or the program failed
-    2  bad pipeline or arguments; for `plan --detailed-exitcode`: there is something to run
+    2  bad pipeline or arguments; for `plan --detailed-exitcode`: there is something to run;
+       for `doctor`: something would stop a run
     3  the gate failed
     4  inconclusive: more scenarios or a judge to be trusted are needed
     6  finished with more ungraded scenarios than allowed
@@ -32,7 +34,7 @@ impl Exit {
         match self {
             Self::Ok => 0,
             Self::Failed => 1,
-            Self::BadInput | Self::Changes => 2,
+            Self::BadInput | Self::Changes | Self::Broken => 2,
             Self::GateFailed => 3,
             Self::Inconclusive => 4,
             Self::Ungraded => 6,

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::output::duration;
 use crate::fetch::Size;
+use crate::ids::StageId;
 use crate::key::FieldChange;
-use crate::plan::{Basis, CallsForecast, Figure, StageForecast};
+use crate::plan::{Basis, CallsForecast, Figure, StageForecast, Turn};
 use crate::stats::text::{count, thousands};
 
 /// The word before a number that was not counted.
@@ -81,6 +82,24 @@ pub(super) fn parts(forecast: &StageForecast, free_memory: Option<u64>, total: b
         });
     }
     parts
+}
+
+/// `answers, verdicts`
+pub(super) fn names(stages: &[StageId]) -> String {
+    stages.iter().map(StageId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A model's time in memory: `weights for answers, verdicts: 5.8 GB, 16 × 4096 tokens`.
+pub(super) fn turn(turn: &Turn) -> String {
+    let Turn { model, stages, fit, shortage, help: _, beside } = turn;
+    let stages = names(stages);
+    let held = match (fit, shortage) {
+        (Some(fit), _) => format!("{}, {} × {} tokens", Size(fit.total), fit.sequences, fit.context),
+        (None, Some(shortage)) => shortage.clone(),
+        (None, None) => "not known before its weights are here".to_owned(),
+    };
+    let beside = if beside.is_empty() { String::new() } else { format!(", beside {}", beside.join(", ")) };
+    format!("{model} for {stages}: {held}{beside}")
 }
 
 fn call_parts(calls: &CallsForecast, total: bool) -> Vec<String> {

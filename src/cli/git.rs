@@ -26,6 +26,14 @@ pub(super) fn start(root: &Path) -> Pending {
     Pending(std::thread::Builder::new().name("git".to_owned()).spawn(move || ask(&root)).ok())
 }
 
+/// Which Git there is; none where it cannot be started.
+pub(super) fn version() -> Option<String> {
+    let output = Command::new("git").arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.trim().strip_prefix("git version ")?;
+    Some(version.to_owned())
+}
+
 impl Pending {
     /// Waits for the answer.
     pub(super) fn finish(self) -> GitState {

@@ -5,12 +5,14 @@ mod account;
 mod baseline;
 mod bless;
 mod cache;
+mod doctor;
 mod ended;
 mod exit;
 mod figures;
 mod gc;
 mod git;
 mod history;
+mod machine;
 mod open;
 mod output;
 mod plan;
@@ -34,6 +36,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::exit::Exit;
 use self::settings::Settings;
+use crate::spec;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -59,6 +62,9 @@ struct Global {
     /// `pipelines` or `.git` in it]
     #[arg(long, global = true, value_name = "DIR")]
     project: Option<PathBuf>,
+    /// Memory that models on the embedded engine may take, such as `12GiB` [default: what is free]
+    #[arg(long, global = true, value_name = "SIZE", env = "EVALFLOW_MEMORY", value_parser = memory)]
+    memory: Option<u64>,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
@@ -68,6 +74,10 @@ struct Global {
     /// Write the log as JSON, one object a line
     #[arg(long, global = true)]
     log_json: bool,
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    spec::bytes(text).ok_or_else(|| "write a number and a unit: `12GiB`, `800MB`".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,6 +114,8 @@ enum Command {
     Status(status::Arguments),
     /// Show past runs
     History(history::Arguments),
+    /// Say what this machine and this build give, how a pipeline's models would be held, and what would stop a run
+    Doctor(doctor::Arguments),
 }
 
 /// Runs the program with the process's arguments.
@@ -134,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::execute(&settings, arguments),
         Command::Status(arguments) => status::execute(&settings, arguments),
         Command::History(arguments) => history::execute(&settings, arguments),
+        Command::Doctor(arguments) => doctor::execute(&settings, arguments),
     };
     // What stopped a command on its way ends the program like any other end.
     let (Ok(exit) | Err(exit)) = ended;

@@ -14,7 +14,7 @@ use super::selection::SelectionArguments;
 use super::settings::Settings;
 use crate::exec::Cause;
 use crate::key::FieldChange;
-use crate::plan::{Forecast, Graph, PlannedStage, Reason, Selection, Status, forecast, plan_selected};
+use crate::plan::{Forecast, Graph, PlannedStage, Reason, Selection, Status, Turn, forecast, plan_selected, turns};
 use crate::spec::{Loaded, Pipeline};
 use crate::store::Store;
 
@@ -61,11 +61,16 @@ pub(super) fn print_plan(
         failure(&error.to_string(), Some(&error.help()));
         Exit::Failed
     })?;
-    let shown = Shown { pipeline, planned: &planned, forecast: &forecast };
+    let free_memory = settings.free_memory();
+    let turns = turns(pipeline, &Graph::new(pipeline), &planned, store, free_memory).map_err(|error| {
+        failure(&error.to_string(), Some(&error.help()));
+        Exit::Failed
+    })?;
+    let shown = Shown { pipeline, planned: &planned, forecast: &forecast, turns: &turns };
     let written = if as_json {
         print_json(&shown.to_json())
     } else {
-        data(|out| shown.write(out, settings.width(), settings.free_memory()))
+        data(|out| shown.write(out, settings.width(), free_memory))
     };
     if !written {
         return Err(Exit::Failed);
@@ -77,6 +82,8 @@ struct Shown<'a> {
     pipeline: &'a Pipeline,
     planned: &'a [PlannedStage],
     forecast: &'a Forecast,
+    /// Which models are in memory when.
+    turns: &'a [Turn],
 }
 
 /// How many stages will do what.
@@ -118,6 +125,12 @@ impl Shown<'_> {
                 }
             }
         }
+        for turn in self.turns {
+            writeln!(out, "in memory: {}", figures::turn(turn))?;
+            if let Some(help) = &turn.help {
+                writeln!(out, "    help: {help}")?;
+            }
+        }
         let Tally { cached, to_run, not_selected, blocked } = self.tally();
         let also = |number: usize, what: &str| if number > 0 { format!(", {number} {what}") } else { String::new() };
         let (left, stuck) = (also(not_selected, "not selected"), also(blocked, "that cannot run"));
@@ -135,6 +148,7 @@ impl Shown<'_> {
         json!({
             "pipeline": self.pipeline.file,
             "stages": stages,
+            "in_memory": self.turns,
             "totals": {
                 "stages": self.planned.len(), "cached": cached, "to_run": to_run, "not_selected": not_selected,
                 "blocked": blocked, "forecast": self.forecast.total,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
-use super::{ColorChoice, Global};
+use super::{ColorChoice, Global, machine};
 use crate::spec;
 
 pub(super) struct Settings {
@@ -80,18 +80,14 @@ impl Settings {
         stderr().is_terminal() && self.environment.get("TERM").is_none_or(|term| term != "dumb")
     }
 
-    /// Bytes of memory that a model could take, where the system tells.
-    #[expect(clippy::unused_self, reason = "what the process was given is asked of its settings")]
+    /// Bytes of memory that models on the embedded engine may take, where that is stated or the system tells.
     pub(super) fn free_memory(&self) -> Option<u64> {
-        #[cfg(target_os = "linux")]
-        {
-            let text = fs_err::read_to_string("/proc/meminfo").ok()?;
-            let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-            let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-            Some(kibibytes * 1024)
-        }
-        #[cfg(not(target_os = "linux"))]
-        None
+        self.stated_memory().or_else(|| machine::memory().free)
+    }
+
+    /// The same, if it is stated.
+    pub(super) fn stated_memory(&self) -> Option<u64> {
+        self.global.memory
     }
 
     /// Columns to write for.

@@ -51,6 +51,9 @@ pub struct Candidate {
     pub weights: Option<String>,
     /// sha256 of that file, from the catalog's `weights_sha256` column.
     pub weights_sha256: Option<String>,
+    /// Bytes of that file, from the catalog's `weights_bytes` column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_bytes: Option<u64>,
 }
 
 /// What became of a candidate.

@@ -37,12 +37,20 @@ pub struct EngineError {
     pub kind: EngineErrorKind,
     /// A sentence for people that says which engine or endpoint answered what. Never holds a credential.
     pub message: String,
+    /// The way on as an imperative sentence, where the engine knows better than its kind of failure tells.
+    pub help: Option<String>,
 }
 
 impl EngineError {
     /// A failure of `kind` that is explained by `message`.
     pub fn new(kind: EngineErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), help: None }
+    }
+
+    /// The same with the way on.
+    #[must_use]
+    pub fn with_help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
     }
 
     /// Whether asking other things of the same form of the same engine is pointless.

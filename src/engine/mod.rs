@@ -10,6 +10,7 @@ pub mod embedded;
 mod error;
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod memory;
 pub mod openai;
 mod question;
 pub mod reasoning;

@@ -295,7 +295,8 @@ impl Caller {
     /// Turns a failed call into a failed row, or into a failed stage where asking further is pointless.
     fn failed(&self, question: &Question, error: EngineError) -> Result<Asked, StageFailure> {
         if error.is_fatal() {
-            return Err(StageFailure::new(error.message, Some(fatal_help(question, error.kind).to_owned())));
+            let help = error.help.unwrap_or_else(|| fatal_help(question, error.kind).to_owned());
+            return Err(StageFailure::new(error.message, Some(help)));
         }
         let failed = Asked::Failed(CallFailure::from(&error));
         let engine_is_in_trouble = match error.kind {

@@ -1,4 +1,5 @@
-//! The engines of a run: made when a stage first needs one, shared by all stages that use the same model.
+//! The engines of a run: made when a stage first needs one, shared by all stages that use the same model, and dropped when
+//! none does any more or another one needs the memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,15 +7,18 @@ use futures_util::future::BoxFuture;
 
 use super::StageFailure;
 use crate::data::WeightsRecord;
+use crate::engine::embedded::{self, Parts};
+use crate::engine::memory::Fit;
 use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::scripted::ScriptedEngine;
 use crate::engine::{
     EmbedRequest, Embedding, Engine, EngineError as CallError, EngineErrorKind, Identity, Question, Reply, Request,
 };
+use crate::fetch::gguf;
 use crate::ids::{ModelName, StageId};
-use crate::key::BlobId;
 use crate::net;
-use crate::spec::{Model, ModelRef, Pipeline, Stage, WeightsSource};
+use crate::plan::{self, Loaded, Needs, Slot};
+use crate::spec::{Embedded, Model, ModelRef, Pipeline, Stage, WeightsSource};
 use crate::stage::{self, Known};
 use crate::store::{Store, StoreError};
 
@@ -35,6 +39,26 @@ pub enum EngineError {
         /// What is wrong.
         message: String,
     },
+    /// What a stage brought is not what the model takes it for.
+    #[error("{message}")]
+    WrongFile {
+        /// What it is instead.
+        message: String,
+        /// The way on.
+        help: &'static str,
+    },
+}
+
+impl EngineError {
+    /// The way on, as an imperative sentence.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Engine(_) | Self::BadRecord { .. } => None,
+            Self::Store(error) => Some(error.help()),
+            Self::WrongFile { message: _, help } => Some((*help).to_owned()),
+        }
+    }
 }
 
 /// Who answers a stage's calls.
@@ -71,17 +95,27 @@ impl Askers {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An engine that was made.
+struct Made {
+    name: Name,
+    engine: Arc<dyn Engine>,
+    /// Bytes that it may take of this machine's memory.
+    bytes: u64,
+    is_needed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
 enum Name {
     Declared(ModelName),
     /// With the context asked for: whether a prompt fits must not depend on what other stages ask for.
-    Weights(BlobId, Option<u32>),
+    Embedded(Box<Embedded>, Option<u32>),
 }
 
 /// The engines of a run.
 #[derive(Default)]
 pub struct Engines {
-    made: Mutex<Vec<(Name, Arc<dyn Engine>)>>,
+    /// The one asked last at the end.
+    made: Mutex<Vec<Made>>,
     limits: Limits,
 }
 
@@ -155,69 +189,126 @@ impl Engines {
         known: &impl Known<Error = StoreError>,
     ) -> Result<Option<Asker>, EngineError> {
         let Some(model) = model else { return Ok(None) };
-        let weights: Option<WeightsRecord> = match model {
-            ModelRef::Declared(_) => None,
-            ModelRef::Weights(pulled) => {
-                let bad = |error: serde_json::Error| EngineError::BadRecord {
-                    stage: pulled.clone(),
-                    message: error.to_string(),
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = match model {
+            ModelRef::Embedded(embedded) => Name::Embedded(embedded.clone(), stage::context(stage, model)),
+            ModelRef::Declared(name) => Name::Declared(name.clone()),
+        };
+        let context_is_keyed = matches!(name, Name::Embedded(..));
+        let found = made.iter().position(|made| made.name == name);
+        let entry = match (found, &name) {
+            (Some(at), _) => made.remove(at),
+            (None, Name::Declared(declared)) => {
+                let engine = self.declared(&pipeline.models[declared])?;
+                Made { name, engine, bytes: 0, is_needed: true }
+            }
+            (None, Name::Embedded(model, context)) => {
+                let files = Files::read(model, store, known)?;
+                let (fit, refusal) = match files.needs(model, *context).fit(self.free_memory(model)) {
+                    Ok(fit) => (Some(fit), None),
+                    Err(shortage) => (None, Some(shortage)),
                 };
-                Some(serde_json::from_slice(&known.record(pulled)?).map_err(bad)?)
+                let bytes = fit.map_or(0, |fit| fit.total);
+                self.make_room(&mut made, bytes);
+                let engine = match refusal {
+                    // What was answered before is in the store; nothing is loaded that cannot fit.
+                    Some(shortage) => Arc::new(Absent {
+                        identity: files.identity(model),
+                        error: CallError::new(EngineErrorKind::Unavailable, shortage.to_string())
+                            .with_help(shortage.help()),
+                    }),
+                    None => self.embedded(model, *context, &files, store, fit)?,
+                };
+                Made { name, engine, bytes, is_needed: true }
             }
         };
-        let engine = self.get(pipeline, store, model, weights.as_ref(), stage::context(stage))?;
-        Ok(Some(Asker { engine, context_is_keyed: matches!(model, ModelRef::Weights(_)) }))
+        let engine = Arc::clone(&entry.engine);
+        made.push(entry);
+        Ok(Some(Asker { engine, context_is_keyed }))
     }
 
-    /// The engine for a model that a stage names.
-    fn get(
-        &self,
-        pipeline: &Pipeline,
-        store: &Store,
-        model: &ModelRef,
-        weights: Option<&WeightsRecord>,
-        context: Option<u32>,
-    ) -> Result<Arc<dyn Engine>, EngineError> {
-        let name = match (model, weights) {
-            (ModelRef::Declared(name), _) => Name::Declared(name.clone()),
-            (ModelRef::Weights(_), Some(record)) => Name::Weights(record.weights, context),
-            (ModelRef::Weights(stage), None) => unreachable!("the record of `{stage}` is read before"),
-        };
+    fn declared(&self, model: &Model) -> Result<Arc<dyn Engine>, EngineError> {
+        Ok(match model {
+            Model::OpenAi(model) if self.limits.offline && !is_here(&model.base_url) => Arc::new(Absent {
+                identity: openai::identity(model),
+                error: CallError::new(
+                    EngineErrorKind::Unavailable,
+                    format!("{} would be asked, and the run is offline", model.base_url),
+                ),
+            }),
+            Model::OpenAi(model) => Arc::new(OpenAiEngine::new(model).map_err(EngineError::Engine)?),
+            Model::Scripted(model) => Arc::new(ScriptedEngine::new(model).map_err(EngineError::Engine)?),
+        })
+    }
+
+    /// Drops the embedded models that none of `needed` names.
+    pub(super) fn keep(&self, needed: &[Slot<'_>]) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, engine)) = made.iter().find(|(known, _)| *known == name) {
-            return Ok(Arc::clone(engine));
+        made.retain(|made| match &made.name {
+            Name::Declared(_) => true,
+            Name::Embedded(model, context) => {
+                needed.iter().any(|slot| *slot.model == **model && slot.context == *context)
+            }
+        });
+    }
+
+    /// Whether a stage's model is in memory, or would be with its first call.
+    pub(super) fn is_loaded(&self, slot: Slot<'_>) -> bool {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.iter().any(|made| match &made.name {
+            Name::Declared(_) => false,
+            Name::Embedded(model, context) => *slot.model == **model && slot.context == *context,
+        })
+    }
+
+    /// Drops embedded models until one of `bytes` fits beside those that stay. Dropping waits until its memory is free.
+    fn make_room(&self, made: &mut Vec<Made>, bytes: u64) {
+        let embedded: Vec<usize> = (0..made.len()).filter(|at| matches!(made[*at].name, Name::Embedded(..))).collect();
+        let loaded: Vec<Loaded> =
+            embedded.iter().map(|at| Loaded { bytes: made[*at].bytes, is_needed: made[*at].is_needed }).collect();
+        for gone in plan::leaves(&loaded, bytes, self.limits.memory).into_iter().rev() {
+            made.remove(embedded[gone]);
         }
-        let engine: Arc<dyn Engine> = match (model, weights) {
-            (ModelRef::Declared(name), _) => match &pipeline.models[name] {
-                Model::OpenAi(model) if self.limits.offline && !is_here(&model.base_url) => {
-                    Arc::new(Offline::new(openai::identity(model), &model.base_url))
-                }
-                Model::OpenAi(model) => Arc::new(OpenAiEngine::new(model).map_err(EngineError::Engine)?),
-                Model::Scripted(model) => Arc::new(ScriptedEngine::new(model).map_err(EngineError::Engine)?),
-            },
-            (ModelRef::Weights(_), Some(record)) => self.embedded(record, store, context)?,
-            (ModelRef::Weights(_), None) => unreachable!("handled above"),
-        };
-        made.push((name, Arc::clone(&engine)));
-        Ok(engine)
+    }
+
+    /// Bytes that are free where the model would lie; none where nobody knows.
+    fn free_memory(&self, model: &Embedded) -> Option<u64> {
+        match embedded::BACKEND {
+            "cuda" | "vulkan" => gpu_memory(model),
+            _ => self.limits.memory,
+        }
     }
 
     #[cfg(feature = "llama")]
     fn embedded(
         &self,
-        record: &WeightsRecord,
-        store: &Store,
+        model: &Embedded,
         context: Option<u32>,
+        files: &Files,
+        store: &Store,
+        fit: Option<Fit>,
     ) -> Result<Arc<dyn Engine>, EngineError> {
-        use crate::engine::llama::{LlamaConfig, LlamaEngine};
+        use crate::engine::llama::{AdapterConfig, LlamaConfig, LlamaEngine};
+        let adapter = match files.adapter.as_ref().zip(model.adapter.as_ref()) {
+            None => None,
+            Some((File { record, .. }, adapter)) => Some(AdapterConfig {
+                path: store.verified(&record.weights)?,
+                file: record.weights,
+                scale: adapter.scale,
+            }),
+        };
+        let File { record, .. } = &files.weights;
         Ok(Arc::new(LlamaEngine::new(LlamaConfig {
-            weights_path: store.verified(&record.weights)?,
-            weights: record.weights,
-            chat_template: record.chat_template,
+            adapter,
+            kv_cache: model.kv_cache,
+            gpu_layers: model.gpu_layers,
+            devices: model.devices.clone(),
             context,
             threads: self.limits.threads,
-            sequences: None,
-            memory: self.limits.memory,
+            sequences: model.sequences,
+            // Where nobody knows how much is free, the engine may try.
+            cache_memory: self.free_memory(model).and(fit).map(|fit| fit.cache),
+            ..LlamaConfig::new(store.verified(&record.weights)?, record.weights, record.chat_template)
         })))
     }
 
@@ -225,9 +316,11 @@ impl Engines {
     #[expect(clippy::unused_self, reason = "the same shape with and without the engine")]
     fn embedded(
         &self,
-        _record: &WeightsRecord,
-        _store: &Store,
+        _model: &Embedded,
         _context: Option<u32>,
+        _files: &Files,
+        _store: &Store,
+        _fit: Option<Fit>,
     ) -> Result<Arc<dyn Engine>, EngineError> {
         Err(EngineError::Engine(CallError::new(
             EngineErrorKind::Unavailable,
@@ -236,24 +329,112 @@ impl Engines {
     }
 }
 
+/// A file that a `pull` stage brought.
+struct File {
+    record: WeightsRecord,
+    header: gguf::Header,
+}
+
+impl File {
+    fn read(stage: &StageId, store: &Store, known: &impl Known<Error = StoreError>) -> Result<Self, EngineError> {
+        let bad = |message: String| EngineError::BadRecord { stage: stage.clone(), message };
+        let record: WeightsRecord =
+            serde_json::from_slice(&known.record(stage)?).map_err(|error| bad(error.to_string()))?;
+        let path = store.verified(&record.weights)?;
+        let header = gguf::read(&path).map_err(|error| bad(error.to_string()))?;
+        Ok(Self { record, header })
+    }
+}
+
+/// The files that an embedded model is made of, which belong together.
+struct Files {
+    weights: File,
+    adapter: Option<File>,
+}
+
+impl Files {
+    fn read(model: &Embedded, store: &Store, known: &impl Known<Error = StoreError>) -> Result<Self, EngineError> {
+        let weights = File::read(&model.weights, store, known)?;
+        let adapter = model.adapter.as_ref().map(|adapter| File::read(&adapter.stage, store, known)).transpose()?;
+        if weights.header.adapter.is_some() {
+            let message = format!("what `{}` brought is an adapter, and no model by itself", model.weights);
+            let help = "declare a model under `models:` with `llama: { weights: …, adapter: … }`, and name that";
+            return Err(EngineError::WrongFile { message, help });
+        }
+        if let (Some(adapter), Some(named)) = (&adapter, &model.adapter) {
+            check_adapter(&named.stage, &adapter.header, &weights.header)?;
+        }
+        Ok(Self { weights, adapter })
+    }
+
+    fn needs(&self, model: &Embedded, context: Option<u32>) -> Needs {
+        let adapter_bytes = self.adapter.as_ref().map_or(0, |file| file.record.bytes);
+        Needs::of_header(&self.weights.header, self.weights.record.bytes, adapter_bytes, model, context)
+    }
+
+    fn identity(&self, model: &Embedded) -> Identity {
+        let File { record, header: _ } = &self.weights;
+        let scale = model.adapter.as_ref().map(|adapter| adapter.scale);
+        embedded::identity(&Parts {
+            weights: record.weights,
+            chat_template: record.chat_template,
+            adapter: self.adapter.as_ref().map(|file| file.record.weights).zip(scale),
+            kv_cache: model.kv_cache,
+            gpu_layers: model.gpu_layers,
+        })
+    }
+}
+
+/// Sees that a file is an adapter for such weights. Whether its tensors have the right shapes, llama.cpp tells.
+fn check_adapter(stage: &StageId, adapter: &gguf::Header, weights: &gguf::Header) -> Result<(), EngineError> {
+    let wrong = |message: String, help| Err(EngineError::WrongFile { message, help });
+    match adapter.adapter.as_deref() {
+        Some("lora") => {}
+        None => {
+            let message = format!("what `{stage}` brought is a model, and no adapter");
+            return wrong(
+                message,
+                "name it as `weights`, or convert the adapter with `convert_lora_to_gguf.py` of llama.cpp",
+            );
+        }
+        Some(kind) => {
+            let kind = kind.escape_debug();
+            let message = format!("what `{stage}` brought is an adapter of the kind `{kind}`, not `lora`");
+            return wrong(message, "convert the adapter with `convert_lora_to_gguf.py` of llama.cpp");
+        }
+    }
+    if adapter.architecture != weights.architecture {
+        let (of, for_) = (adapter.architecture.escape_debug(), weights.architecture.escape_debug());
+        let message =
+            format!("the adapter of `{stage}` is made for the architecture `{of}`, and the weights are `{for_}`");
+        return wrong(message, "pull the weights that the adapter was trained on");
+    }
+    Ok(())
+}
+
+#[cfg(feature = "llama")]
+fn gpu_memory(model: &Embedded) -> Option<u64> {
+    // With some layers on each side nobody knows how much goes where.
+    model.gpu_layers.is_none().then(|| crate::engine::llama::gpu_memory(&model.devices)).flatten()
+}
+
+#[cfg(not(feature = "llama"))]
+fn gpu_memory(_model: &Embedded) -> Option<u64> {
+    None
+}
+
 /// Whether an address is on this machine.
 fn is_here(url: &str) -> bool {
     url.parse().is_ok_and(|url| net::is_loopback(&url))
 }
 
-/// Stands in for a server that must not be asked: what it answered before is in the store under its identity.
-struct Offline {
+/// Stands in for a model that must not be asked: what it answered before is in the store under its identity.
+struct Absent {
     identity: Identity,
-    message: String,
+    error: CallError,
 }
 
-impl Offline {
-    fn new(identity: Identity, base_url: &str) -> Self {
-        Self { identity, message: format!("{base_url} would be asked, and the run is offline") }
-    }
-}
-
-impl Engine for Offline {
+impl Engine for Absent {
     fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -263,10 +444,42 @@ impl Engine for Offline {
     }
 
     fn complete<'a>(&'a self, _request: &'a Request) -> BoxFuture<'a, Result<Reply, CallError>> {
-        Box::pin(async { Err(CallError::new(EngineErrorKind::Unavailable, self.message.clone())) })
+        Box::pin(async { Err(self.error.clone()) })
     }
 
     fn embed<'a>(&'a self, _request: &'a EmbedRequest) -> BoxFuture<'a, Result<Embedding, CallError>> {
-        Box::pin(async { Err(CallError::new(EngineErrorKind::Unavailable, self.message.clone())) })
+        Box::pin(async { Err(self.error.clone()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::gguf::sample::{Sample, Value};
+
+    fn header(sample: &Sample) -> gguf::Header {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), sample.write()).unwrap();
+        gguf::read(file.path()).unwrap()
+    }
+
+    #[test]
+    fn an_adapter_must_be_one_and_fit_its_weights() {
+        let weights = header(&Sample::default());
+        let adapter = |kind: &'static str| {
+            Sample::default().with("general.type", Value::Text("adapter")).with("adapter.type", Value::Text(kind))
+        };
+        let check = |sample: &Sample, expected: Option<&str>| {
+            let stage = StageId::new("lora").unwrap();
+            let found = check_adapter(&stage, &header(sample), &weights).err().map(|error| error.to_string());
+            assert_eq!(found.as_deref(), expected);
+        };
+        check(&adapter("lora"), None);
+        check(&Sample::default(), Some("what `lora` brought is a model, and no adapter"));
+        check(&adapter("other"), Some("what `lora` brought is an adapter of the kind `other`, not `lora`"));
+        check(
+            &adapter("lora").with("general.architecture", Value::Text("qwen2")),
+            Some("the adapter of `lora` is made for the architecture `qwen2`, and the weights are `llama`"),
+        );
     }
 }

@@ -17,8 +17,8 @@ use super::stages::{self, Executed, Task};
 use super::{Event, Output, Run, RunEnd, StageEnd, StageFailure, StageRun};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
-use crate::plan::{Reason, Resolved, Settled, pipeline_name, resolve};
-use crate::spec::{ModelRef, Stage};
+use crate::plan::{self, Pending, Reason, Resolved, Settled, Slot, pipeline_name, resolve};
+use crate::spec::Stage;
 use crate::stage;
 use crate::store::{Receipt, StoreError, Tally};
 
@@ -31,7 +31,7 @@ pub async fn run(run: &Run<'_>, interrupt: impl Future<Output = ()>) -> RunEnd {
     let mut interrupt = pin!(interrupt);
     let mut interrupted = false;
     loop {
-        while let Some(id) = schedule.ready.pop_front() {
+        while let Some(id) = schedule.next() {
             if let Some(work) = schedule.start(&id) {
                 running.push(work);
             }
@@ -97,8 +97,8 @@ struct Schedule<'a> {
     stopping: bool,
     /// The stage on the embedded engine that is at work.
     embedded_at_work: Option<StageId>,
-    /// Stages that wait for it.
-    held: VecDeque<StageId>,
+    /// Stages on it that could start.
+    held: Vec<StageId>,
 }
 
 impl<'a> Schedule<'a> {
@@ -132,12 +132,51 @@ impl<'a> Schedule<'a> {
             needed,
             stopping: false,
             embedded_at_work: None,
-            held: VecDeque::new(),
+            held: Vec::new(),
         }
     }
 
     fn stage(&self, id: &StageId) -> &'a Stage {
         &self.run.pipeline.stages[id]
+    }
+
+    /// The next stage to start. Those on the embedded engine come when all others have started, so that the choice is among
+    /// as many as there can be.
+    fn next(&mut self) -> Option<StageId> {
+        while let Some(id) = self.ready.pop_front() {
+            if !self.is_embedded(&id) {
+                return Some(id);
+            }
+            self.held.push(id);
+        }
+        // Two at once would only take processors and memory from each other.
+        if self.embedded_at_work.is_some() {
+            return None;
+        }
+        let (ids, pending): (Vec<&StageId>, Vec<Pending<Slot<'_>>>) = self.pending().into_iter().unzip();
+        let loaded: Vec<Slot<'_>> =
+            pending.iter().map(|stage| stage.model).filter(|slot| self.run.engines.is_loaded(*slot)).collect();
+        let chosen = ids[plan::next(&pending, &loaded)?].clone();
+        self.held.retain(|held| *held != chosen);
+        Some(chosen)
+    }
+
+    /// The stages on the embedded engine that have not ended.
+    fn pending(&self) -> Vec<(&'a StageId, Pending<Slot<'a>>)> {
+        let run = self.run;
+        let left: Vec<(&StageId, Slot<'_>)> = run
+            .graph
+            .order()
+            .iter()
+            .filter(|id| self.needed.contains(*id) && !self.ends.contains_key(*id) || self.held.contains(id))
+            .flat_map(|id| Slot::of(&run.pipeline.stages[id]).map(move |slot| (id, slot)))
+            .collect();
+        let pending = |(id, model): &(&'a StageId, Slot<'a>)| {
+            let is_before = |at: &usize| left[*at].0 != *id && run.graph.is_after(id, left[*at].0);
+            let waits_for = (0..left.len()).filter(is_before).collect();
+            (*id, Pending { model: *model, is_ready: self.held.contains(id), waits_for })
+        };
+        left.iter().map(pending).collect()
     }
 
     /// Settles a stage that needs no work, or gives its work. All that it reads has ended.
@@ -147,11 +186,6 @@ impl<'a> Schedule<'a> {
         }
         if !self.needed.contains(id) {
             self.end(id.clone(), StageEnd::NotSelected);
-            return None;
-        }
-        // Two at once would only take processors and memory from each other.
-        if self.is_embedded(id) && self.embedded_at_work.is_some() {
-            self.held.push_back(id.clone());
             return None;
         }
         let broken = stage::reads(self.stage(id)).into_iter().find(|read| !self.settled.is_settled(read));
@@ -273,7 +307,7 @@ impl<'a> Schedule<'a> {
     }
 
     fn is_embedded(&self, id: &StageId) -> bool {
-        stage::models(self.stage(id)).any(|model| matches!(model, ModelRef::Weights(_)))
+        stage::models(self.stage(id)).any(|model| model.embedded().is_some())
     }
 
     /// Whether working on both at once gains anything: two models inside of this process share its processors.
@@ -408,7 +442,10 @@ impl<'a> Schedule<'a> {
         self.tables.remove(&id);
         if self.embedded_at_work.as_ref() == Some(&id) {
             self.embedded_at_work = None;
-            self.ready.append(&mut self.held);
+        }
+        if self.is_embedded(&id) {
+            let needed: Vec<Slot<'_>> = self.pending().into_iter().map(|(_, stage)| stage.model).collect();
+            self.run.engines.keep(&needed);
         }
         let readers: Vec<StageId> = self.run.graph.readers(&id).cloned().collect();
         for reader in readers {

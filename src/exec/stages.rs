@@ -151,7 +151,7 @@ fn callers(
     settled: &Settled<'_>,
 ) -> Result<Option<Arc<Callers>>, StageFailure> {
     let askers = run.engines.askers(run.pipeline, run.store, stage, settled);
-    let Askers { texts, embeddings } = askers.map_err(|error| StageFailure::new(error.to_string(), None))?;
+    let Askers { texts, embeddings } = askers.map_err(|error| StageFailure::new(error.to_string(), error.help()))?;
     if texts.is_none() && embeddings.is_none() {
         return Ok(None);
     }

@@ -463,8 +463,10 @@ fn engine(
 ) -> Result<(Engine, Record), ForecastError> {
     match model {
         None => Ok((Engine::Nobody, Record::unknown())),
-        Some(ModelRef::Weights(pull)) if !settled.is_settled(pull) => {
-            Ok((Engine::Unknown(CallKeys::new(&Identity(json!({ "weights_of": pull })))), Record::unknown()))
+        Some(ModelRef::Embedded(model)) if !model.pulls().all(|pull| settled.is_settled(pull)) => {
+            // Equal models ask equal calls, whatever comes of what is pulled.
+            let stand_in = json!({ "weights_of": model.weights, "called": model.called() });
+            Ok((Engine::Unknown(CallKeys::new(&Identity(stand_in))), Record::unknown()))
         }
         Some(model) => {
             let identity =

@@ -43,12 +43,22 @@ pub(super) fn own_changes(
     Ok(fields_changed(old, &new).into_iter().filter(is_own).collect())
 }
 
+/// Where a recipe holds a model, its adapter, and the adapter's file.
+const MODEL: [&str; 3] = ["model", "model.adapter", "model.adapter.lora"];
+
 /// The input that a recipe's field stands for, and the stage it comes from.
 pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str, &'a StageId)> {
     let is = |name: &str| path == name || path.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[']));
-    let weights = |name, model: Option<&'a ModelRef>| match model {
-        Some(ModelRef::Weights(pull)) if is(name) => Some((name, pull)),
-        Some(ModelRef::Weights(_) | ModelRef::Declared(_)) | None => None,
+    let weights = |names: [&'static str; 3], model: Option<&'a ModelRef>| {
+        let [name, adapter, lora] = names;
+        let model = model.and_then(ModelRef::embedded).filter(|_| is(name))?;
+        let rest = path.strip_prefix(name).unwrap_or_default();
+        match (rest, &model.adapter) {
+            (_, Some(pulled)) if path == lora => Some((adapter, &pulled.stage)),
+            // Options of the model, which no stage brings.
+            (".adapter" | ".adapter.scale" | ".kv_cache" | ".gpu_layers", _) => None,
+            _ => Some((name, &model.weights)),
+        }
     };
     let table = |name, read: &'a StageId| is(name).then_some((name, read));
     match stage {
@@ -57,10 +67,16 @@ pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str
             PullFrom::Candidate { stage, pick: _ } => table("model", stage),
             PullFrom::Source(_) => None,
         },
-        Stage::Generate(spec) => weights("writer", spec.expand().and_then(|expand| expand.writer.as_ref()))
-            .or_else(|| weights("embed", spec.near_duplicates.as_ref().map(|near| &near.embed))),
-        Stage::Infer(spec) => table("scenarios", &spec.scenarios).or_else(|| weights("model", Some(&spec.model))),
-        Stage::Judge(spec) => table("answers", &spec.answers).or_else(|| weights("model", spec.model.as_ref())),
+        Stage::Generate(spec) => weights(
+            ["writer", "writer.adapter", "writer.adapter.lora"],
+            spec.expand().and_then(|expand| expand.writer.as_ref()),
+        )
+        .or_else(|| {
+            let embed = spec.near_duplicates.as_ref().map(|near| &near.embed);
+            weights(["embed", "embed.adapter", "embed.adapter.lora"], embed)
+        }),
+        Stage::Infer(spec) => table("scenarios", &spec.scenarios).or_else(|| weights(MODEL, Some(&spec.model))),
+        Stage::Judge(spec) => table("answers", &spec.answers).or_else(|| weights(MODEL, spec.model.as_ref())),
         Stage::Decide(spec) => table("verdicts", &spec.verdicts),
     }
 }

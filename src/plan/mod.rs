@@ -10,7 +10,9 @@ mod frozen;
 mod gaps;
 mod graph;
 mod known;
+mod memory;
 mod needs;
+mod residency;
 mod selection;
 mod why;
 mod why_row;
@@ -21,6 +23,8 @@ pub use forecast::{Basis, CallsForecast, Figure, Forecast, ForecastError, StageF
 pub use frozen::{FrozenError, Locked, LockedInputs, compare, frozen};
 pub use graph::Graph;
 pub use known::{PlanError, Settled};
+pub use memory::Needs;
+pub use residency::{Loaded, Pending, Slot, Turn, held, leaves, next, turns};
 pub use selection::{Force, Selection};
 pub use why::{Against, Baseline, Cause, Explained, Source, Why, WhyError, why};
 pub use why_row::{Reply, RowNow, RowThen, WhyCall, WhyRow, WhyRowError, why_row};

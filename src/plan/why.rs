@@ -290,8 +290,9 @@ impl<'a> Now<'a> {
                 continue;
             };
             if !explained.causes.iter().any(|cause| cause.stage == *read && cause.input == input) {
-                let field = &old["fields"][input];
-                let blob = field.as_str().or_else(|| field["weights"].as_str()).and_then(|text| text.parse().ok());
+                let field = input.split('.').fold(&old["fields"], |value, name| &value[name]);
+                let digest = field.as_str().or_else(|| field["weights"].as_str()).or_else(|| field["lora"].as_str());
+                let blob = digest.and_then(|text| text.parse().ok());
                 explained.causes.push(self.cause(input, read, blob, then)?);
             }
             // A table has changed if its rows have; of a model it is good to know what about it did.

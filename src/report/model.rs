@@ -233,7 +233,11 @@ fn backup(pipeline: &spec::Pipeline, candidates: &Candidates) -> Option<(String,
 
 fn model_in_words(pipeline: &spec::Pipeline, model: &spec::ModelRef) -> String {
     match model {
-        spec::ModelRef::Weights(stage) => format!("the weights of `{stage}`, on the embedded engine"),
+        spec::ModelRef::Embedded(model) => {
+            let adapter = model.adapter.as_ref().map(|adapter| format!(" with the adapter of `{}`", adapter.stage));
+            let adapter = adapter.unwrap_or_default();
+            format!("the weights of `{}`{adapter}, on the embedded engine", model.weights)
+        }
         spec::ModelRef::Declared(name) => match pipeline.models.get(name) {
             Some(spec::Model::OpenAi(server)) => format!("`{}` behind an OpenAI-compatible server", server.model),
             Some(spec::Model::Scripted(_)) => format!("the canned replies of `{name}`, no model at all"),

@@ -93,7 +93,7 @@ fn pipeline() -> spec::Pipeline {
         context: None,
     };
     let infer = spec::Infer {
-        model: spec::ModelRef::Weights(stage_id("weights")),
+        model: spec::ModelRef::weights(stage_id("weights")),
         scenarios: stage_id("scenarios"),
         system: Some(spec::Template::new("Be kind.").unwrap()),
         prompt: spec::Template::new("{{ scenario.opening }}").unwrap(),
@@ -221,6 +221,7 @@ fn candidate(id: &str, place: Place, reason: &str) -> Candidate {
         reason: reason.to_owned(),
         weights: None,
         weights_sha256: None,
+        weights_bytes: None,
     }
 }
 

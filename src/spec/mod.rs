@@ -29,4 +29,4 @@ pub use source::{SourceError, WeightsSource};
 pub use sources::{Disk, Environment, LARGEST_FILE, Memory, Sources, project_root};
 pub use taxonomy::{EdgeCase, Subtopic, Taxonomy, Topic};
 pub use template::{Condition, SCENARIO_FIELDS, Template, TemplateError, known_names};
-pub use units::seconds;
+pub use units::{bytes, seconds};

@@ -32,11 +32,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// What a model's tokens cost; none where the file does not say, and for the embedded engine.
+    /// What a model's tokens cost; none where the file does not say.
     #[must_use]
     pub fn price(&self, model: &ModelRef) -> Option<Price> {
         match model {
-            ModelRef::Weights(_) => None,
+            ModelRef::Embedded(model) => model.price,
             ModelRef::Declared(name) => match self.models.get(name)? {
                 Model::OpenAi(OpenAi { price, .. }) | Model::Scripted(Scripted { price, .. }) => *price,
             },
@@ -77,7 +77,7 @@ pub enum Stage {
     Decide(Decide),
 }
 
-/// An engine declared under `models:`.
+/// An engine declared under `models:` that needs no stage; one that does is a [`ModelRef::Embedded`] where it is named.
 #[derive(Debug, Clone)]
 pub enum Model {
     /// A server that speaks OpenAI's chat completions.
@@ -173,12 +173,126 @@ pub struct ScriptedReply {
 }
 
 /// What a field that takes a model names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ModelRef {
-    /// A `pull` stage: its weights, on the embedded engine.
-    Weights(StageId),
-    /// An entry of `models:`.
+    /// A model on the embedded engine: a `pull` stage's weights, or a `llama` entry of `models:`.
+    Embedded(Box<Embedded>),
+    /// An entry of `models:` that is asked elsewhere.
     Declared(ModelName),
+}
+
+impl ModelRef {
+    /// The weights of a `pull` stage as they are, on the embedded engine.
+    #[must_use]
+    pub fn weights(stage: StageId) -> Self {
+        Self::Embedded(Box::new(Embedded::of(stage)))
+    }
+
+    /// The model, if it runs on the embedded engine.
+    #[must_use]
+    pub fn embedded(&self) -> Option<&Embedded> {
+        match self {
+            Self::Embedded(model) => Some(model),
+            Self::Declared(_) => None,
+        }
+    }
+}
+
+/// A model on the embedded engine, with its options.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// The entry of `models:`; none where a stage names the weights themselves.
+    pub name: Option<ModelName>,
+    /// The `pull` stage that brings the weights.
+    pub weights: StageId,
+    /// What is laid over the weights.
+    pub adapter: Option<Adapter>,
+    /// Tokens of context, for stages that say nothing else.
+    pub context: Option<u32>,
+    /// Most replies that are computed at once. Not part of the identity.
+    pub sequences: Option<usize>,
+    /// How keys and values are kept.
+    pub kv_cache: KvCache,
+    /// Layers that are computed by the graphics processor; all unless the file says otherwise.
+    pub gpu_layers: Option<u32>,
+    /// Which of llama.cpp's devices compute; all that it finds if there are none here. Not part of the identity.
+    pub devices: Vec<usize>,
+    /// What its tokens cost. Not part of the identity.
+    pub price: Option<Price>,
+}
+
+impl Embedded {
+    /// The weights of a `pull` stage as they are.
+    #[must_use]
+    pub fn of(weights: StageId) -> Self {
+        Self {
+            name: None,
+            weights,
+            adapter: None,
+            context: None,
+            sequences: None,
+            kv_cache: KvCache::F16,
+            gpu_layers: None,
+            devices: Vec::new(),
+            price: None,
+        }
+    }
+
+    /// The `pull` stages that it needs.
+    pub fn pulls(&self) -> impl Iterator<Item = &StageId> {
+        std::iter::once(&self.weights).chain(self.adapter.as_ref().map(|adapter| &adapter.stage))
+    }
+
+    /// What people call it: the name under `models:`, or that of the stage that brings its weights.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        self.name.as_ref().map_or(self.weights.as_str(), ModelName::as_str)
+    }
+}
+
+/// A LoRA adapter: a fine-tune as a difference to its base model's weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adapter {
+    /// The `pull` stage that brings it.
+    pub stage: StageId,
+    /// What the difference is multiplied with, above 0.
+    pub scale: f64,
+}
+
+/// How the embedded engine keeps keys and values: less room changes numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvCache {
+    /// Two bytes a number.
+    F16,
+    /// 34 bytes for 32 numbers.
+    Q8_0,
+    /// 18 bytes for 32 numbers.
+    Q4_0,
+}
+
+impl KvCache {
+    /// All of them with their names in the pipeline file.
+    pub const ALL: &'static [(&'static str, Self)] = &[("f16", Self::F16), ("q8_0", Self::Q8_0), ("q4_0", Self::Q4_0)];
+
+    /// The name in the pipeline file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::Q8_0 => "q8_0",
+            Self::Q4_0 => "q4_0",
+        }
+    }
+
+    /// Bytes that 32 numbers take.
+    #[must_use]
+    pub fn block_bytes(self) -> u64 {
+        match self {
+            Self::F16 => 64,
+            Self::Q8_0 => 34,
+            Self::Q4_0 => 18,
+        }
+    }
 }
 
 /// `research: {...}`
@@ -356,7 +470,7 @@ pub struct Infer {
     pub seed: u64,
     /// How many answers each scenario gets, at least 1.
     pub repeat: u32,
-    /// Tokens of context for the embedded engine.
+    /// Tokens of context for the embedded engine: the stage's own, or else the model's.
     pub context: Option<u32>,
 }
 
@@ -381,7 +495,7 @@ pub struct Judge {
     pub seed: u64,
     /// How many opinions each question gets, at least 1; the majority's verdict counts.
     pub repeat: u32,
-    /// Tokens of context for the embedded engine.
+    /// Tokens of context for the embedded engine: the stage's own, or else the model's.
     pub context: Option<u32>,
 }
 

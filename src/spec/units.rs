@@ -15,7 +15,8 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 /// Reads `24GiB`, `1.5 GB` or `512B` as bytes; at least one.
-pub(super) fn bytes(text: &str) -> Option<u64> {
+#[must_use]
+pub fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = UNITS.iter().find_map(|(name, unit)| Some((text.trim().strip_suffix(name)?, *unit)))?;
     let (whole, fraction) = number.trim_end().split_once('.').unwrap_or((number.trim_end(), "0"));
     let digits = |text: &str| !text.is_empty() && text.len() <= 15 && text.bytes().all(|b| b.is_ascii_digit());

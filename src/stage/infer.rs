@@ -300,7 +300,7 @@ mod tests {
             assert!(!all[..index].contains(one), "{one}");
         }
         for same in [
-            Infer { model: ModelRef::Weights(StageId::new("w").unwrap()), ..base() },
+            Infer { model: ModelRef::weights(StageId::new("w").unwrap()), ..base() },
             Infer { scenarios: StageId::new("other").unwrap(), ..base() },
             Infer { seed: 8, top_p: 0.5, ..base() },
         ] {

@@ -17,7 +17,7 @@ pub use row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step};
 
 use crate::check::CheckError;
 use crate::ids::StageId;
-use crate::spec::{JudgeMode, ModelRef, PullFrom, Stage};
+use crate::spec::{Embedded, JudgeMode, ModelRef, PullFrom, Stage};
 
 /// The name of a stage's kind, as in the pipeline file.
 #[must_use]
@@ -53,11 +53,10 @@ pub const EMBEDS: &str = "embed";
 /// The stages whose results a stage reads.
 #[must_use]
 pub fn reads(stage: &Stage) -> Vec<&StageId> {
-    let mut weights: Vec<&StageId> = Vec::new();
-    for model in models(stage) {
-        match model {
-            ModelRef::Weights(pull) if !weights.contains(&pull) => weights.push(pull),
-            ModelRef::Weights(_) | ModelRef::Declared(_) => {}
+    let mut pulls: Vec<&StageId> = Vec::new();
+    for pull in models(stage).filter_map(ModelRef::embedded).flat_map(Embedded::pulls) {
+        if !pulls.contains(&pull) {
+            pulls.push(pull);
         }
     }
     let table = match stage {
@@ -70,7 +69,7 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         Stage::Judge(judge) => Some(&judge.answers),
         Stage::Decide(decide) => Some(&decide.verdicts),
     };
-    weights.into_iter().chain(table).collect()
+    pulls.into_iter().chain(table).collect()
 }
 
 /// The stage whose table a row-wise stage takes row by row, if it takes another stage's.
@@ -132,10 +131,11 @@ pub fn model(stage: &Stage) -> Option<&ModelRef> {
 
 /// Tokens of context that a stage asks the embedded engine for.
 #[must_use]
-pub fn context(stage: &Stage) -> Option<u32> {
+pub fn context(stage: &Stage, model: &ModelRef) -> Option<u32> {
     match stage {
         Stage::Infer(infer) => infer.context,
         Stage::Judge(judge) => judge.context,
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => None,
+        Stage::Generate(_) => model.embedded().and_then(|model| model.context),
+        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
     }
 }

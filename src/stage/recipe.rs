@@ -12,7 +12,7 @@ use crate::data::{Candidates, WeightsRecord};
 use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
-use crate::spec::{GenerateFrom, Model, ModelRef, Pipeline, PullFrom, Stage, WeightsSource};
+use crate::spec::{Adapter, GenerateFrom, Model, ModelRef, Pipeline, PullFrom, Stage, WeightsSource};
 
 /// What is known of upstream results and of files when a recipe is made.
 pub trait Known {
@@ -201,9 +201,22 @@ pub fn identity<K: Known>(pipeline: &Pipeline, model: &ModelRef, known: &K) -> R
                 Model::Scripted(model) => scripted::identity(model),
             })
         }
-        ModelRef::Weights(stage) => {
-            let record: WeightsRecord = read_record(stage, known)?;
-            Ok(embedded::identity(record.weights, record.chat_template))
+        ModelRef::Embedded(model) => {
+            let record: WeightsRecord = read_record(&model.weights, known)?;
+            let adapter = match &model.adapter {
+                None => None,
+                Some(Adapter { stage, scale }) => {
+                    let adapter: WeightsRecord = read_record(stage, known)?;
+                    Some((adapter.weights, *scale))
+                }
+            };
+            Ok(embedded::identity(&embedded::Parts {
+                weights: record.weights,
+                chat_template: record.chat_template,
+                adapter,
+                kv_cache: model.kv_cache,
+                gpu_layers: model.gpu_layers,
+            }))
         }
     }
 }
@@ -217,6 +230,8 @@ pub struct WantedWeights {
     pub source: WeightsSource,
     /// The sha256 it must have.
     pub sha256: Option<String>,
+    /// How many bytes the catalog says it has. Decides nothing: it is for what is told before a run.
+    pub bytes: Option<u64>,
     /// The catalog's licence.
     pub license: Option<String>,
 }
@@ -232,6 +247,7 @@ pub fn wanted<K: Known>(pull: &crate::spec::Pull, known: &K) -> Result<WantedWei
                 model: None,
                 source: source.clone(),
                 sha256: pull.sha256.clone(),
+                bytes: None,
                 license: None,
             });
         }
@@ -250,7 +266,13 @@ pub fn wanted<K: Known>(pull: &crate::spec::Pull, known: &K) -> Result<WantedWei
         let message = "an address with a query needs `weights_sha256`".to_owned();
         return Err(RecipeError::BadSource { model: candidate.id.clone(), message });
     }
-    Ok(WantedWeights { model: Some(candidate.id.clone()), source, sha256, license: candidate.license.clone() })
+    Ok(WantedWeights {
+        model: Some(candidate.id.clone()),
+        source,
+        sha256,
+        bytes: candidate.weights_bytes,
+        license: candidate.license.clone(),
+    })
 }
 
 fn read_record<T: serde::de::DeserializeOwned, K: Known>(

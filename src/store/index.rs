@@ -9,8 +9,8 @@ use super::StoreError;
 
 /// Marks an SQLite file as ours: `evlf`.
 const APPLICATION_ID: i64 = 0x6576_6c66;
-/// Version of the tables below.
-const FORMAT: i64 = 3;
+/// Version of the index's tables.
+pub const FORMAT: i64 = 3;
 
 /// Calls lie in the order in which they were made, which is the order in which a rerun looks for them.
 const CALLS: &str = "

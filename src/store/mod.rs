@@ -26,6 +26,7 @@ pub use calls::{CallReader, Put, StoredCall};
 pub use earlier::Earlier;
 pub use error::StoreError;
 pub use garbage::{Garbage, Keep};
+pub use index::FORMAT;
 pub use objects::{BlobReader, BlobWriter, Lines};
 pub use receipts::{Receipt, Tally};
 pub use runs::{Journal, RunEnded, RunRate, RunRecord, RunStage};

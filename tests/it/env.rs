@@ -133,6 +133,23 @@ impl fmt::Display for Output {
     }
 }
 
+/// A JSON document with the names of each object in order: another build of the JSON library keeps another order.
+pub(crate) fn sorted(value: &Value) -> String {
+    fn sort(value: &Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let mut members: Vec<(String, Value)> =
+                    members.iter().map(|(name, value)| (name.clone(), sort(value))).collect();
+                members.sort_by(|one, other| one.0.cmp(&other.0));
+                Value::Object(members.into_iter().collect())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(sort).collect()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        }
+    }
+    serde_json::to_string_pretty(&sort(value)).unwrap()
+}
+
 /// All bytes of all files under a directory.
 pub(crate) fn all_bytes(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use evalflow::data::{Answer, Origin, Scenario};
+use evalflow::engine::embedded::Parts;
 use evalflow::engine::{Finish, Identity, Message, ReplyForm, Request, Role, Sampling, Schema, Words, embedded};
 use evalflow::ids::ScenarioId;
 use evalflow::key::BlobId;
@@ -117,7 +118,7 @@ fn every_field_of_a_call_is_in_the_table_and_changes_the_key() {
 #[test]
 fn every_field_of_every_engine_is_in_the_table() {
     let [openai, scripted, _] = identities(&World::new());
-    let llama = ("llama", embedded::identity(BlobId::of(b"w"), None));
+    let llama = ("llama", embedded::identity(&Parts::of(BlobId::of(b"w"), None)));
     for (engine, identity) in [openai, scripted, llama] {
         let mut found = BTreeMap::new();
         leaves(&identity.0, "", &mut found);
@@ -125,7 +126,7 @@ fn every_field_of_every_engine_is_in_the_table() {
         let (_, table) = ENGINES.iter().find(|(name, _)| *name == engine).unwrap();
         assert_eq!(found, table.iter().map(|path| (*path).to_owned()).collect(), "{engine}");
     }
-    let identity = |weights: &[u8], template| embedded::identity(BlobId::of(weights), template).0;
+    let identity = |weights: &[u8], template| embedded::identity(&Parts::of(BlobId::of(weights), template)).0;
     let all = [identity(b"w", None), identity(b"v", None), identity(b"w", Some(BlobId::of(b"t")))];
     assert!(all[0] != all[1] && all[0] != all[2], "other weights and another template answer otherwise");
 }

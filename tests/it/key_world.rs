@@ -32,6 +32,8 @@ models:
     openai: { base_url: "http://127.0.0.1:8080/v1", model: qwen3, api_key: "${KEY}", concurrency: 3, timeout: 60, retries: 2 }
   canned:
     scripted: { replies: [{ match: "a+", reply: "first" }], otherwise: "else", delay_ms: 1, concurrency: 2 }
+  tuned:
+    llama: { weights: weights, adapter: lora, adapter_scale: 0.5, context: 2048, sequences: 7, kv_cache: q8_0 }
 stages:
   candidates:
     research:
@@ -48,6 +50,7 @@ stages:
   local: { pull: { from: "file:models/w.gguf" } }
   address:
     pull: { from: "https://example.com/w.gguf?download=1", sha256: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff" }
+  lora: { pull: { from: "file:models/w.gguf" } }
   wheel: { pull: { from: "pypi:some-model==1.2.3#some_model/w.gguf" } }
   scenarios:
     generate: { taxonomy: scenarios/t.yaml, styles: [terse, long], count: 4, seed: 7, writer: server }
@@ -63,6 +66,7 @@ stages:
     infer: { model: server, scenarios: scenarios }
   embedded:
     infer: { model: weights, scenarios: scenarios }
+  fine: { infer: { model: tuned, scenarios: scenarios } }
   repeated: { infer: { model: canned, scenarios: imported, repeat: 3 } }
   panel:
     judge: { answers: repeated, rubric: rubrics/r.yaml, model: server, temperature: 0.5, top_p: 0.8, seed: 3, repeat: 5 }
@@ -187,10 +191,10 @@ impl World {
 
     /// What a stage came to; a table for those that are not asked for a record.
     fn result(&self, stage: &StageId) -> Vec<u8> {
-        let weights = "blake3-of-weights";
+        let weights = if stage.as_str() == "lora" { "blake3-of-an-adapter" } else { "blake3-of-weights" };
         let record = match stage.as_str() {
             "candidates" => json!(self.candidates(stage)),
-            "weights" => json!({
+            "weights" | "lora" | "local" => json!({
                 "model": "acme/a", "source": "file:models/w.gguf", "weights": BlobId::of(weights.as_bytes()),
                 "sha256": "00", "bytes": 4, "architecture": "llama", "parameters": 1, "quantization": "F16",
                 "context_length": null, "chat_template": BlobId::of(b"template"), "license": null,

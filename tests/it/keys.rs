@@ -194,6 +194,8 @@ fn nothing_volatile_is_in_a_key() {
         ("delay_ms: 1", "price: { prompt: 1, completion: 0 }"),
         (", api_key: \"${KEY}\"", ""),
         ("delay_ms: 1, concurrency: 2", "delay_ms: 9"),
+        ("sequences: 7, ", ""),
+        ("sequences: 7, ", "sequences: 70, devices: [1], price: { prompt: 1, completion: 0 }, "),
         ("canned", "renamed"),
         ("  wheel:", "\n  # A comment.\n  wheel:"),
         ("?download=1", "?token=2"),
@@ -215,6 +217,33 @@ fn nothing_volatile_is_in_a_key() {
     for volatile in ["hunter2", "pipelines/", "scenarios/t", "rubrics/", "models/", "\"/", "download", "8080/v1/chat"] {
         assert!(!text.contains(volatile), "{volatile} in {text}");
     }
+}
+
+/// What an embedded model answers with is its weights, what is laid over them, and how keys and values are kept.
+#[test]
+fn options_of_an_embedded_model_are_keyed_where_they_change_numbers() {
+    let world = World::new();
+    let fine = StageId::new("fine").unwrap();
+    let before = world.recipe(&fine);
+    let check = |old: &str, new: &str, path: &str| {
+        let after = world.edited(PIPELINE, old, new).recipe(&fine);
+        assert_ne!(fields(&after).get(path), fields(&before).get(path), "{old} → {new}");
+        assert_ne!(after.key(), before.key(), "{old} → {new}");
+    };
+    check("adapter: lora, adapter_scale: 0.5, ", "", "model.adapter.lora");
+    check("adapter: lora", "adapter: local", "model.adapter.lora");
+    check("adapter_scale: 0.5, ", "", "model.adapter.scale");
+    check("kv_cache: q8_0", "kv_cache: q4_0", "model.kv_cache");
+    check("kv_cache: q8_0", "kv_cache: f16", "model.kv_cache");
+    check("context: 2048, sequences", "sequences", "context");
+    // Without options it is the model that a stage's own name stands for.
+    let plain =
+        world.edited(PIPELINE, ", adapter: lora, adapter_scale: 0.5, context: 2048, sequences: 7, kv_cache: q8_0", "");
+    let embedded = world.recipe(&StageId::new("embedded").unwrap());
+    assert_eq!(plain.recipe(&fine).key(), embedded.key());
+    let scale = world.edited(PIPELINE, "adapter_scale: 0.5", "adapter_scale: 1");
+    let usual = world.edited(PIPELINE, "adapter_scale: 0.5, ", "");
+    assert_eq!(scale.recipe(&fine).key(), usual.recipe(&fine).key());
 }
 
 /// A stage is not keyed by its name, but by what it does and reads.

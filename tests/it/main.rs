@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod doctor;
 mod env;
 mod execution;
 mod failures;
 mod faults;
+mod gguf;
 mod history;
 mod http;
 mod incremental;
@@ -17,6 +19,7 @@ mod lock;
 mod logprob;
 #[cfg(feature = "llama")]
 mod model;
+mod models;
 mod near;
 mod plan;
 mod repeat;

@@ -9,6 +9,7 @@ use evalflow::store::{Speed, Store};
 use serde_json::Value;
 
 use crate::env::{PIPELINE, Project, RUBRIC, all_bytes};
+use crate::gguf;
 
 fn text(project: &Project, options: &[&str]) -> String {
     project.run(&[&["plan", "pipelines/p.yaml"], options].concat()).exits(0).stdout
@@ -270,36 +271,15 @@ fn pull(project: &Project, from: &str) {
     project.write("pipelines/p.yaml", &format!("{}{}", &text[..candidate], &text[judge..]));
 }
 
-/// The smallest file of weights: a header and one tensor. No engine can do anything with it.
-fn weights() -> Vec<u8> {
-    let mut bytes = b"GGUF".to_vec();
-    let text = |bytes: &mut Vec<u8>, text: &str| {
-        bytes.extend((text.len() as u64).to_le_bytes());
-        bytes.extend(text.as_bytes());
-    };
-    bytes.extend(3_u32.to_le_bytes());
-    bytes.extend([1_u64.to_le_bytes(), 1_u64.to_le_bytes()].concat());
-    text(&mut bytes, "general.architecture");
-    bytes.extend(8_u32.to_le_bytes());
-    text(&mut bytes, "llama");
-    text(&mut bytes, "t");
-    bytes.extend(1_u32.to_le_bytes());
-    bytes.extend(32_u64.to_le_bytes());
-    bytes.extend(0_u32.to_le_bytes());
-    bytes.extend(0_u64.to_le_bytes());
-    bytes.resize(bytes.len().next_multiple_of(32) + 128, 0);
-    bytes
-}
-
 #[test]
 fn a_model_that_is_here_is_told_with_the_memory_it_needs() {
     let project = wide();
     fs_err::create_dir_all(project.path("models")).unwrap();
-    fs_err::write(project.path("models/m.gguf"), weights()).unwrap();
+    fs_err::write(project.path("models/m.gguf"), gguf::smallest()).unwrap();
     pull(&project, "file:models/m.gguf");
     let _fails = project.run(&["run", "pipelines/p.yaml"]).exits(1);
     let without_memory = |text: &str| {
-        let memory = r"needs \d+\.\d [MG]B of (\d+\.\d [MG]B )?memory";
+        let memory = r"needs \d+\.\d [MG]B of (\d+\.\d [MG]B )?memory|\d+\.\d [MG]B, \d+ × 4096 tokens";
         regex::Regex::new(memory).unwrap().replace_all(&without_times(text), "[memory]").into_owned()
     };
     let here = without_memory(&text(&project, &[]));
@@ -324,4 +304,19 @@ fn weights_that_are_not_here_are_told() {
     project.write(&format!("{partial}.meta"), &meta);
     let begun = text(&project, &[]);
     insta::assert_snapshot!(format!("a file:\n{file}\nan address:\n{fresh}\na download that was begun:\n{begun}"));
+}
+
+#[test]
+fn a_download_is_as_large_as_the_catalog_says() {
+    let project = wide();
+    project.write("models.csv", "id,params_b,weights,weights_bytes\norg/m,0.1,https://example.org/m.gguf,98362432\n");
+    project.write(
+        "pipelines/p.yaml",
+        "evalflow: 1\nname: p\nstages:\n  candidates:\n    research: { catalog: [models.csv] }\n  weights:\n    pull: { \
+         model: candidates.primary }\n",
+    );
+    assert!(!text(&project, &[]).contains("98.4 MB"));
+    let _run = project.run(&["run", "pipelines/p.yaml", "--only", "candidates"]).exits(0);
+    let plan = text(&project, &[]);
+    assert!(plan.contains("98.4 MB"), "{plan}");
 }

@@ -8,36 +8,39 @@
 //! * **A token at position p lies in cell p of its lane**, so that sums over the cache run in one order. Each lane has
 //!   cells of its own (the cache is not unified), is only cut at its end, and grows there. Cells behind a lane's end
 //!   weigh exactly nothing.
-//! * **A prompt is computed in whole tiles of [`TILE`] tokens, cut at multiples of it, and what is left over behind them
+//! * **A prompt is computed in whole tiles of [`TILE`] tokens, cut at multiples of it, and its end, of at least one tile,
 //!   row by row**: attention has a kernel for each, and which one it takes is told by the number of rows. A token is shared
-//!   only between prompts in which it is computed in the same way; what was generated is never shared.
+//!   only between prompts in which it is computed in the same way; what was generated is never shared. Within a tile
+//!   nothing can be shared, so the end, where prompts part, has none.
 //!
-//! With a single lane, flash attention would split its sum by the number of threads; a step always has a group of lanes.
-//! The sliding-window cache is kept whole, so that it can be cut like the other. Elsewhere than on processors a kernel is
-//! chosen by the shape of a computation in more ways, so there the shape is always the same, and flash attention is off:
-//! see [`Shape`].
+//! With a single lane, flash attention would split its sum by the number of threads; a step always has a group of lanes,
+//! and with a quantised cache it never splits: its one kernel for those takes row by row and cell by cell. The
+//! sliding-window cache is kept whole, so that it can be cut like the other. Elsewhere than on processors a kernel is
+//! chosen by the shape of a computation in more ways, so there the shape is always the same, and flash attention is off
+//! unless the cache needs it: see [`Shape`].
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 
-use super::load::{self, ErrorLog};
+use super::load::{self, ErrorLog, Model};
 use crate::engine::embedded::{BACKEND, CHUNK};
-use crate::engine::{EngineError, EngineErrorKind};
+use crate::engine::{EngineError, EngineErrorKind, memory};
+use crate::spec::KvCache;
 
 /// Rows that are always computed together; more than any kernel's own group.
-pub(super) const GROUP: usize = 4;
+pub(super) const GROUP: usize = memory::GROUP;
 
 /// Rows from which on attention is computed in tiles.
 const TILE: usize = CHUNK;
 
 /// Tiles of a prompt that are computed at once on a processor, where their number changes nothing.
-const TILES: usize = 4;
+const TILES: usize = memory::BATCH / TILE;
 
 /// Fewer shared tokens than this are computed again: copying a lane costs about as much.
 const LEAST_COPIED: usize = 8;
@@ -48,12 +51,15 @@ const FLASH_ATTENTION_AUTO: i32 = -1;
 /// `LLAMA_FLASH_ATTN_TYPE_DISABLED`.
 const FLASH_ATTENTION_OFF: i32 = 0;
 
+/// `LLAMA_FLASH_ATTN_TYPE_ENABLED`.
+const FLASH_ATTENTION_ON: i32 = 1;
+
 /// How computations must be shaped so that they come out the same each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// Most rows of whole tiles that are computed at once.
+    /// Most rows in whole tiles that are computed at once.
     stride: usize,
-    /// Most rows behind the whole tiles that are computed at once.
+    /// Most rows behind those tiles that are computed at once.
     tail: usize,
     /// Whether all lanes take part in every step, and every stretch of a prompt is filled up to the stride.
     is_fixed: bool,
@@ -71,9 +77,16 @@ impl Shape {
         }
     }
 
+    /// How many tokens of a prompt are computed in whole tiles.
+    fn tiled(self, length: usize) -> usize {
+        let whole = length / TILE * TILE;
+        // Where all stretches have one shape there is no other kernel for the end.
+        if self.is_fixed { whole } else { whole.saturating_sub(TILE) }
+    }
+
     /// Where the stretch of a prompt ends that begins at `filled`.
     fn stretch_end(self, filled: usize, length: usize) -> usize {
-        let whole = whole_tiles(length);
+        let whole = self.tiled(length);
         if filled < whole { whole.min(filled + self.stride) } else { length.min(filled + self.tail) }
     }
 }
@@ -110,7 +123,7 @@ pub(super) struct LogitsAt(i32);
 impl<'m> Lanes<'m> {
     /// Makes a context of `count` lanes, a multiple of [`GROUP`], with room for `length` tokens each.
     pub(super) fn new(
-        model: &'m LlamaModel,
+        model: &'m Model,
         count: usize,
         length: usize,
         threads: usize,
@@ -118,7 +131,8 @@ impl<'m> Lanes<'m> {
     ) -> Result<Self, EngineError> {
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);
-        let shape = Shape::of(model);
+        let shape = Shape::of(&model.weights);
+        let (cache, flash_attention) = kept(model.kv_cache, shape);
         let most = shape.stride.max(count);
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(number(count * length)))
@@ -127,15 +141,22 @@ impl<'m> Lanes<'m> {
             .with_n_seq_max(number(count))
             .with_n_threads(threads)
             .with_n_threads_batch(threads)
-            .with_flash_attention_policy(if shape.is_fixed { FLASH_ATTENTION_OFF } else { FLASH_ATTENTION_AUTO })
+            .with_flash_attention_policy(flash_attention)
+            .with_type_k(cache)
+            .with_type_v(cache)
             .with_kv_unified(false)
             .with_swa_full(true);
         error_log.forget();
-        let context = model.new_context(load::backend(), params).map_err(|error| {
-            let reason = error_log.take().unwrap_or_else(|| error.to_string());
+        let failed = |error: String| {
+            let reason = error_log.take().unwrap_or(error);
             let message = format!("llama.cpp cannot make a context of {count} × {length} tokens: {reason}");
             EngineError::new(EngineErrorKind::Unavailable, message)
-        })?;
+        };
+        let context = model.weights.new_context(load::backend(), params);
+        let mut context = context.map_err(|error| failed(error.to_string()))?;
+        if let Some(adapter) = &model.adapter {
+            adapter.lay_over(&mut context).map_err(failed)?;
+        }
         let mut lanes = Vec::new();
         lanes.resize_with(count, Lane::default);
         let (batch, error_log) = (LlamaBatch::new(most, 1), error_log.clone());
@@ -164,11 +185,11 @@ impl<'m> Lanes<'m> {
         }
         let lane = &self.lanes[lane].prompt;
         let same = common_prefix(lane, prompt).min(prompt.len().saturating_sub(1));
-        let (there, here) = (whole_tiles(lane.len()), whole_tiles(prompt.len()));
+        let (there, here) = (self.shape.tiled(lane.len()), self.shape.tiled(prompt.len()));
         if there == here && same >= here && !self.shape.is_fixed {
             same
         } else {
-            whole_tiles(same.min(there).min(here))
+            same.min(there).min(here) / TILE * TILE
         }
     }
 
@@ -329,9 +350,14 @@ impl<'m> Lanes<'m> {
     }
 }
 
-/// How many of so many tokens are computed in whole tiles.
-fn whole_tiles(tokens: usize) -> usize {
-    tokens / TILE * TILE
+/// The type of keys and values, and whether attention is computed in one kernel with them.
+fn kept(kv_cache: KvCache, shape: Shape) -> (KvCacheType, i32) {
+    match kv_cache {
+        KvCache::F16 if shape.is_fixed => (KvCacheType::F16, FLASH_ATTENTION_OFF),
+        KvCache::F16 => (KvCacheType::F16, FLASH_ATTENTION_AUTO),
+        KvCache::Q8_0 => (KvCacheType::Q8_0, FLASH_ATTENTION_ON),
+        KvCache::Q4_0 => (KvCacheType::Q4_0, FLASH_ATTENTION_ON),
+    }
 }
 
 /// How many tokens two texts have in common at their beginning.
@@ -353,7 +379,7 @@ mod tests {
     use crate::engine::llama::vocabulary::Vocabulary;
 
     fn make(model: &Model, count: usize) -> Lanes<'_> {
-        Lanes::new(&model.weights, count, 512, 1, &ErrorLog::default()).unwrap()
+        Lanes::new(model, count, 512, 1, &ErrorLog::default()).unwrap()
     }
 
     /// A prompt of so many tokens, of which all from `differs` on belong to this `variant` alone.
@@ -393,13 +419,15 @@ mod tests {
         check(0, 0, (137, 128, " b"), 128);
         // The same again: the last token is computed for its logits.
         check(0, 0, (137, 128, " b"), 136);
+        check(2, 0, (137, 101, " c"), 101);
         // Within a tile nothing can be shared, and behind the tiles only with a prompt of as many.
-        check(2, 0, (137, 101, " c"), 64);
         check(1, 2, (300, 299, " d"), 64);
         check(2, 1, (311, 280, " d"), 280);
-        check(2, 1, (255, 280, " d"), 192);
+        check(2, 1, (255, 280, " d"), 128);
         check(1, 1, (317, 280, " e"), 280);
-        check(2, 1, (320, 280, " e"), 256);
+        check(2, 1, (317, 200, " f"), 200);
+        check(3, 1, (317, 150, " g"), 128);
+        check(2, 1, (320, 280, " e"), 192);
         // Too little to be worth a copy.
         check(3, 0, (40, 5, " e"), 0);
         check(3, 3, (39, 39, " e"), 5);

@@ -1,21 +1,28 @@
 //! Loading weights: llama.cpp's process-wide state, its log, and the model with its chat template.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
+use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::llama_backend::LlamaBackend;
-use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel};
 use llama_cpp_2::token::LlamaToken;
-use llama_cpp_2::{LogOptions, send_logs_to_tracing};
+use llama_cpp_2::{
+    LlamaBackendDevice, LlamaBackendDeviceType, LogOptions, list_llama_ggml_backend_devices, send_logs_to_tracing,
+};
 use tracing::field::{Field, Visit};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber, span};
 
-use super::LlamaConfig;
 use super::prompt::ChatTemplate;
+use super::{AdapterConfig, LlamaConfig};
+use crate::engine::embedded::BACKEND;
 use crate::engine::{EngineError, EngineErrorKind};
 use crate::key::BlobId;
+use crate::spec::KvCache;
 
 /// Under this target `llama-cpp-2` hands llama.cpp's own log lines on.
 const LOG_TARGET: &str = "llama-cpp-2";
@@ -24,6 +31,26 @@ const LOG_TARGET: &str = "llama-cpp-2";
 pub(super) struct Model {
     pub(super) weights: Arc<LlamaModel>,
     pub(super) template: ChatTemplate,
+    pub(super) adapter: Option<Adapter>,
+    pub(super) kv_cache: KvCache,
+    /// What llama.cpp itself took to load the weights.
+    pub(super) library: Duration,
+}
+
+/// An adapter in memory. llama.cpp frees it with the weights that it belongs to.
+pub(super) struct Adapter {
+    /// The library wants it to be exclusive while it is laid over a context.
+    loaded: RefCell<LlamaLoraAdapter>,
+    scale: f32,
+}
+
+impl Adapter {
+    /// Lays the adapter over a context of its weights: all that is computed there from now on is the sum of both.
+    pub(super) fn lay_over(&self, context: &mut LlamaContext<'_>) -> Result<(), String> {
+        context
+            .lora_adapter_set(&mut self.loaded.borrow_mut(), self.scale)
+            .map_err(|error| format!("the adapter cannot be used: {error}"))
+    }
 }
 
 /// llama.cpp's process-wide state.
@@ -55,13 +82,60 @@ pub(super) fn model(config: &LlamaConfig, stop: &Arc<AtomicBool>, error_log: &Er
     fs_err::File::open(path).map_err(|error| unavailable(format!("cannot open the weights: {error}")))?;
     let stop = Arc::clone(stop);
     let params = LlamaModelParams::default().with_progress_callback(move |_| !stop.load(Ordering::Relaxed));
+    let params = on_devices(params, config).map_err(unavailable)?;
     error_log.forget();
-    let weights = LlamaModel::load_from_file(backend(), path, &params).map_err(|error| {
+    let start = Instant::now();
+    let mut weights = LlamaModel::load_from_file(backend(), path, &params).map_err(|error| {
         let reason = error_log.take().unwrap_or_else(|| error.to_string());
         unavailable(format!("llama.cpp cannot load `{}`: {reason}", path.display()))
     })?;
+    let library = start.elapsed();
     let template = template(&weights, config, path).map_err(unavailable)?;
-    Ok(Model { weights: Arc::new(weights), template })
+    let adapter = match &config.adapter {
+        None => None,
+        Some(adapter) => Some(load_adapter(&mut weights, adapter, error_log).map_err(unavailable)?),
+    };
+    Ok(Model { weights: Arc::new(weights), template, adapter, kv_cache: config.kv_cache, library })
+}
+
+/// Says which layers are computed where. On a build for processors alone both are left as they are.
+fn on_devices(params: LlamaModelParams, config: &LlamaConfig) -> Result<LlamaModelParams, String> {
+    if BACKEND == "cpu" {
+        return Ok(params);
+    }
+    let params = match config.gpu_layers {
+        Some(layers) => params.with_n_gpu_layers(layers),
+        None => params,
+    };
+    if config.devices.is_empty() {
+        return Ok(params);
+    }
+    backend();
+    params.with_devices(&config.devices).map_err(|error| format!("the model's `devices` cannot be used: {error}"))
+}
+
+/// Bytes of memory that are free on the graphics processors that a model is computed on; none where there is none.
+pub(super) fn gpu_memory(devices: &[usize]) -> Option<u64> {
+    backend();
+    let is_meant = |device: &LlamaBackendDevice| {
+        matches!(device.device_type, LlamaBackendDeviceType::Gpu | LlamaBackendDeviceType::IntegratedGpu)
+            && (devices.is_empty() || devices.contains(&device.index))
+    };
+    let free = list_llama_ggml_backend_devices().into_iter().filter(is_meant);
+    free.map(|device| device.memory_free as u64).reduce(u64::saturating_add)
+}
+
+fn load_adapter(weights: &mut LlamaModel, config: &AdapterConfig, error_log: &ErrorLog) -> Result<Adapter, String> {
+    let path = &config.path;
+    fs_err::File::open(path).map_err(|error| format!("cannot open the adapter: {error}"))?;
+    error_log.forget();
+    let loaded = weights.lora_adapter_init(path).map_err(|error| {
+        let reason = error_log.take().unwrap_or_else(|| error.to_string());
+        format!("llama.cpp cannot lay the adapter `{}` over the weights: {reason}", path.display())
+    })?;
+    #[expect(clippy::cast_possible_truncation, reason = "llama.cpp reckons with this precision")]
+    let scale = config.scale as f32;
+    Ok(Adapter { loaded: RefCell::new(loaded), scale })
 }
 
 fn template(weights: &LlamaModel, config: &LlamaConfig, path: &Path) -> Result<ChatTemplate, String> {

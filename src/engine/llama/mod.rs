@@ -23,6 +23,8 @@ mod worker;
 mod writer;
 
 #[cfg(test)]
+mod options_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
@@ -30,9 +32,10 @@ use std::path::PathBuf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::embedded::identity;
+use super::embedded::{Parts, identity};
 use super::{EmbedRequest, Embedding, Engine, EngineError, Identity, Reply, Request};
 use crate::key::BlobId;
+use crate::spec::KvCache;
 use worker::Worker;
 
 /// What an embedded engine answers with and how.
@@ -44,14 +47,69 @@ pub struct LlamaConfig {
     pub weights: BlobId,
     /// blake3 of the chat template in the file; none if it carries none.
     pub chat_template: Option<BlobId>,
+    /// What is laid over the weights.
+    pub adapter: Option<AdapterConfig>,
+    /// How keys and values are kept.
+    pub kv_cache: KvCache,
+    /// Layers that a graphics processor computes; all of them unless it is said.
+    pub gpu_layers: Option<u32>,
+    /// Which of llama.cpp's devices compute; all unless it is said.
+    pub devices: Vec<usize>,
     /// Tokens that prompt and reply may have together; without it the model's training context, 4,096 at most.
     pub context: Option<u32>,
     /// Threads to compute with; without it one for each processor.
     pub threads: Option<usize>,
     /// Most replies that are computed at once; without it as many as are worth it.
     pub sequences: Option<usize>,
-    /// Bytes of memory that are free for the engine; half of them may become cache.
-    pub memory: Option<u64>,
+    /// Bytes of memory that may become cache, where that is known.
+    pub cache_memory: Option<u64>,
+}
+
+impl LlamaConfig {
+    /// Weights as they are, with all else as the engine sees fit.
+    #[must_use]
+    pub fn new(weights_path: PathBuf, weights: BlobId, chat_template: Option<BlobId>) -> Self {
+        Self {
+            weights_path,
+            weights,
+            chat_template,
+            adapter: None,
+            kv_cache: KvCache::F16,
+            gpu_layers: None,
+            devices: Vec::new(),
+            context: None,
+            threads: None,
+            sequences: None,
+            cache_memory: None,
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        identity(&Parts {
+            weights: self.weights,
+            chat_template: self.chat_template,
+            adapter: self.adapter.as_ref().map(|adapter| (adapter.file, adapter.scale)),
+            kv_cache: self.kv_cache,
+            gpu_layers: self.gpu_layers,
+        })
+    }
+}
+
+/// A LoRA adapter.
+#[derive(Debug, Clone)]
+pub struct AdapterConfig {
+    /// The GGUF file.
+    pub path: PathBuf,
+    /// blake3 of that file.
+    pub file: BlobId,
+    /// What it is multiplied with.
+    pub scale: f64,
+}
+
+/// Bytes of memory that are free on the graphics processors with these numbers, or on all; none where there is none.
+#[must_use]
+pub fn gpu_memory(devices: &[usize]) -> Option<u64> {
+    load::gpu_memory(devices)
 }
 
 /// One model in this process, loaded when the first request comes and freed when the engine is dropped.
@@ -69,7 +127,7 @@ impl LlamaEngine {
     #[must_use]
     pub fn new(config: LlamaConfig) -> Self {
         let width = 4 * room::most_lanes(&config);
-        Self { identity: identity(config.weights, config.chat_template), width, worker: Worker::start(config) }
+        Self { identity: config.identity(), width, worker: Worker::start(config) }
     }
 }
 

@@ -8,6 +8,8 @@ use std::ffi::c_int;
 
 use llama_cpp_sys_2 as sys;
 
+use crate::engine::embedded::TILES;
+
 /// An extension that llama.cpp can be compiled for.
 struct Extension {
     name: &'static str,
@@ -66,9 +68,6 @@ const EXTENSIONS: &[Extension] = &[
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const EXTENSIONS: &[Extension] = &[];
 
-/// Tiles of matrices: the name of the extension.
-pub(super) const TILES: &str = "amx_int8";
-
 fn is_on(flag: unsafe extern "C" fn() -> c_int) -> bool {
     #[expect(unsafe_code, reason = "llama-cpp-2 does not wrap these functions, each of which returns a constant")]
     // SAFETY: they take nothing, touch nothing and may be called at any time.
@@ -106,9 +105,17 @@ pub(in crate::engine) fn used() -> Vec<&'static str> {
 }
 
 /// The extensions that this build of llama.cpp needs and this machine lacks.
-pub(super) fn missing() -> Vec<&'static str> {
+pub(in crate::engine) fn missing() -> Vec<&'static str> {
     let lacks = |extension: &&Extension| is_on(extension.is_compiled) && !(extension.is_here)();
     EXTENSIONS.iter().filter(lacks).map(|extension| extension.name).collect()
+}
+
+/// The extensions that this machine has and this build of llama.cpp leaves aside.
+pub(in crate::engine) fn unused() -> Vec<&'static str> {
+    // Those of which the processor cannot be asked are taken to be there.
+    let can_tell = cfg!(target_arch = "x86_64");
+    let is_left = |extension: &&Extension| can_tell && !is_on(extension.is_compiled) && (extension.is_here)();
+    EXTENSIONS.iter().filter(is_left).map(|extension| extension.name).collect()
 }
 
 #[cfg(test)]

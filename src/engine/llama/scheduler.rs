@@ -182,7 +182,8 @@ impl<'m> Scheduler<'m> {
         let Some(oldest) = self.waiting.front() else { return false };
         let runs = self.running.iter().flatten().count();
         let has_room = self.lanes.as_ref().is_some_and(|lanes| {
-            oldest.need() <= lanes.length() && !self.room.has_more(lanes.count(), runs + self.waiting.len())
+            oldest.need() <= lanes.length()
+                && !self.room.has_more(lanes.count(), lanes.length(), runs + self.waiting.len())
         });
         if has_room {
             return true;
@@ -192,9 +193,13 @@ impl<'m> Scheduler<'m> {
         }
         let before = self.lanes.take().map_or(0, |lanes| lanes.length());
         let need = self.waiting.iter().map(Waiting::need).max().unwrap_or(0).max(before);
-        let (lanes, length) = self.room.lanes(need, self.waiting.len());
-        match Lanes::new(&self.model.weights, lanes, length, self.threads, &self.error_log) {
+        let made = self
+            .room
+            .lanes(need, self.waiting.len())
+            .and_then(|(lanes, length)| Lanes::new(self.model, lanes, length, self.threads, &self.error_log));
+        match made {
             Ok(made) => {
+                let (lanes, length) = (made.count(), made.length());
                 tracing::debug!(lanes, length, "the embedded engine made a context");
                 self.running.clear();
                 self.running.resize_with(lanes, || None);
@@ -488,6 +493,6 @@ fn count(tokens: usize) -> u32 {
     u32::try_from(tokens).unwrap_or(u32::MAX)
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,25 +12,21 @@ use super::prompt::{Guard, Piece};
 use super::vocabulary::Vocabulary;
 use super::*;
 use crate::engine::contract::{check_embeddings, check_words};
-use crate::engine::embedded::{HELPERS, LLAMA_CPP};
+use crate::engine::embedded::{HELPERS, LLAMA_CPP, Parts};
 use crate::engine::{EngineErrorKind, Finish, Message, ReplyForm, Role, Sampling, Schema, Usage, Weighed, Words};
-
-/// blake3 of SmolLM2's chat template.
-const TEMPLATE: &str = "2ff3b438de276e44f744a575e323cd7c32a47e72d91baf30d965df0c307af35b";
+use crate::fetch::gguf;
 
 #[expect(clippy::disallowed_methods, reason = "how the build says where the weights are; nothing else is read so")]
 pub(super) fn config() -> LlamaConfig {
     let path = std::env::var("EVALFLOW_TEST_MODEL").expect(
         "set EVALFLOW_TEST_MODEL to the path of SmolLM2-135M-Instruct.Q4_1.gguf; `make test` fetches the file and sets it",
     );
+    let template = gguf::read(path.as_ref()).unwrap().chat_template.map(|template| BlobId::of(template.as_bytes()));
     LlamaConfig {
-        weights_path: path.into(),
-        weights: BlobId::of(b"SmolLM2"),
-        chat_template: Some(TEMPLATE.parse().unwrap()),
         context: Some(768),
         threads: Some(1),
         sequences: Some(8),
-        memory: None,
+        ..LlamaConfig::new(path.into(), BlobId::of(b"SmolLM2"), template)
     }
 }
 
@@ -48,26 +44,19 @@ pub(super) fn request(content: &str, max_tokens: u32) -> Request {
     }
 }
 
-async fn ask(engine: &LlamaEngine, request: &Request) -> Reply {
+pub(super) async fn ask(engine: &LlamaEngine, request: &Request) -> Reply {
     engine.complete(request).await.unwrap()
 }
 
-async fn refusal(config: LlamaConfig, request: &Request) -> EngineError {
+pub(super) async fn refusal(config: LlamaConfig, request: &Request) -> EngineError {
     LlamaEngine::new(config).complete(request).await.unwrap_err()
 }
 
 #[test]
 fn identity_is_known_without_the_file() {
     let weights = BlobId::of(b"w");
-    let config = LlamaConfig {
-        weights_path: "none.gguf".into(),
-        weights,
-        chat_template: None,
-        context: None,
-        threads: None,
-        sequences: None,
-        memory: None,
-    };
+    let config = LlamaConfig::new("none.gguf".into(), weights, None);
+    let identity = |weights, template| identity(&Parts::of(weights, template));
     let engine = LlamaEngine::new(config.clone());
     assert_eq!(engine.identity(), &identity(weights, None));
     assert_eq!(engine.identity().0["weights"], weights.to_string());
@@ -112,7 +101,7 @@ async fn a_reply_does_not_depend_on_what_was_asked_before() {
         reversed.insert(0, ask(&second, request).await);
     }
     let cached = |replies: &[Reply]| replies.iter().map(|reply| reply.usage.cached_tokens).collect::<Vec<_>>();
-    assert_eq!((cached(&in_order), cached(&reversed)), (vec![0, 64, 64], vec![64, 64, 0]));
+    assert_eq!((cached(&in_order), cached(&reversed)), (vec![0, 122, 122], vec![122, 122, 0]));
     assert_eq!(cached(&fresh), [0; 3]);
     for replies in [&mut in_order, &mut reversed, &mut fresh] {
         for reply in replies {
@@ -125,7 +114,7 @@ async fn a_reply_does_not_depend_on_what_was_asked_before() {
 }
 
 /// Requests of all kinds, with prompts of many lengths that begin alike in several ways.
-fn mixed(number: usize) -> Request {
+pub(super) fn mixed(number: usize) -> Request {
     let rules = ["Be kind.", "Be brief, and never guess what you cannot know. Say so instead."];
     let story = "Once there was a fox who could not sleep. ".repeat(number % 7);
     let mut request =
@@ -149,7 +138,7 @@ fn mixed(number: usize) -> Request {
 }
 
 /// The replies, in the order of the requests, whatever the order in which they are asked; at most `width` at once.
-async fn ask_all(engine: &LlamaEngine, requests: &[Request], order: &[usize], width: usize) -> Vec<Reply> {
+pub(super) async fn ask_all(engine: &LlamaEngine, requests: &[Request], order: &[usize], width: usize) -> Vec<Reply> {
     let asked = order.iter().map(|place| async move { (*place, ask(engine, &requests[*place]).await) });
     let mut replies: Vec<(usize, Reply)> = stream::iter(asked).buffer_unordered(width).collect().await;
     replies.sort_by_key(|(place, _)| *place);
@@ -399,7 +388,8 @@ async fn weights_that_cannot_be_used_are_explained() {
         &["cannot open the weights", "no/such.gguf"],
     )
     .await;
-    check(LlamaConfig { chat_template: None, ..config() }, &["has chat template", TEMPLATE, "not none"]).await;
+    let carried = config().chat_template.unwrap().to_string();
+    check(LlamaConfig { chat_template: None, ..config() }, &["has chat template", &carried, "not none"]).await;
     // Every request is told, not only the one that made it load.
     let engine = LlamaEngine::new(LlamaConfig { weights_path: "no/such.gguf".into(), ..config() });
     let request = request("Hi", 1);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tracing::Dispatch;
@@ -13,7 +14,7 @@ use tracing::Dispatch;
 use super::LlamaConfig;
 use super::embed::{EmbedJob, Embedder};
 use super::load::{self, ErrorLog};
-use super::scheduler::Scheduler;
+use super::scheduler::{Scheduler, milliseconds};
 use crate::engine::{EmbedRequest, Embedding, EngineError, EngineErrorKind, Reply, Request};
 
 /// The handle on the engine's thread.
@@ -134,11 +135,14 @@ fn serve(config: &LlamaConfig, jobs: &mpsc::Receiver<Task>, stop: &Arc<AtomicBoo
     let stopped = || stop.load(Ordering::Relaxed);
     // Nothing is loaded for a request that nobody waits for any more.
     let Some(first) = jobs.iter().take_while(|_| !stopped()).find(|job| !job.is_abandoned()) else { return };
+    let start = Instant::now();
     let model = match load::model(config, stop, error_log) {
         Ok(model) => model,
         Err(error) => return std::iter::once(first).chain(jobs).for_each(|task| task.refuse(error.clone())),
     };
     let mut scheduler = Scheduler::new(&model, config, error_log);
+    let (load_ms, library_ms) = (milliseconds(start.elapsed()), milliseconds(model.library));
+    tracing::debug!(load_ms, library_ms, "the embedded engine loaded the weights");
     let mut embedder = Embedder::new(&model, config, error_log);
     first.hand_to(&mut scheduler, &mut embedder);
     while !stopped() {

@@ -248,9 +248,10 @@ impl State<'_> {
             StartError::Store(StoreError::Missing { .. }) => {
                 StageFailure::new("the weights are not here, so nothing was executed again", Some(WEIGHTS.to_owned()))
             }
-            error @ (StartError::Engine(_) | StartError::Store(_) | StartError::BadRecord { .. }) => {
-                StageFailure::new(error.to_string(), None)
-            }
+            error @ (StartError::Engine(_)
+            | StartError::Store(_)
+            | StartError::BadRecord { .. }
+            | StartError::WrongFile { .. }) => StageFailure::new(error.to_string(), error.help()),
         })
     }
 

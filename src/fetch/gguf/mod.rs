@@ -37,6 +37,8 @@ const ALIGNMENT: u64 = 32;
 pub struct Header {
     /// `general.architecture`: `llama`, `qwen2`, `gemma3`…
     pub architecture: String,
+    /// `adapter.type` of a file that is an adapter and no model: `lora`.
+    pub adapter: Option<String>,
     /// `general.name`.
     pub name: Option<String>,
     /// `general.license`.
@@ -49,6 +51,10 @@ pub struct Header {
     pub layers: Option<u64>,
     /// Size of a token's vector.
     pub embedding_length: Option<u64>,
+    /// Attention heads.
+    pub heads: Option<u64>,
+    /// Tokens of the vocabulary.
+    pub vocabulary: Option<u64>,
     /// Heads that keep keys and values: of the layer with the most, and as many as there are heads if the file does not
     /// say otherwise.
     pub kv_heads: Option<u64>,
@@ -151,8 +157,15 @@ struct Metadata {
 }
 
 impl Metadata {
-    const TEXTS: [&str; 4] = ["general.architecture", "general.name", "general.license", "tokenizer.chat_template"];
-    const NUMBERS: [&str; 3] = ["general.alignment", "split.count", "split.no"];
+    const TEXTS: [&str; 6] = [
+        "general.architecture",
+        "general.name",
+        "general.license",
+        "general.type",
+        "adapter.type",
+        "tokenizer.chat_template",
+    ];
+    const NUMBERS: [&str; 4] = ["general.alignment", "split.count", "split.no", VOCABULARY];
     /// Names of numbers below the architecture's own name.
     const OWN_NUMBERS: [&str; 7] = [
         "context_length",
@@ -219,6 +232,8 @@ impl Metadata {
             text("general.architecture").ok_or_else(|| GgufError::malformed("it has no `general.architecture`"))?;
         let (name, license) = (text("general.name"), text("general.license"));
         let chat_template = text("tokenizer.chat_template");
+        let adapter = text("general.type").filter(|kind| kind == "adapter");
+        let adapter = adapter.map(|_| text("adapter.type").unwrap_or_else(|| "unknown".to_owned()));
 
         let own = |name: &str| self.number(&format!("{architecture}.{name}"));
         let heads = own("attention.head_count");
@@ -233,10 +248,13 @@ impl Metadata {
             context_length,
             layers,
             embedding_length,
+            heads,
+            vocabulary: self.number(VOCABULARY),
             kv_heads,
             key_length,
             value_length,
             architecture,
+            adapter,
             name,
             license,
             chat_template,
@@ -247,6 +265,8 @@ impl Metadata {
     }
 }
 
+/// The list of all tokens.
+const VOCABULARY: &str = "tokenizer.ggml.tokens";
 /// The number of the type whose values are texts.
 const TEXT: u32 = 8;
 /// The number of the type whose values are lists.
@@ -280,7 +300,8 @@ fn scalar_bytes(key: &str, kind: u32) -> Result<u64, GgufError> {
     }
 }
 
-/// Skips a list; gives the greatest number if it is a list of integers that says something about each layer.
+/// Skips a list; gives the greatest number if it is a list of integers that says something about each layer, and how many
+/// there are if it is the vocabulary.
 fn read_list<R: Read + Seek>(reader: &mut Reader<R>, key: &str) -> Result<Option<u64>, GgufError> {
     let kind = reader.u32()?;
     let count = reader.u64()?;
@@ -289,7 +310,7 @@ fn read_list<R: Read + Seek>(reader: &mut Reader<R>, key: &str) -> Result<Option
         for _ in 0..count {
             reader.skip_text()?;
         }
-        return Ok(None);
+        return Ok((key == VOCABULARY).then_some(count));
     }
     let bytes = scalar_bytes(key, kind)?;
     reader.expect_items(count, bytes)?;

@@ -23,12 +23,15 @@ fn check_error(bytes: &[u8], expected: &str) {
 fn a_header_is_read() {
     let expected = Header {
         architecture: "llama".to_owned(),
+        adapter: None,
         name: Some("Small".to_owned()),
         license: Some("apache-2.0".to_owned()),
         chat_template: Some("{{ messages }}".to_owned()),
         context_length: Some(8192),
         layers: Some(30),
         embedding_length: Some(576),
+        heads: Some(9),
+        vocabulary: Some(3),
         kv_heads: Some(3),
         key_length: Some(64),
         value_length: Some(64),
@@ -38,6 +41,20 @@ fn a_header_is_read() {
     };
     assert_eq!(good(&Sample::default()), expected);
     assert_eq!(good(&Sample { version: 2, ..Sample::default() }), expected);
+}
+
+#[test]
+fn an_adapter_is_told_from_a_model() {
+    let check = |kind: Option<&'static str>, of: Option<&'static str>, expected: Option<&str>| {
+        let mut sample = Sample::default();
+        sample = kind.map_or(sample.clone(), |kind| sample.with("general.type", Value::Text(kind)));
+        sample = of.map_or(sample.clone(), |of| sample.with("adapter.type", Value::Text(of)));
+        assert_eq!(good(&sample).adapter.as_deref(), expected, "{kind:?} {of:?}");
+    };
+    check(Some("adapter"), Some("lora"), Some("lora"));
+    check(Some("adapter"), None, Some("unknown"));
+    check(Some("model"), Some("lora"), None);
+    check(None, None, None);
 }
 
 #[test]

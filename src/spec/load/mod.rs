@@ -7,7 +7,7 @@ mod check;
 mod conditions;
 mod files;
 mod mode;
-mod models;
+pub(super) mod models;
 mod research;
 mod rubric;
 mod stages;
@@ -17,10 +17,8 @@ mod wires;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
-
 use super::env;
-use super::pipeline::{Model, Pipeline, ReportFiles};
+use super::pipeline::{Pipeline, ReportFiles};
 use super::problem::{Code, Problem, Problems, settle};
 use super::read::{Field, Fields, Reader, Sink};
 use super::sources::{Environment, Sources};
@@ -89,10 +87,11 @@ fn read(mut top: Fields<'_>, files: &Files<'_>) -> Option<Pipeline> {
     top.finish();
 
     let mut outline = Outline::default();
-    let models = engines(models, &mut outline);
+    let model_sketches = model_sketches(models, &mut outline);
     let sketches = sketches(stages, &mut outline);
     outline.find_cycles(reader);
-    let stages = stages::read(&sketches, &outline, &models, files);
+    let models::Engines { models, embedded } = models::read(&model_sketches, &outline);
+    let stages = stages::read(&sketches, &outline, &models, &embedded, files);
     // After the stages, which name the files that a report must not replace.
     let report = report_field.and_then(|field| report(field, files));
     outline.warn_of_unused(reader);
@@ -107,17 +106,18 @@ fn read(mut top: Fields<'_>, files: &Files<'_>) -> Option<Pipeline> {
     })
 }
 
-/// Reads the entries of `models:`; they name nothing, so they can be read at once.
-fn engines<'a>(field: Option<Field<'a>>, outline: &mut Outline<'a>) -> IndexMap<ModelName, Model> {
-    let mut models = IndexMap::new();
+/// Takes in every model's name, kind and references.
+fn model_sketches<'a>(field: Option<Field<'a>>, outline: &mut Outline<'a>) -> Vec<models::Sketch<'a>> {
+    let mut sketches = Vec::new();
     for (key, field) in field.and_then(Field::entries).unwrap_or_default() {
         let name = named(field, &key.span, ModelName::new);
         outline.define(field, &key.span, wires::What::Model);
-        if let (model, Some(name)) = (models::engine(field, &key.span), name) {
-            models.extend(model.map(|model| (name, model)));
+        if let Some(sketch) = models::sketch(field, name, &key.span) {
+            outline.connect(field.name, sketch.references(), sketch.body());
+            sketches.push(sketch);
         }
     }
-    models
+    sketches
 }
 
 /// Takes in every stage's name, kind and references, so that its settings can be read with all names known.
@@ -132,7 +132,7 @@ fn sketches<'a>(field: Option<Field<'a>>, outline: &mut Outline<'a>) -> Vec<stag
         let kind = wires::kind(field, &key.span);
         outline.define(field, &key.span, wires::What::of(kind.as_ref().map(|(kind, _, _)| *kind)));
         if let Some((kind, kind_key, body)) = kind {
-            outline.connect(field.name, kind, body);
+            outline.connect(field.name, kind.references(), body);
             sketches.push(stages::Sketch { id, kind, at: &kind_key.span, body });
         }
     }

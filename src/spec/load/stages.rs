@@ -1,6 +1,7 @@
 //! One reader a kind of stage.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 use std::path::Path;
 
@@ -9,14 +10,15 @@ use indexmap::IndexMap;
 use super::conditions::{self, Conditions};
 use super::files::Files;
 use super::mode::mode;
+use super::models;
 use super::research::research;
 use super::rubric::{self, ReadRubric};
 use super::taxonomy::{self, ReadTaxonomy};
 use super::wires::{Kind, Need, Outline};
 use crate::ids::{ModelName, StageId};
 use crate::spec::pipeline::{
-    Decide, Expand, Gate, Generate, GenerateFrom, Infer, Judge, JudgeMode, Model, ModelRef, NearDuplicates, Pull,
-    PullFrom, Stage,
+    Decide, Embedded, Expand, Gate, Generate, GenerateFrom, Infer, Judge, JudgeMode, Model, ModelRef, NearDuplicates,
+    Pull, PullFrom, Stage,
 };
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, Reader, did_you_mean};
@@ -37,13 +39,13 @@ pub(super) struct Sketch<'a> {
 /// What the readers of stages share.
 struct Context<'a> {
     outline: &'a Outline<'a>,
+    /// The entries of `models:` that run on the embedded engine.
+    embedded: &'a BTreeMap<ModelName, Embedded>,
     files: &'a Files<'a>,
     /// The conditions of all rubrics that were read.
     conditions: RefCell<Vec<Conditions>>,
 }
 
-/// Most tokens of context that a model may be given.
-const LARGEST_CONTEXT: u32 = 1_048_576;
 /// Most tokens that a reply may have.
 const LONGEST_REPLY: u32 = 32_768;
 
@@ -52,9 +54,10 @@ pub(super) fn read(
     sketches: &[Sketch<'_>],
     outline: &Outline<'_>,
     models: &IndexMap<ModelName, Model>,
+    embedded: &BTreeMap<ModelName, Embedded>,
     files: &Files<'_>,
 ) -> IndexMap<StageId, Stage> {
-    let context = Context { outline, files, conditions: RefCell::default() };
+    let context = Context { outline, embedded, files, conditions: RefCell::default() };
     let stages: IndexMap<StageId, Stage> = sketches
         .iter()
         .filter_map(|sketch| {
@@ -94,6 +97,10 @@ fn report_second_decision(sketches: &[Sketch<'_>]) {
 }
 
 impl Context<'_> {
+    fn model(&self, field: Field<'_>) -> Option<ModelRef> {
+        self.outline.model(field, self.embedded)
+    }
+
     fn pull(&self, mut fields: Fields<'_>) -> Option<Pull> {
         let one = fields.exactly_one(["model", "from"]);
         let model = fields.optional("model").and_then(|field| {
@@ -150,7 +157,7 @@ impl Context<'_> {
         /// Paraphrases lie below it with most models, and texts that differ in a word or two above.
         const ABOVE: f64 = 0.95;
         let mut fields = field.fields()?;
-        let embed = fields.required("embed").and_then(|field| self.outline.model(field));
+        let embed = fields.required("embed").and_then(|field| self.model(field));
         let inside = (Bound::Excluded(0.0), Bound::Included(1.0));
         let above = fields.optional("above").map_or(Some(ABOVE), |field| field.number(inside));
         fields.finish();
@@ -169,7 +176,7 @@ impl Context<'_> {
         let seed = fields.optional("seed").map_or(Some(0), |field| field.integer(0..=u64::MAX));
         let writer = fields.optional("writer");
         let has_writer = writer.is_some();
-        let writer = writer.and_then(|field| self.outline.model(field));
+        let writer = writer.and_then(|field| self.model(field));
         let at = fields.key_span("taxonomy").cloned().unwrap_or_else(|| fields.span.clone());
         let reader = fields.reader;
         fields.finish();
@@ -209,7 +216,7 @@ impl Context<'_> {
     }
 
     fn infer(&self, mut fields: Fields<'_>) -> Option<Infer> {
-        let model = fields.required("model").and_then(|field| self.outline.model(field));
+        let model = fields.required("model").and_then(|field| self.model(field));
         let scenarios = fields.required("scenarios").and_then(|field| self.outline.stage(field, Need::Scenarios));
         let system = fields.optional("system").map(|field| self.files.template(field));
         let prompt = match fields.optional("prompt") {
@@ -219,7 +226,7 @@ impl Context<'_> {
         let max_tokens = fields.optional("max_tokens").map_or(Some(256), |field| field.small(1..=LONGEST_REPLY));
         let sampling = sampling(&mut fields);
         let repeat = repeat(&mut fields);
-        let context = context_size(&mut fields);
+        let context = context_size(&mut fields, model.as_ref());
         fields.finish();
         let Sampling { temperature, top_p, seed } = sampling?;
         Some(Infer {
@@ -243,14 +250,14 @@ impl Context<'_> {
             .and_then(|field| self.files.document(field))
             .and_then(|document| rubric::read(document, self.files.sink));
         let has_model = fields.has("model");
-        let model = fields.optional("model").and_then(|field| self.outline.model(field));
+        let model = fields.optional("model").and_then(|field| self.model(field));
         let mode = mode(&mut fields);
         let weighs = matches!(mode, Some(JudgeMode::Logprob { .. }));
         let tokens = fields.optional("max_tokens").filter(|_| !weighs);
         let max_tokens = tokens.map_or(Some(if weighs { 1 } else { 200 }), |field| field.small(32..=LONGEST_REPLY));
         let sampling = sampling(&mut fields);
         let repeat = repeat(&mut fields);
-        let context = context_size(&mut fields);
+        let context = context_size(&mut fields, model.as_ref());
         let (reader, span) = (fields.reader, fields.span.clone());
         fields.finish();
 
@@ -347,8 +354,10 @@ fn repeat(fields: &mut Fields<'_>) -> Option<u32> {
     fields.optional("repeat").map_or(Some(1), |field| field.small(1..=100))
 }
 
-fn context_size(fields: &mut Fields<'_>) -> Option<u32> {
-    fields.optional("context").and_then(|field| field.small(128..=LARGEST_CONTEXT))
+/// The stage's own context, or else that of its model.
+fn context_size(fields: &mut Fields<'_>, model: Option<&ModelRef>) -> Option<u32> {
+    let own = fields.optional("context").and_then(models::context_size);
+    own.or_else(|| model?.embedded()?.context)
 }
 
 fn source(field: Field<'_>) -> Option<WeightsSource> {
@@ -444,7 +453,7 @@ impl Cells {
 fn warn_of_equal_samples(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Stage>) {
     for (id, stage) in stages {
         let is_equal = match stage {
-            Stage::Infer(infer) => infer.temperature <= 0.0 && matches!(infer.model, ModelRef::Weights(_)),
+            Stage::Infer(infer) => infer.temperature <= 0.0 && infer.model.embedded().is_some(),
             Stage::Judge(judge) => judge.temperature <= 0.0 && judge.mode == JudgeMode::Json,
             Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => false,
         };
@@ -492,6 +501,23 @@ fn warn_of_self_judging(
     }
 }
 
+/// Whether two `pull` stages bring the same file.
+fn is_same_file(one: &StageId, other: &StageId, stages: &IndexMap<StageId, Stage>) -> bool {
+    let pulled = |id| match stages.get(id) {
+        Some(Stage::Pull(pull)) => Some(&pull.from),
+        _ => None,
+    };
+    one == other
+        || match (pulled(one), pulled(other)) {
+            (
+                Some(PullFrom::Candidate { stage, pick }),
+                Some(PullFrom::Candidate { stage: other_stage, pick: other_pick }),
+            ) => stage == other_stage && pick == other_pick,
+            (Some(PullFrom::Source(one)), Some(PullFrom::Source(other))) => one == other,
+            _ => false,
+        }
+}
+
 fn is_same_model(
     one: &ModelRef,
     other: &ModelRef,
@@ -499,19 +525,13 @@ fn is_same_model(
     models: &IndexMap<ModelName, Model>,
 ) -> bool {
     match (one, other) {
-        (ModelRef::Weights(one), ModelRef::Weights(other)) => {
-            let pulled = |id| match stages.get(id) {
-                Some(Stage::Pull(pull)) => Some(&pull.from),
-                _ => None,
-            };
-            one == other
-                || match (pulled(one), pulled(other)) {
-                    (
-                        Some(PullFrom::Candidate { stage, pick }),
-                        Some(PullFrom::Candidate { stage: other_stage, pick: other_pick }),
-                    ) => stage == other_stage && pick == other_pick,
-                    (Some(PullFrom::Source(one)), Some(PullFrom::Source(other))) => one == other,
-                    _ => false,
+        // A fine-tune is taken for another model than its base: whether it judges its base by its own taste is not known.
+        (ModelRef::Embedded(one), ModelRef::Embedded(other)) => {
+            is_same_file(&one.weights, &other.weights, stages)
+                && match (&one.adapter, &other.adapter) {
+                    (None, None) => true,
+                    (Some(one), Some(other)) => is_same_file(&one.stage, &other.stage, stages),
+                    (Some(_), None) | (None, Some(_)) => false,
                 }
         }
         (ModelRef::Declared(one), ModelRef::Declared(other)) => match (models.get(one), models.get(other)) {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use indexmap::IndexMap;
 
 use crate::ids::{ModelName, StageId};
-use crate::spec::pipeline::{ModelRef, Pick};
+use crate::spec::pipeline::{Embedded, ModelRef, Pick};
 use crate::spec::problem::{Code, Problem};
 use crate::spec::read::{Field, Reader, closest, did_you_mean, only_entry, shorten};
 use crate::spec::tree::{Key, Value};
@@ -51,7 +51,7 @@ impl Kind {
     }
 
     /// The keys whose values name stages or models; below others where there is a dot.
-    fn references(self) -> &'static [&'static str] {
+    pub(super) fn references(self) -> &'static [&'static str] {
         match self {
             Self::Research => &[],
             Self::Pull => &["model"],
@@ -95,6 +95,7 @@ pub(super) enum Need {
     Answers,
     Verdicts,
     Model,
+    Weights,
 }
 
 impl Need {
@@ -105,6 +106,7 @@ impl Need {
             Self::Answers => what == What::Stage(Kind::Infer),
             Self::Verdicts => what == What::Stage(Kind::Judge),
             Self::Model => matches!(what, What::Model | What::Stage(Kind::Pull)),
+            Self::Weights => what == What::Stage(Kind::Pull),
         }
     }
 
@@ -115,6 +117,7 @@ impl Need {
             Self::Answers => "an `infer` stage",
             Self::Verdicts => "a `judge` stage",
             Self::Model => "a `pull` stage or an entry of `models`",
+            Self::Weights => "a `pull` stage",
         }
     }
 }
@@ -152,9 +155,9 @@ impl<'a> Outline<'a> {
         self.definitions.insert(field.name, Definition { span, what });
     }
 
-    /// Takes in what a stage mentions.
-    pub(super) fn connect(&mut self, from: &'a str, kind: Kind, body: Field<'a>) {
-        for path in kind.references() {
+    /// Takes in what a stage or a model mentions in the fields of these names.
+    pub(super) fn connect(&mut self, from: &'a str, references: &[&str], body: Field<'a>) {
+        for path in references {
             let found = path.split('.').try_fold(body.node, |node, name| {
                 let Value::Map(entries) = &node.value else { return None };
                 entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
@@ -247,17 +250,19 @@ impl<'a> Outline<'a> {
         }
     }
 
-    /// Follows a reference to a model.
-    pub(super) fn model(&self, field: Field<'_>) -> Option<ModelRef> {
+    /// Follows a reference to a model. `embedded` are those of `models:` that are sound and run on the embedded engine.
+    pub(super) fn model(&self, field: Field<'_>, embedded: &BTreeMap<ModelName, Embedded>) -> Option<ModelRef> {
         let (name, output) = self.lookup(field, Need::Model)?;
         if let Some(output) = output {
             self.no_such_output(field, name, output);
             return None;
         }
         if self.definitions.get(name)?.what == What::Model {
-            ModelName::new(name).ok().map(ModelRef::Declared)
+            let name = ModelName::new(name).ok()?;
+            let model = embedded.get(&name).map(|model| ModelRef::Embedded(Box::new(model.clone())));
+            Some(model.unwrap_or(ModelRef::Declared(name)))
         } else {
-            StageId::new(name).ok().map(ModelRef::Weights)
+            StageId::new(name).ok().map(ModelRef::weights)
         }
     }
 
@@ -323,10 +328,16 @@ impl<'a> Outline<'a> {
     fn unknown(&self, field: Field<'_>, text: &str, need: Need) -> Problem {
         let (code, what) = match need {
             Need::Model => (Code::UnknownModel, "model"),
-            Need::Candidates | Need::Scenarios | Need::Answers | Need::Verdicts => (Code::UnknownStage, "stage"),
+            Need::Candidates | Need::Scenarios | Need::Answers | Need::Verdicts | Need::Weights => {
+                (Code::UnknownStage, "stage")
+            }
         };
         let fitting = self.fitting(need);
         let help = match fitting.as_slice() {
+            // Whoever writes a file or an address here means what a stage would bring.
+            _ if need == Need::Weights && is_source(text) => {
+                "add a stage `pull: { from: … }` with it, and name that stage here".to_owned()
+            }
             [] => format!("`{}` takes {}, and the pipeline has none", field.name, need.describe()),
             names => did_you_mean(text.split('.').next().unwrap_or(text), names),
         };
@@ -338,7 +349,7 @@ impl<'a> Outline<'a> {
         let message = format!("`{name}` is {is}, but `{}` takes {}", field.name, need.describe());
         let fitting = self.fitting(need);
         let help = match fitting.as_slice() {
-            _ if need == Need::Model && definition.what == What::Stage(Kind::Research) => {
+            _ if matches!(need, Need::Model | Need::Weights) && definition.what == What::Stage(Kind::Research) => {
                 format!("add a stage `pull: {{ model: {name}.primary }}` and name that")
             }
             [] => format!("add {}", need.describe()),
@@ -350,6 +361,11 @@ impl<'a> Outline<'a> {
             .other(field.reader.file, definition.span, "defined here")
             .help(help)
     }
+}
+
+/// Whether a text says where a file is, and names no stage.
+fn is_source(text: &str) -> bool {
+    text.contains([':', '/', '\\']) || text.to_ascii_lowercase().ends_with(".gguf")
 }
 
 /// A value of the environment is shown as it is written.
