@@ -34,7 +34,7 @@ pub(super) struct Model {
     pub(super) adapter: Option<Adapter>,
     pub(super) kv_cache: KvCache,
     /// What llama.cpp itself took to load the weights.
-    pub(super) library: Duration,
+    pub(super) loading: Duration,
 }
 
 /// An adapter in memory. llama.cpp frees it with the weights that it belongs to.
@@ -89,13 +89,13 @@ pub(super) fn model(config: &LlamaConfig, stop: &Arc<AtomicBool>, error_log: &Er
         let reason = error_log.take().unwrap_or_else(|| error.to_string());
         unavailable(format!("llama.cpp cannot load `{}`: {reason}", path.display()))
     })?;
-    let library = start.elapsed();
+    let loading = start.elapsed();
     let template = template(&weights, config, path).map_err(unavailable)?;
     let adapter = match &config.adapter {
         None => None,
         Some(adapter) => Some(load_adapter(&mut weights, adapter, error_log).map_err(unavailable)?),
     };
-    Ok(Model { weights: Arc::new(weights), template, adapter, kv_cache: config.kv_cache, library })
+    Ok(Model { weights: Arc::new(weights), template, adapter, kv_cache: config.kv_cache, loading })
 }
 
 /// Says which layers are computed where. On a build for processors alone both are left as they are.

@@ -141,8 +141,8 @@ fn serve(config: &LlamaConfig, jobs: &mpsc::Receiver<Task>, stop: &Arc<AtomicBoo
         Err(error) => return std::iter::once(first).chain(jobs).for_each(|task| task.refuse(error.clone())),
     };
     let mut scheduler = Scheduler::new(&model, config, error_log);
-    let (load_ms, library_ms) = (milliseconds(start.elapsed()), milliseconds(model.library));
-    tracing::debug!(load_ms, library_ms, "the embedded engine loaded the weights");
+    let (load_ms, llama_ms) = (milliseconds(start.elapsed()), milliseconds(model.loading));
+    tracing::debug!(load_ms, llama_ms, "the embedded engine loaded the weights");
     let mut embedder = Embedder::new(&model, config, error_log);
     first.hand_to(&mut scheduler, &mut embedder);
     while !stopped() {
