@@ -148,3 +148,36 @@ fn ran(rows: Option<u64>, tally: &Tally, complete: bool) -> String {
     }
     parts.join(" · ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(tally: Tally, elapsed_ms: u64, expected: &str) {
+        assert_eq!(speed(&tally, Duration::from_millis(elapsed_ms)), expected);
+    }
+
+    #[test]
+    fn speed_is_told_in_calls_tokens_and_what_was_known() {
+        check(Tally::default(), 1000, "no calls");
+        let made = Tally { calls_made: 7, completion_tokens_made: 480, calls_cached: 3, ..Tally::default() };
+        check(made, 5000, "2.0 calls/s · 96 tokens/s · 30 % cached");
+        let known = Tally { calls_cached: 40, ..Tally::default() };
+        check(known, 2000, "20 calls/s · 100 % cached");
+        // No time has passed yet.
+        check(Tally { calls_made: 1, ..Tally::default() }, 0, "1000 calls/s · 0.0 tokens/s · 0 % cached");
+    }
+
+    #[test]
+    fn a_bar_has_rows_speed_and_what_is_left() {
+        let stage = StageId::new("answers").unwrap();
+        let progress = Progress::new(true, 9, None);
+        progress.event(&Event::Total { stage: &stage, unit: Unit::Rows, total: 40 });
+        let tally = Tally { calls_cached: 10, ..Tally::default() };
+        progress.event(&Event::Advanced { stage: &stage, by: 10, tally });
+        let running = progress.running.lock().unwrap();
+        let bar = &running[&stage].bar;
+        assert_eq!((bar.position(), bar.length()), (10, Some(40)));
+        assert!(bar.message().ends_with("100 % cached"), "{}", bar.message());
+    }
+}

@@ -172,6 +172,33 @@ fn judging_overlaps_inference() {
     assert!(verdicts > 0, "{:?}", project.replies_kept());
 }
 
+#[test]
+fn stages_that_read_nothing_of_each_other_run_side_by_side() {
+    let project = Project::scripted();
+    let model = |name: &str| {
+        format!("  {name}: {{ scripted: {{ delay_ms: 30, concurrency: 1, otherwise: \"this is {name}\" }} }}\n")
+    };
+    let stage = |name: &str| format!("  of_{name}: {{ infer: {{ model: {name}, scenarios: scenarios }} }}\n");
+    let start = PIPELINE.find("models:\n").unwrap();
+    let text = format!(
+        "{}models:\n{}{}stages:\n  scenarios:\n    generate: {{ taxonomy: scenarios/p.yaml, seed: 1 }}\n{}{}",
+        &PIPELINE[..start],
+        model("one"),
+        model("two"),
+        stage("one"),
+        stage("two")
+    );
+    project.write(FILE, &text);
+    let mut child = project.start(&["run", FILE]);
+    project.wait_for_calls(&mut child, 4);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // One after the other, the first stage's five calls would be kept before any of the second.
+    let replies = project.replies_kept();
+    let of = |name: &str| replies.iter().filter(|reply| reply.contains(name)).count();
+    assert!(of("this is one") > 0 && of("this is two") > 0, "{replies:?}");
+}
+
 /// Numbers that look random, the same in every run of the test.
 fn random(state: &mut u64) -> u64 {
     *state ^= *state << 13;
@@ -266,4 +293,14 @@ fn the_log_is_json_on_request() {
     let lines: Vec<Value> = output.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let count = |message: &str| lines.iter().filter(|line| line["fields"]["message"] == message).count();
     assert_eq!((count("stage ended"), count("answered")), (4, usize::try_from(CALLS).unwrap()), "{output}");
+}
+
+#[test]
+fn the_environment_says_what_to_log_unless_the_command_line_does() {
+    let mut project = Project::scripted();
+    project.set("EVALFLOW_LOG", "evalflow=info");
+    let output = run(&project, &[]).exits(4);
+    assert!(output.stderr.contains("stage ended") && !output.stderr.contains("answered"), "{output}");
+    let output = run(&project, &["--limit", "2", "--log", "off"]).exits(4);
+    assert!(!output.stderr.contains("stage ended"), "{output}");
 }

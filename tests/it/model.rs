@@ -52,6 +52,20 @@ fn the_whole_job_runs_on_real_weights_and_reruns_identically() {
 }
 
 #[test]
+fn what_was_blessed_on_real_weights_is_verified_by_executing_it_again() {
+    let project = project();
+    project.json();
+    project.run(&["bless", "pipelines/p.yaml"]).exits(0);
+    let report = project.read("docs/report.md");
+    let frozen = project.run(&["run", "pipelines/p.yaml", "--frozen", "--json"]);
+    let frozen: Value = serde_json::from_str(&frozen.stdout).unwrap();
+    assert_eq!(frozen["run"]["calls_made"], 0, "{frozen:#}");
+    assert_eq!(project.read("docs/report.md"), report);
+    let verified = project.run(&["verify", "pipelines/p.yaml"]).exits(0);
+    assert!(verified.stdout.contains("identical: 5 stages"), "{verified}");
+}
+
+#[test]
 fn a_prompt_that_does_not_fit_fails_its_row_and_says_by_how_much() {
     let project = project();
     project.edit("pipelines/p.yaml", "max_tokens: 24", "max_tokens: 24, context: 128");
