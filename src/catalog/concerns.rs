@@ -58,7 +58,7 @@ impl<'a> Watch<'a> {
         let boards = BOARDS.iter().map(|names| Board::read(catalog, names)).collect();
         let others = catalog
             .columns()
-            .filter_map(|name| known::find(name))
+            .filter_map(known::find)
             .filter_map(|column| Some((column.name, column.benchmark?, catalog.column(column.name))))
             .collect();
         let as_of = as_of.or_else(newest).map(ToOwned::to_owned);
@@ -245,6 +245,8 @@ fn worth(facts: &Facts<'_>, hosting: &Hosting) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     fn evidence(column: &str, score: f64, date: Option<&str>) -> Evidence {
@@ -348,7 +350,7 @@ mod tests {
         for row in 0..14_u32 {
             let score = |shift: u32| 20 + 3 * row + (row * 7 + shift * 5) % 4;
             let cells: Vec<String> = (0..6).map(|column| score(column).to_string()).collect();
-            csv.push_str(&format!("even{row},chat,{}\n", cells.join(",")));
+            writeln!(csv, "even{row},chat,{}", cells.join(",")).unwrap();
         }
         csv.push_str("odd,chat,40,41,97,40,42,41\nhole,chat,40,41,42,2,42,41\nfew,chat,40,41,,,,\n");
         let catalog = Catalog::read([("a.csv", csv.as_bytes())]).unwrap();

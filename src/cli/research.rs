@@ -77,7 +77,7 @@ fn stage<'a>(pipeline: &'a Pipeline, asked: Option<&str>) -> Result<&'a Research
     let all: Vec<(&StageId, &Research)> = pipeline
         .stages
         .iter()
-        .filter_map(|(id, stage)| if let Stage::Research(research) = stage { Some((id, research)) } else { None })
+        .filter_map(|(id, stage)| if let Stage::Research(research) = stage { Some((id, &**research)) } else { None })
         .collect();
     let names = all.iter().map(|(id, _)| format!("`{id}`")).collect::<Vec<_>>().join(", ");
     let (message, help) = match (asked, all.as_slice()) {

@@ -132,7 +132,7 @@ fn pipeline() -> spec::Pipeline {
         root: PathBuf::from("."),
         models: IndexMap::from([(ModelName::new("judge").unwrap(), spec::Model::OpenAi(judge_model))]),
         stages: IndexMap::from([
-            (stage_id("candidates"), spec::Stage::Research(research)),
+            (stage_id("candidates"), spec::Stage::Research(Box::new(research))),
             (stage_id("scenarios"), spec::Stage::Generate(generate)),
             (stage_id("answers"), spec::Stage::Infer(infer)),
             (stage_id("verdicts"), spec::Stage::Judge(judge)),

@@ -81,7 +81,7 @@ pub struct ReportFiles {
 #[derive(Debug, Clone)]
 pub enum Stage {
     /// Catalogs → table of candidates.
-    Research(Research),
+    Research(Box<Research>),
     /// A model's name → its weights.
     Pull(Pull),
     /// Taxonomy → scenarios.

@@ -6,6 +6,9 @@
 use super::float::ln;
 use super::student::two_sided_p;
 
+/// The upper quartile of the normal distribution: by so much the median deviation is smaller than a standard deviation.
+const UPPER_QUARTILE: f64 = 0.674_489_750_196_081_7;
+
 /// How far a score is from what was predicted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Deviation {
@@ -92,7 +95,7 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
 pub fn modified_z(values: &[f64]) -> Option<Vec<f64>> {
     let middle = median(values)?;
     let deviation = median(&values.iter().map(|value| (value - middle).abs()).collect::<Vec<_>>())?;
-    (deviation > 0.0).then(|| values.iter().map(|value| 0.67449 * (value - middle) / deviation).collect())
+    (deviation > 0.0).then(|| values.iter().map(|value| UPPER_QUARTILE * (value - middle) / deviation).collect())
 }
 
 fn median(values: &[f64]) -> Option<f64> {
