@@ -2,6 +2,24 @@
 
 use indexmap::IndexMap;
 
+/// Where a row stands in its file, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    /// On a line of text.
+    Line(u64),
+    /// In a list.
+    Entry(u64),
+}
+
+impl std::fmt::Display for Spot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Entry(number) => write!(f, "entry {number}"),
+        }
+    }
+}
+
 /// Why a catalog cannot be read, or gives no candidate.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -31,52 +49,52 @@ pub enum CatalogError {
         column: String,
     },
     /// A row has no id.
-    #[error("`{file}` line {line}: the row has no `id`")]
+    #[error("`{file}` {line}: the row has no `id`")]
     NoId {
         /// The file.
         file: String,
-        /// The line its row starts on, from 1.
-        line: u64,
+        /// Where its row starts.
+        line: Spot,
     },
     /// Two rows of a file describe one model.
-    #[error("`{file}` has `{id}` on line {first} and again on line {second}")]
+    #[error("`{file}` has `{id}` on {first} and again on {second}")]
     DuplicateId {
         /// The file.
         file: String,
         /// The model.
         id: String,
-        /// The line of the first row.
-        first: u64,
-        /// The line of the second row.
-        second: u64,
+        /// Where the first row is.
+        first: Spot,
+        /// Where the second row is.
+        second: Spot,
     },
     /// A row has more or fewer cells than the header.
-    #[error("`{file}` line {line}: {found} cells where the header has {expected}")]
+    #[error("`{file}` {line}: {found} cells where the header has {expected}")]
     Ragged {
         /// The file.
         file: String,
-        /// The line its row starts on, from 1.
-        line: u64,
+        /// Where its row starts.
+        line: Spot,
         /// Cells of the header.
         expected: u64,
         /// Cells of the row.
         found: u64,
     },
     /// A row is not UTF-8.
-    #[error("`{file}` line {line}: not valid UTF-8")]
+    #[error("`{file}` {line}: not valid UTF-8")]
     NotUtf8 {
         /// The file.
         file: String,
-        /// The line its row starts on, from 1.
-        line: u64,
+        /// Where its row starts.
+        line: Spot,
     },
     /// A cell holds something else than its column is for.
-    #[error("`{file}` line {line}: column `{column}` holds `{value}`, not {expected}")]
+    #[error("`{file}` {line}: column `{column}` holds `{value}`, not {expected}")]
     BadCell {
         /// The file.
         file: String,
-        /// The line its row starts on, from 1.
-        line: u64,
+        /// Where its row starts.
+        line: Spot,
         /// The column.
         column: String,
         /// What the cell holds.
@@ -91,6 +109,20 @@ pub enum CatalogError {
         file: String,
         /// The reader's own words.
         source: csv::Error,
+    },
+    /// A file of another form than CSV cannot be read.
+    #[error("`{file}` cannot be read: {message}")]
+    NotRead {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A file holds something else than models.
+    #[error("`{file}` is none of the forms that a catalog may have")]
+    UnknownForm {
+        /// The file.
+        file: String,
     },
     /// A profile prefers a column that no file has.
     #[error("`prefer` names the column `{column}`, which no catalog has")]
@@ -119,6 +151,22 @@ pub enum CatalogError {
         suggestion: Option<String>,
         /// The tags there are.
         known: Vec<String>,
+    },
+    /// A preset prefers nothing that a catalog has.
+    #[error("the preset `{preset}` prefers columns that no catalog has: {}", backticked(columns))]
+    PresetWithoutColumns {
+        /// The preset.
+        preset: &'static str,
+        /// The columns.
+        columns: Vec<String>,
+    },
+    /// A reviewer took a model that there is not.
+    #[error("`primary` names `{id}`, which no catalog has")]
+    UnknownPrimary {
+        /// The model.
+        id: String,
+        /// The model that was probably meant.
+        suggestion: Option<String>,
     },
     /// Every model fails a requirement.
     #[error("none of {considered} models satisfies `require`: {}", counts(dropped))]
@@ -177,12 +225,23 @@ impl CatalogError {
             Self::NotUtf8 { .. } => Some("save the file as UTF-8".to_owned()),
             Self::BadCell { .. } => Some("correct the cell, or leave it empty where the value is unknown".to_owned()),
             Self::Unreadable { .. } => None,
+            Self::NotRead { .. } => Some("correct the file at this place".to_owned()),
+            Self::UnknownForm { .. } => Some(
+                "write a list of objects with an `id` each, or name a result of lm-evaluation-harness or a board that is known"
+                    .to_owned(),
+            ),
             Self::UnknownColumn { suggestion, numeric, .. } => {
                 Some(format!("{}columns with numbers: {}", meant(suggestion.as_ref()), backticked(numeric)))
             }
             Self::NotNumeric { numeric, .. } => Some(format!("columns with numbers: {}", backticked(numeric))),
             Self::UnknownTag { suggestion, known, .. } => {
                 Some(format!("{}tags: {}", meant(suggestion.as_ref()), backticked(known)))
+            }
+            Self::PresetWithoutColumns { .. } => {
+                Some("add a catalog that has one of them, or write `prefer` instead".to_owned())
+            }
+            Self::UnknownPrimary { suggestion, .. } => {
+                Some(format!("{}write an id that a catalog has, or add a row for it", meant(suggestion.as_ref())))
             }
             Self::NothingFits { nearest, .. } => nearest.as_ref().map(|miss| {
                 let add = if miss.unknown { ", or write what is unknown into a catalog of your own" } else { "" };

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use super::error::{CatalogError, closest};
 use super::facts::Facts;
 use super::known::{self, Kind};
+use super::presets::{self, Definition};
 use super::table::Catalog;
 use crate::spec::Profile;
 
@@ -17,7 +18,59 @@ pub(super) const DEFAULT_COLUMN: &str = "oll_average";
 /// Tags that are not values of the column `type`.
 const REASONING: &str = "reasoning";
 const UNOFFICIAL: &str = "unofficial";
+const CHAT_ONLY: &str = "chat-only";
+const OWN_TAGS: &[&str] = &[REASONING, UNOFFICIAL, CHAT_ONLY];
+
+/// What candidates are ranked by: the profile's own words, and what its preset adds to them.
+#[derive(Debug)]
+pub(super) struct Aim {
+    /// Preferred columns with their weights, which the catalogs have.
+    prefer: Vec<(String, f64)>,
+    /// Tags to avoid.
+    pub(super) avoid: Vec<String>,
+    /// Whether nothing is preferred, and a column was chosen instead.
+    pub(super) by_default: bool,
+    /// What the preset means, in words.
+    pub(super) note: Option<String>,
+}
+
+impl Aim {
+    /// Joins a profile and its preset. Of a preset only columns count that there are; the profile's own weights replace
+    /// the preset's.
+    pub(super) fn new(catalog: &Catalog, profile: &Profile) -> Result<Self, CatalogError> {
+        let Profile { prefer, avoid, preset } = profile;
+        let own = || prefer.iter().map(|(name, weight)| (name.clone(), *weight));
+        let Some(preset) = *preset else {
+            let default =
+                catalog.columns().any(|name| name == DEFAULT_COLUMN).then(|| (DEFAULT_COLUMN.to_owned(), 1.0));
+            let by_default = prefer.is_empty();
+            let prefer = if by_default { default.into_iter().collect() } else { own().collect() };
+            return Ok(Self { prefer, avoid: avoid.clone(), by_default, note: None });
+        };
+        let Definition { prefer: presets, avoid: avoided, why } = presets::definition(preset);
+        let (there, missing): (Vec<_>, Vec<_>) =
+            presets.iter().partition(|(name, _)| catalog.columns().any(|column| column == *name));
+        if there.is_empty() && prefer.is_empty() {
+            let columns = presets.iter().map(|(name, _)| (*name).to_owned()).collect();
+            return Err(CatalogError::PresetWithoutColumns { preset: preset.as_str(), columns });
+        }
+        let added = there.iter().filter(|(name, _)| !prefer.contains_key(*name));
+        let all: Vec<(String, f64)> = added.map(|(name, weight)| ((*name).to_owned(), *weight)).chain(own()).collect();
+        let mut tags = avoid.clone();
+        tags.extend(avoided.iter().map(|tag| (*tag).to_owned()).filter(|tag| !avoid.contains(tag)));
+        let weights: Vec<String> = all.iter().map(|(name, weight)| format!("{name} × {weight}")).collect();
+        let mut note = format!("preset {}: {}: {why}", preset.as_str(), weights.join(", "));
+        if !missing.is_empty() {
+            let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+            note = format!("{note}; no catalog has {}", names.join(", "));
+        }
+        Ok(Self { prefer: all, avoid: tags, by_default: false, note: Some(note) })
+    }
+}
 const TYPES: &[&str] = &["base", "chat", "continued-pretrain", "fine-tuned", "merge", "multimodal"];
+
+/// The normal quantile of a two-sided 95 %.
+const Z_95: f64 = 1.959_963_984_540_054;
 
 /// A preferred column with all models' scores.
 #[derive(Debug)]
@@ -28,6 +81,8 @@ pub(super) struct Preference {
     pub(super) weight: f64,
     /// Scores by model, in the catalog's order.
     pub(super) scores: Vec<Option<f64>>,
+    /// How many questions they rest on, and how large a difference must be to mean something; none where nobody says.
+    pub(super) questions: Option<(u32, f64)>,
 }
 
 /// A model's place in one column.
@@ -65,13 +120,9 @@ impl Ranked<'_> {
     }
 }
 
-/// Reads the columns a profile prefers; where it prefers none, the leaderboard's average, if the catalog has it.
-pub(super) fn preferences(catalog: &Catalog, profile: &Profile) -> Result<Vec<Preference>, CatalogError> {
-    if profile.prefer.is_empty() {
-        let default = catalog.columns().any(|name| name == DEFAULT_COLUMN).then_some((DEFAULT_COLUMN, 1.0));
-        return default.into_iter().map(|(name, weight)| preference(catalog, name, weight)).collect();
-    }
-    profile.prefer.iter().map(|(name, weight)| preference(catalog, name, *weight)).collect()
+/// Reads the preferred columns.
+pub(super) fn preferences(catalog: &Catalog, aim: &Aim) -> Result<Vec<Preference>, CatalogError> {
+    aim.prefer.iter().map(|(name, weight)| preference(catalog, name, *weight)).collect()
 }
 
 fn preference(catalog: &Catalog, name: &str, weight: f64) -> Result<Preference, CatalogError> {
@@ -99,7 +150,20 @@ fn preference(catalog: &Catalog, name: &str, weight: f64) -> Result<Preference, 
             CatalogError::NotNumeric { column: name.to_owned(), numeric: numeric_columns(catalog) }
         });
     }
-    Ok(Preference { name: name.to_owned(), weight, scores })
+    Ok(Preference { name: name.to_owned(), weight, scores, questions: questions(catalog, name) })
+}
+
+/// What a benchmark's scores rest on: as evalflow knows, or by a column `NAME_questions`, whose smallest number counts for
+/// all models.
+fn questions(catalog: &Catalog, name: &str) -> Option<(u32, f64)> {
+    if let Some(benchmark) = known::find(name).and_then(|column| column.benchmark) {
+        return Some((benchmark.questions, benchmark.noise));
+    }
+    let column = catalog.column(&format!("{name}_questions"));
+    let told = catalog.models().filter_map(|model| known::count(catalog.cell(model, &column)?.text));
+    let least = u32::try_from(told.filter(|questions| *questions > 0).min()?).ok()?;
+    // Two shares of a half, in points of 100, with 95 %: no accuracy has more noise.
+    Some((least, Z_95 * (2.0 * 0.25 / f64::from(least)).sqrt() * 100.0))
 }
 
 fn numeric_columns(catalog: &Catalog) -> Vec<String> {
@@ -116,10 +180,10 @@ fn numeric_columns(catalog: &Catalog) -> Vec<String> {
 }
 
 /// Checks that some model could have each tag that a profile avoids: evalflow's own, and the types of the catalog.
-pub(super) fn check_tags(profile: &Profile, facts: &[Facts<'_>]) -> Result<(), CatalogError> {
+pub(super) fn check_tags(avoid: &[String], facts: &[Facts<'_>]) -> Result<(), CatalogError> {
     let is_type = |tag: &str| facts.iter().any(|model| model.kind == Some(tag));
-    let own = || [REASONING, UNOFFICIAL].into_iter().chain(TYPES.iter().copied());
-    match profile.avoid.iter().find(|tag| !own().any(|known| known == tag.as_str()) && !is_type(tag)) {
+    let own = || OWN_TAGS.iter().chain(TYPES).copied();
+    match avoid.iter().find(|tag| !own().any(|known| known == tag.as_str()) && !is_type(tag)) {
         None => Ok(()),
         Some(tag) => {
             let mut known: Vec<String> =
@@ -136,6 +200,8 @@ fn has_tag(facts: &Facts<'_>, tag: &str) -> bool {
     match tag {
         REASONING => facts.reasoning == Some(true),
         UNOFFICIAL => facts.official != Some(true),
+        // A name with `code` in it says what a leaderboard's label does not.
+        CHAT_ONLY => facts.kind == Some("chat") && !facts.coded && !facts.id.to_ascii_lowercase().contains("code"),
         kind => facts.kind == Some(kind),
     }
 }
@@ -146,7 +212,7 @@ fn has_tag(facts: &Facts<'_>, tag: &str) -> bool {
 /// them the best fit; ties go to more downloads, then to the lower id.
 pub(super) fn rank<'p>(
     preferences: &[Preference],
-    profile: &'p Profile,
+    avoid: &'p [String],
     facts: &[Facts<'_>],
     members: &[usize],
 ) -> Vec<Ranked<'p>> {
@@ -157,7 +223,7 @@ pub(super) fn rank<'p>(
         .map(|(index, &model)| {
             let marks: Vec<Option<Mark>> = columns.iter().map(|column| column[index]).collect();
             let (fit, covered) = fit(preferences, &marks);
-            let avoided = profile.avoid.iter().map(String::as_str).filter(|tag| has_tag(&facts[model], tag)).collect();
+            let avoided = avoid.iter().map(String::as_str).filter(|tag| has_tag(&facts[model], tag)).collect();
             Ranked { model, fit, covered, marks, avoided }
         })
         .collect();
@@ -207,7 +273,7 @@ mod tests {
     use super::*;
 
     fn preference(name: &str, weight: f64, scores: &[Option<f64>]) -> Preference {
-        Preference { name: name.to_owned(), weight, scores: scores.to_vec() }
+        Preference { name: name.to_owned(), weight, scores: scores.to_vec(), questions: None }
     }
 
     fn check_marks(name: &str, scores: &[Option<f64>], members: &[usize], expected: &[Option<(f64, usize, usize)>]) {
@@ -251,9 +317,8 @@ mod tests {
                 preference("x", *weight, &scores)
             })
             .collect();
-        let profile = Profile::default();
         let members: Vec<usize> = (0..models.len()).collect();
-        let found: Vec<_> = rank(&preferences, &profile, &facts, &members)
+        let found: Vec<_> = rank(&preferences, &[], &facts, &members)
             .iter()
             .map(|ranked| (facts[ranked.model].id, ranked.fit))
             .collect();

@@ -4,6 +4,7 @@ use super::facts::Facts;
 use super::known;
 use super::number::ordinal;
 use super::rank::{Mark, Preference, Ranked};
+use super::ties::{Apart, tie};
 use crate::stats::text::thousands;
 
 /// A ranking to be put into words.
@@ -22,10 +23,30 @@ impl Words<'_> {
     /// Says why the candidate at `position` of the ranking is there.
     pub(super) fn reason(&self, position: usize) -> String {
         match position {
-            0 => format!("selected: {}", self.why_first()),
-            1 => format!("in reserve: 2nd, {}", self.why_behind(position)),
-            _ => format!("not selected: {}, {}", ordinal(position + 1), self.why_behind(position)),
+            0 => format!("selected: {}", self.why(0)),
+            1 => format!("in reserve: 2nd, {}", self.why(1)),
+            _ => format!("not selected: {}, {}", ordinal(position + 1), self.why(position)),
         }
+    }
+
+    /// Says the same where a reviewer took the one at `pinned`, or one that is not in the ranking.
+    pub(super) fn reason_beside_pin(&self, position: usize, pinned: Option<usize>, because: &str) -> String {
+        let computed = match position {
+            0 => format!("computed first, {}", self.why(0)),
+            _ => format!("computed {}, {}", ordinal(position + 1), self.why(position)),
+        };
+        match position {
+            _ if pinned == Some(position) => format!("selected: taken by a reviewer: {because}; {computed}"),
+            0 => format!("in reserve: {computed}"),
+            // The first is in the reviewer's hands, so the second is next.
+            1 if pinned == Some(0) => format!("in reserve: {computed}"),
+            _ => format!("not selected: {computed}"),
+        }
+    }
+
+    /// Why the candidate is where it is: what speaks for the first, and what the others lack against it.
+    pub(super) fn why(&self, position: usize) -> String {
+        if position == 0 { self.why_first() } else { self.why_behind(position) }
     }
 
     fn why_first(&self) -> String {
@@ -122,25 +143,19 @@ impl Words<'_> {
         names.map(|(_, preference)| preference.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Says so if no score tells the candidate from the first: every distance is within sampling noise.
+    /// Says so if the scores cannot tell the candidate from the first.
     fn too_close(&self, own: &Ranked<'_>) -> String {
-        let columns = self.preferences.iter().zip(&self.ranked[0].marks).zip(&own.marks);
-        let close: Option<Vec<String>> = columns
-            .map(|((preference, best), own)| {
-                let apart = (best.as_ref()?.score - own.as_ref()?.score).abs();
-                let noise = known::find(&preference.name)?.noise?;
-                (apart < noise).then(|| format!("{} {apart:.2} apart where up to {noise} is noise", preference.name))
-            })
-            .collect();
-        match close {
-            Some(close) => format!("; too close to the first to tell: {}", close.join(", ")),
-            None => String::new(),
+        match tie(self.preferences, &self.ranked[0], own) {
+            Some(Apart { points, noise }) if noise > 0.0 => format!(
+                "; too close to the first to tell: weighted scores {points:.2} points apart where up to {noise:.2} is noise"
+            ),
+            Some(_) | None => String::new(),
         }
     }
 }
 
 fn words(preference: &Preference, mark: &Mark) -> String {
-    let Preference { name, weight: _, scores: _ } = preference;
+    let Preference { name, weight: _, scores: _, questions: _ } = preference;
     let direction = if known::lower_is_better(name) { ", lowest first" } else { "" };
     format!("{name} {} ({} of {}{direction})", mark.score, ordinal(mark.rank), mark.of)
 }

@@ -1,16 +1,19 @@
-//! Reading CSV files into one table of models.
+//! Reading files into one table of models.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use csv::StringRecord;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use super::error::CatalogError;
+use super::error::{CatalogError, Spot};
 use super::facts::Facts;
+use super::formats::{self, Entries, Export, TABLE};
 use super::known::{self, Kind};
+use crate::data::CatalogSource;
+use crate::spec::is_date;
 
-/// Models by id, from one or more CSV files.
+/// Models by id, from one or more files.
 #[derive(Debug)]
 pub struct Catalog {
     files: Vec<File>,
@@ -31,7 +34,18 @@ struct RowRef {
 struct File {
     name: String,
     columns: IndexMap<String, usize>,
-    rows: Vec<StringRecord>,
+    rows: Vec<Row>,
+    /// What it is, in words.
+    format: &'static str,
+    /// Whether its models are called by names without their organisation.
+    by_name: bool,
+}
+
+/// The cells of a row, and where it stands.
+#[derive(Debug)]
+struct Row {
+    cells: StringRecord,
+    spot: Spot,
 }
 
 /// Where a column stands in each file.
@@ -39,7 +53,7 @@ struct File {
 pub(super) struct Column(Vec<Option<usize>>);
 
 /// The columns of [`Facts`], in the order of its fields.
-const FACTS: [&str; 18] = [
+const FACTS: [&str; 30] = [
     "id",
     "params_b",
     "type",
@@ -54,7 +68,19 @@ const FACTS: [&str; 18] = [
     "layers",
     "kv_heads",
     "head_dim",
+    "hidden_size",
     "vocab_size",
+    "tied_embeddings",
+    "training_tokens_b",
+    "precision",
+    "release_date",
+    "knowledge_cutoff",
+    "tool_call",
+    "open_weights",
+    "price_in",
+    "price_out",
+    "source",
+    "source_date",
     "weights",
     "weights_sha256",
     "weights_bytes",
@@ -69,13 +95,13 @@ pub(super) struct Cell<'c> {
 }
 
 impl Catalog {
-    /// Reads CSV files, each with a name for messages.
+    /// Reads files, each with a name for messages whose end tells CSV from JSON, JSON Lines and YAML.
     ///
     /// A model is known by its `id`. A later file adds models and columns, and its cells replace those of earlier files
     /// unless they are empty.
     ///
     /// # Errors
-    /// A file is not CSV with a column `id`, a cell does not hold what its column is for, a model is described twice in one
+    /// A file is of no known form or has no column `id`, a cell does not hold what its column is for, a model is described twice in one
     /// file, or there is no model at all.
     pub fn read<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, CatalogError> {
         let mut catalog = Self { files: Vec::new(), models: IndexMap::new() };
@@ -100,6 +126,7 @@ impl Catalog {
     fn add(&mut self, file: File) -> Result<(), CatalogError> {
         let index = self.files.len();
         let id_column = file.columns["id"];
+        let known_as = if file.by_name { self.names() } else { BTreeMap::new() };
         let primary_column = file.columns.get("primary").copied();
         let is_primary =
             |row: usize| primary_column.is_some_and(|column| known::flag(file.cell(row, column)) == Some(true));
@@ -108,8 +135,12 @@ impl Catalog {
         for row in 0..file.rows.len() {
             let id = file.cell(row, id_column);
             if id.is_empty() {
-                return Err(CatalogError::NoId { file: file.name, line: file.rows[row].line() });
+                return Err(CatalogError::NoId { line: file.rows[row].spot, file: file.name });
             }
+            let id = match known_as.get(&id.to_ascii_lowercase()) {
+                Some(Some(full)) => full.as_ref(),
+                Some(None) | None => id,
+            };
             match self.models.entry(id.into()) {
                 Entry::Vacant(entry) => {
                     entry.insert(Model(vec![RowRef { file: index, row }]));
@@ -137,6 +168,33 @@ impl Catalog {
         Ok(())
     }
 
+    /// Models by their names without the organisation, in small letters; none where several have a name.
+    fn names(&self) -> BTreeMap<String, Option<Box<str>>> {
+        let mut names: BTreeMap<String, Option<Box<str>>> = BTreeMap::new();
+        for id in self.models.keys() {
+            let name = id.rsplit('/').next().unwrap_or(id).to_ascii_lowercase();
+            names.entry(name).and_modify(|found| *found = None).or_insert_with(|| Some(id.clone()));
+        }
+        names
+    }
+
+    /// The files, and how many models each describes.
+    pub(super) fn sources(&self) -> Vec<CatalogSource> {
+        let dates = |file: &File| file.columns.get("source_date").copied();
+        let newest = |file: &File| {
+            let column = dates(file)?;
+            let all = (0..file.rows.len()).flat_map(|row| file.cell(row, column).split(';'));
+            all.filter(|date| is_date(date)).max().map(ToOwned::to_owned)
+        };
+        let source = |(index, file): (usize, &File)| CatalogSource {
+            name: file.name.clone(),
+            format: file.format.to_owned(),
+            models: self.models.values().filter(|model| model.0.iter().any(|row| row.file == index)).count(),
+            newest: newest(file),
+        };
+        self.files.iter().enumerate().map(source).collect()
+    }
+
     /// The models, in order of first appearance.
     pub(super) fn models(&self) -> impl Iterator<Item = &Model> {
         self.models.values()
@@ -155,6 +213,11 @@ impl Catalog {
         Column(self.files.iter().map(|file| file.columns.get(name).copied()).collect())
     }
 
+    /// What the latest file with something to say has in a column about the model of this id.
+    pub(super) fn text(&self, id: &str, column: &str) -> Option<&str> {
+        self.cell(self.models.get(id)?, &self.column(column)).map(|cell| cell.text)
+    }
+
     /// What the latest file with something to say has in `column` about `model`.
     pub(super) fn cell(&self, model: &Model, column: &Column) -> Option<Cell<'_>> {
         model.0.iter().rev().find_map(|at| {
@@ -167,10 +230,12 @@ impl Catalog {
     /// What the catalog says about each model. Cells are valid by now, so one that does not parse is `unknown`.
     pub(super) fn facts(&self) -> Vec<Facts<'_>> {
         let columns = FACTS.map(|name| self.column(name));
-        self.models().map(|model| self.facts_of(model, &columns)).collect()
+        let coding: Vec<Column> =
+            self.columns().filter(|name| known::is_coding(name)).map(|name| self.column(name)).collect();
+        self.models().map(|model| self.facts_of(model, &columns, &coding)).collect()
     }
 
-    fn facts_of<'c>(&'c self, model: &Model, columns: &[Column; FACTS.len()]) -> Facts<'c> {
+    fn facts_of<'c>(&'c self, model: &Model, columns: &[Column; FACTS.len()], coding: &[Column]) -> Facts<'c> {
         let cells = columns.each_ref().map(|column| self.cell(model, column).map(|cell| cell.text));
         let [
             id,
@@ -187,7 +252,19 @@ impl Catalog {
             layers,
             kv_heads,
             head_dim,
+            hidden_size,
             vocab_size,
+            tied_embeddings,
+            training_tokens_b,
+            precision,
+            release_date,
+            knowledge_cutoff,
+            tool_call,
+            open_weights,
+            price_in,
+            price_out,
+            source,
+            source_date,
             weights,
             weights_sha256,
             weights_bytes,
@@ -207,7 +284,20 @@ impl Catalog {
             layers: layers.and_then(known::count),
             kv_heads: kv_heads.and_then(known::count),
             head_dim: head_dim.and_then(known::count),
+            hidden_size: hidden_size.and_then(known::count),
             vocab_size: vocab_size.and_then(known::count),
+            tied_embeddings: tied_embeddings.and_then(known::flag),
+            training_tokens_b: training_tokens_b.and_then(known::number),
+            precision,
+            release_date,
+            knowledge_cutoff,
+            tool_call: tool_call.and_then(known::flag),
+            open_weights: open_weights.and_then(known::flag),
+            price_in: price_in.and_then(known::number),
+            price_out: price_out.and_then(known::number),
+            source,
+            source_date,
+            coded: coding.iter().any(|column| self.cell(model, column).is_some()),
             weights,
             weights_sha256,
             weights_bytes: weights_bytes.and_then(known::count),
@@ -215,7 +305,18 @@ impl Catalog {
     }
 }
 
-impl Cell<'_> {
+impl<'c> Cell<'c> {
+    /// The file that it stands in.
+    pub(super) fn file(&self) -> &'c str {
+        &self.file.name
+    }
+
+    /// What the same row of the same file has in another column.
+    pub(super) fn beside(&self, column: &str) -> Option<&'c str> {
+        let text = self.file.cell(self.row, *self.file.columns.get(column)?);
+        (!text.is_empty()).then_some(text)
+    }
+
     /// Says that the cell does not hold what it should.
     pub(super) fn bad(&self, column: &str, kind: Kind) -> CatalogError {
         self.file.bad_cell(self.row, column, self.text, kind)
@@ -227,10 +328,37 @@ impl File {
         if bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii().is_empty() {
             return Err(CatalogError::Empty { file: name.to_owned() });
         }
+        let file = match formats::entries(name, bytes)? {
+            Some(entries) => Self::of_entries(name, &entries),
+            None => Self::of_csv(name, bytes)?,
+        };
+        file.check_cells()?;
+        Ok(file)
+    }
+
+    fn of_entries(name: &str, Entries { format, entries, by_name }: &Entries) -> Self {
+        let mut columns = IndexMap::from([("id".to_owned(), 0)]);
+        for column in entries.iter().flat_map(IndexMap::keys) {
+            if !columns.contains_key(column) {
+                columns.insert(column.clone(), columns.len());
+            }
+        }
+        let cells = |entry: &formats::Entry| -> StringRecord {
+            columns.keys().map(|column| entry.get(column).map_or("", String::as_str)).collect()
+        };
+        let rows = (1..).zip(entries).map(|(number, entry)| Row { cells: cells(entry), spot: Spot::Entry(number) });
+        let rows = rows.collect();
+        Self { name: name.to_owned(), columns, rows, format, by_name: *by_name }
+    }
+
+    fn of_csv(name: &str, bytes: &[u8]) -> Result<Self, CatalogError> {
         let mut reader = csv::Reader::from_reader(bytes);
         let header = reader.headers().map_err(|error| from_csv(name, error))?;
+        let names: Vec<&str> = header.iter().map(str::trim).collect();
+        let export = Export::of(&names);
         let mut columns = IndexMap::new();
-        for (position, column) in header.iter().map(str::trim).enumerate() {
+        for (position, column) in names.into_iter().enumerate() {
+            let column = export.map_or(column, |export| export.column(column));
             // Tables written with a row index have a column without a name.
             if !column.is_empty() && columns.insert(column.to_owned(), position).is_some() {
                 return Err(CatalogError::DuplicateColumn { file: name.to_owned(), column: column.to_owned() });
@@ -239,10 +367,45 @@ impl File {
         if !columns.contains_key("id") {
             return Err(CatalogError::NoIdColumn { file: name.to_owned(), columns: columns.into_keys().collect() });
         }
-        let rows = reader.into_records().collect::<Result<_, _>>().map_err(|error| from_csv(name, error))?;
-        let file = Self { name: name.to_owned(), columns, rows };
-        file.check_cells()?;
+        let row = |cells: Result<StringRecord, csv::Error>| {
+            let cells = cells.map_err(|error| from_csv(name, error))?;
+            let line = cells.position().map_or(0, csv::Position::line);
+            Ok(Row { cells, spot: Spot::Line(line) })
+        };
+        let rows = reader.into_records().map(row).collect::<Result<_, CatalogError>>()?;
+        let mut file = Self { name: name.to_owned(), columns, rows, format: TABLE, by_name: false };
+        if let Some(export) = export {
+            file.tidy(&export);
+        }
         Ok(file)
+    }
+
+    /// Leaves out what an export itself marks as not to be used, and of several rows of a model all but the best.
+    fn tidy(&mut self, export: &Export) {
+        (self.format, self.by_name) = (export.format, export.by_name);
+        let says_yes = |row: &Row, column: &str| {
+            let cell = self.columns.get(column).and_then(|at| row.cells.get(*at));
+            cell.and_then(|text| known::flag(text.trim())) == Some(true)
+        };
+        let is_left_out = |row: &Row| export.left_out_by.iter().any(|column| says_yes(row, column));
+        let mut best: BTreeMap<String, (f64, usize)> = BTreeMap::new();
+        for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| !is_left_out(row)) {
+            let cell =
+                |column: &str| self.columns.get(column).and_then(|at| row.cells.get(*at)).unwrap_or_default().trim();
+            let score = export.better_by.and_then(|column| known::number(cell(column))).unwrap_or(f64::NEG_INFINITY);
+            let found = best.entry(cell("id").to_owned()).or_insert((score, index));
+            if score > found.0 {
+                *found = (score, index);
+            }
+        }
+        if export.better_by.is_some() {
+            let kept: BTreeSet<usize> = best.into_values().map(|(_, index)| index).collect();
+            let mut index = 0;
+            self.rows.retain(|_| {
+                index += 1;
+                kept.contains(&(index - 1))
+            });
+        }
     }
 
     fn check_cells(&self) -> Result<(), CatalogError> {
@@ -263,13 +426,13 @@ impl File {
     }
 
     fn cell(&self, row: usize, column: usize) -> &str {
-        self.rows[row].get(column).unwrap_or_default().trim()
+        self.rows[row].cells.get(column).unwrap_or_default().trim()
     }
 
     fn bad_cell(&self, row: usize, column: &str, value: &str, kind: Kind) -> CatalogError {
         CatalogError::BadCell {
             file: self.name.clone(),
-            line: self.rows[row].line(),
+            line: self.rows[row].spot,
             column: column.to_owned(),
             value: value.to_owned(),
             expected: kind.expected(),
@@ -280,25 +443,14 @@ impl File {
         CatalogError::DuplicateId {
             file: self.name.clone(),
             id: id.to_owned(),
-            first: self.rows[first].line(),
-            second: self.rows[second].line(),
+            first: self.rows[first].spot,
+            second: self.rows[second].spot,
         }
     }
 }
 
-trait Line {
-    /// The line a row starts on, from 1.
-    fn line(&self) -> u64;
-}
-
-impl Line for StringRecord {
-    fn line(&self) -> u64 {
-        self.position().map_or(0, csv::Position::line)
-    }
-}
-
 fn from_csv(file: &str, error: csv::Error) -> CatalogError {
-    let line = error.position().map_or(1, csv::Position::line);
+    let line = Spot::Line(error.position().map_or(1, csv::Position::line));
     let file = file.to_owned();
     if let csv::ErrorKind::Utf8 { .. } = error.kind() {
         return CatalogError::NotUtf8 { file, line };

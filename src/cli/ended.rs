@@ -187,6 +187,17 @@ fn write_markdown(pipeline: &Pipeline, model: &ReportModel) -> std::io::Result<O
     let mut text = Vec::new();
     report::markdown(model, &mut text)?;
     replace(&path, &text)?;
+    if let (Some(name), Some(candidates)) = (&model.chart, &model.candidates)
+        && let Some(chart) = report::chart(candidates)
+    {
+        let beside = path.with_file_name(name);
+        let is_ours = fs_err::read(&beside).map_or(true, |old| old.is_empty() || old.starts_with(MARK));
+        if !is_ours {
+            let message = format!("`{}` is in the way, and evalflow did not write it", beside.display());
+            return Err(std::io::Error::other(message));
+        }
+        replace(&beside, chart.as_bytes())?;
+    }
     Ok(Some(file.clone()))
 }
 

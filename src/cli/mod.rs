@@ -19,6 +19,7 @@ mod plan;
 mod problems;
 mod progress;
 mod record;
+mod research;
 mod run;
 mod selection;
 mod settings;
@@ -95,6 +96,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Say why a stage, or one of its rows, is computed again: the fields that changed, followed to where they come from
     Why(why::Arguments),
+    /// Show the table of candidates of a pipeline's research stage, sorted and filtered as asked
+    Research(research::Arguments),
     /// Run a pipeline and write its report
     Run(run::Arguments),
     /// Remove from the store what no lock, no recent run and no recent work leads to
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Validate(arguments) => Ok(validate::execute(&settings, arguments)),
         Command::Plan(arguments) => plan::execute(&settings, arguments),
         Command::Why(arguments) => why::execute(&settings, arguments),
+        Command::Research(arguments) => research::execute(&settings, arguments),
         Command::Run(arguments) => run::execute(&settings, arguments),
         Command::Gc(arguments) => gc::execute(&settings, arguments),
         Command::Cache(command) => cache::execute(&settings, command),

@@ -36,8 +36,14 @@ impl Sources for WithoutWeights {
 
 fn load(settings: &Settings, file: &Path, sources: &dyn Sources) -> Result<Loaded, Exit> {
     match spec::load(file, &settings.root(file), sources, &settings.environment) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
             problems::show(settings, &loaded.warnings);
+            let machine = settings.whole_memory();
+            if loaded.pipeline.set_machine_memory(machine.unwrap_or(0)) && machine.is_none() {
+                let help = "write an amount such as `24GiB` into the pipeline, or give it as `--memory`";
+                failure("`fits: { memory: machine }`: the system does not tell its memory", Some(help));
+                return Err(Exit::BadInput);
+            }
             Ok(loaded)
         }
         Err(found) => {

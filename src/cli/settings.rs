@@ -85,7 +85,12 @@ impl Settings {
         self.stated_memory().or_else(|| machine::memory().free)
     }
 
-    /// The same, if it is stated.
+    /// Bytes of memory that models may take when nothing else runs, where that is stated or the system tells.
+    pub(super) fn whole_memory(&self) -> Option<u64> {
+        self.stated_memory().or_else(|| machine::memory().total)
+    }
+
+    /// The same as [`Self::free_memory`], if it is stated.
     pub(super) fn stated_memory(&self) -> Option<u64> {
         self.global.memory
     }

@@ -11,7 +11,10 @@ mod near;
 mod rows;
 mod weights;
 
-pub use candidates::{Candidate, Candidates, Place};
+pub use candidates::{
+    Candidate, Candidates, CatalogSource, Concern, ConcernKind, Evidence, Pinned, Place, QuantizedMemory,
+    TrainingMemory,
+};
 pub use coverage::Coverage;
 pub use decision::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More,

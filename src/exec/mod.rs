@@ -18,6 +18,7 @@ mod whole;
 pub use engines::{EngineError as StartError, Engines, Limits};
 pub use journal::{Cause, Entry, Happened};
 pub use schedule::run;
+pub use whole::catalog;
 
 use std::sync::Arc;
 

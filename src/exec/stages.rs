@@ -29,7 +29,7 @@ pub(super) enum Executed {
 
 /// The work of one stage, with all that it takes from others.
 pub(super) enum Task {
-    Research(Research, Recipe),
+    Research(Box<Research>, Recipe),
     Pull {
         wanted: stage::WantedWeights,
         recipe: Recipe,

@@ -16,6 +16,28 @@ pub(super) fn candidates(
     research: &Research,
     check: impl Fn(&BlobId, &Path) -> Result<(), StageFailure>,
 ) -> Result<Candidates, StageFailure> {
+    let catalog = read_catalog(root, research, check)?;
+    catalog::research(&catalog, research).map_err(failed)
+}
+
+/// Reads the catalogs of a research stage, for looking at them without a store.
+///
+/// # Errors
+/// A file cannot be read, or is no catalog.
+pub fn catalog(root: &Path, research: &Research) -> Result<Catalog, StageFailure> {
+    read_catalog(root, research, |_, _| Ok(()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it ends here")]
+fn failed(error: catalog::CatalogError) -> StageFailure {
+    StageFailure::new(error.to_string(), error.help())
+}
+
+fn read_catalog(
+    root: &Path,
+    research: &Research,
+    check: impl Fn(&BlobId, &Path) -> Result<(), StageFailure>,
+) -> Result<Catalog, StageFailure> {
     let mut files = Vec::new();
     for path in &research.catalog {
         let bytes = fs_err::read(root.join(path)).map_err(|error| {
@@ -24,9 +46,7 @@ pub(super) fn candidates(
         check(&BlobId::of(&bytes), path)?;
         files.push((path.to_string_lossy().into_owned(), bytes));
     }
-    let failed = |error: catalog::CatalogError| StageFailure::new(error.to_string(), error.help());
-    let catalog = Catalog::read(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).map_err(failed)?;
-    catalog::research(&catalog, &research.require, &research.profile, research.shortlist).map_err(failed)
+    Catalog::read(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).map_err(failed)
 }
 
 /// Decides on the rows of a table of verdicts.

@@ -4,10 +4,12 @@
 //! it needs is given. Equal inputs give equal bytes; nothing volatile, such as times or prices, is in a report. Start at
 //! [`build`].
 
+mod chart;
 mod criterion;
 mod markdown;
 mod model;
 mod next;
+mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -15,8 +17,10 @@ mod text;
 
 use std::io;
 
-pub use markdown::markdown;
+pub use chart::chart;
+pub use markdown::{candidates_markdown, markdown};
 pub use model::{CriterionText, Inputs, NextStep, ReportModel, StageRecord, StageWeights, build};
+pub use table::candidates_csv;
 pub use terminal::{Style, terminal};
 
 /// Writes the model as one JSON document with a newline at its end.

@@ -82,6 +82,9 @@ pub struct ReportModel {
     pub next_steps: Vec<NextStep>,
     /// Warnings.
     pub notes: Vec<String>,
+    /// The name of the picture of the candidates beside the Markdown report, where there is one.
+    #[serde(skip)]
+    pub chart: Option<String>,
     /// The research table; null without a `research` stage.
     pub candidates: Option<Candidates>,
     /// Weights, one entry a `pull` stage.
@@ -172,6 +175,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         decision,
         next_steps,
         notes,
+        chart: candidates.as_ref().and_then(|candidates| chart_name(pipeline, candidates)),
         candidates,
         weights: weights.into_iter().map(|(stage, record)| StageWeights { stage, record }).collect(),
         coverage,
@@ -182,6 +186,12 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         stages,
         engine,
     }
+}
+
+/// `report.candidates.svg` for `report.md`, if there is something to draw.
+fn chart_name(pipeline: &spec::Pipeline, candidates: &Candidates) -> Option<String> {
+    let stem = pipeline.report.markdown.as_ref()?.file_stem()?.to_str()?;
+    super::chart(candidates).map(|_| format!("{stem}.candidates.svg"))
 }
 
 fn headline(outcome: Option<Outcome>) -> &'static str {

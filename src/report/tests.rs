@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::{Inputs, ReportModel, StageRecord, Style, build, json, markdown, terminal};
 use crate::check::Check;
 use crate::data::{
-    Candidate, Candidates, Coverage, Decision, Grade, Judged, Origin, Outcome, Place, Scenario, Verdict, VerdictKind,
-    WeightsRecord,
+    Candidate, Candidates, CatalogSource, Concern, ConcernKind, Coverage, Decision, Evidence, Grade, Judged, Origin,
+    Outcome, Place, QuantizedMemory, Scenario, TrainingMemory, Verdict, VerdictKind, WeightsRecord,
 };
 use crate::ids::{CriterionId, ModelName, ScenarioId, StageId};
 use crate::key::{BlobId, Recipe};
@@ -112,6 +112,9 @@ fn pipeline() -> spec::Pipeline {
         require: spec::Require::default(),
         profile: spec::Profile::default(),
         shortlist: 10,
+        pin: None,
+        hosting: None,
+        as_of: None,
     };
     let judge_model = spec::OpenAi {
         base_url: "http://127.0.0.1:8080/v1".to_owned(),
@@ -129,7 +132,7 @@ fn pipeline() -> spec::Pipeline {
         root: PathBuf::from("."),
         models: IndexMap::from([(ModelName::new("judge").unwrap(), spec::Model::OpenAi(judge_model))]),
         stages: IndexMap::from([
-            (stage_id("candidates"), spec::Stage::Research(research)),
+            (stage_id("candidates"), spec::Stage::Research(Box::new(research))),
             (stage_id("scenarios"), spec::Stage::Generate(generate)),
             (stage_id("answers"), spec::Stage::Infer(infer)),
             (stage_id("verdicts"), spec::Stage::Judge(judge)),
@@ -205,7 +208,7 @@ fn decision(rows: &[Judged]) -> Decision {
     tally.finish()
 }
 
-fn candidate(id: &str, place: Place, reason: &str) -> Candidate {
+pub(super) fn candidate(id: &str, place: Place, reason: &str) -> Candidate {
     Candidate {
         id: id.to_owned(),
         place,
@@ -222,10 +225,38 @@ fn candidate(id: &str, place: Place, reason: &str) -> Candidate {
         weights: None,
         weights_sha256: None,
         weights_bytes: None,
+        rank: (place != Place::Dropped).then_some(1),
+        stars: (place != Place::Dropped).then_some(4),
+        evidence: vec![Evidence {
+            column: "ifeval".to_owned(),
+            score: 74.2,
+            rank: 2,
+            of: 31,
+            questions: Some(541),
+            catalog: "catalog/models.csv".to_owned(),
+            date: Some("2025-03-21".to_owned()),
+        }],
+        memory: [("F16", 17_900_000_000, false), ("Q4_K_M", 6_200_000_000, true)]
+            .map(|(quantization, bytes, fits)| QuantizedMemory {
+                quantization: quantization.to_owned(),
+                bytes,
+                fits,
+                estimated: fits,
+            })
+            .into(),
+        training: Some(TrainingMemory {
+            qlora: 9_000_000_000,
+            lora: 22_000_000_000,
+            full: 130_000_000_000,
+            estimated: false,
+        }),
+        price_in: Some(0.1),
+        price_out: None,
+        concerns: vec![Concern { kind: ConcernKind::License, text: "its licence is <unknown>".to_owned() }],
     }
 }
 
-fn candidates() -> Candidates {
+pub(super) fn candidates() -> Candidates {
     Candidates {
         considered: 4576,
         dropped: IndexMap::from([("params_b".to_owned(), 3901), ("license".to_owned(), 120)]),
@@ -242,6 +273,16 @@ fn candidates() -> Candidates {
             fit: None,
             ..candidate("big/model_70b", Place::Dropped, "params_b 70.6 is above 10")
         }],
+        sources: vec![CatalogSource {
+            name: "catalog/models.csv".to_owned(),
+            format: "table".to_owned(),
+            models: 4576,
+            newest: Some("2026-10-12".to_owned()),
+        }],
+        notes: vec!["preset therapy: ifeval × 3, because it must keep to `instructions` *exactly*".to_owned()],
+        memory_for: Some("24.00 GB (22.35 GiB) at 8,192 tokens".to_owned()),
+        memory_available: Some(24_000_000_000),
+        pinned: None,
     }
 }
 

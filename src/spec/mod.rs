@@ -8,6 +8,7 @@ mod load;
 mod pipeline;
 mod problem;
 mod read;
+mod research;
 mod rubric;
 mod secrets;
 mod source;
@@ -24,9 +25,14 @@ pub use load::{Loaded, load};
 pub use pipeline::*;
 pub use problem::{Code, Problem, Problems, Related, Severity};
 pub use read::did_you_mean;
+pub use research::{
+    Conversation, DateRange, Fits, Hosting, Pin, Preset, PriceCeiling, Profile, Purpose, Quantization, Range, Require,
+    Research,
+};
 pub use rubric::{Ask, Criterion, PassRule, Question, Rubric};
 pub use source::{SourceError, WeightsSource};
 pub use sources::{Disk, Environment, LARGEST_FILE, Memory, Sources, project_root};
 pub use taxonomy::{EdgeCase, Subtopic, Taxonomy, Topic};
 pub use template::{Condition, SCENARIO_FIELDS, Template, TemplateError, known_names};
-pub use units::{bytes, seconds};
+pub use tree::yaml_value;
+pub use units::{bytes, is_date, seconds};

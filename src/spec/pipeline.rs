@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::research::Research;
 use super::rubric::Rubric;
 use super::source::WeightsSource;
 use super::taxonomy::Taxonomy;
@@ -43,6 +44,22 @@ impl Pipeline {
         }
     }
 
+    /// Fills in what the machine has, rounded down to whole 256 MiB, where a `research` stage asks for what fits into that;
+    /// says whether one does. A system's own count of its memory wavers a little from boot to boot.
+    pub fn set_machine_memory(&mut self, bytes: u64) -> bool {
+        const STEP: u64 = 256 << 20;
+        let mut asked = false;
+        for stage in self.stages.values_mut() {
+            if let Stage::Research(research) = stage
+                && let Some(fits) = research.require.fits.as_mut().filter(|fits| fits.of_machine)
+            {
+                fits.memory_bytes = bytes / STEP * STEP;
+                asked = true;
+            }
+        }
+        asked
+    }
+
     /// Lets every `generate` stage make only the first so many rows of its table.
     pub fn limit_scenarios(&mut self, n: u64) {
         for stage in self.stages.values_mut() {
@@ -64,7 +81,7 @@ pub struct ReportFiles {
 #[derive(Debug, Clone)]
 pub enum Stage {
     /// Catalogs → table of candidates.
-    Research(Research),
+    Research(Box<Research>),
     /// A model's name → its weights.
     Pull(Pull),
     /// Taxonomy → scenarios.
@@ -293,66 +310,6 @@ impl KvCache {
             Self::Q4_0 => 18,
         }
     }
-}
-
-/// `research: {...}`
-#[derive(Debug, Clone)]
-pub struct Research {
-    /// CSV files, relative to the root; later ones add to and override rows of earlier ones by `id`.
-    pub catalog: Vec<PathBuf>,
-    /// What a candidate must satisfy.
-    pub require: Require,
-    /// What makes one candidate better than another.
-    pub profile: Profile,
-    /// Most candidates in the table, at least 1.
-    pub shortlist: usize,
-}
-
-/// Filters; an absent one lets everything pass.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Require {
-    /// Parameters in billions, inclusive.
-    pub params_b: Option<Range>,
-    /// The licence must allow commercial use.
-    pub commercial_license: bool,
-    /// Tokens of context at least.
-    pub context: Option<u64>,
-    /// Allowed `type`s of the catalog (`base`, `chat`, `fine-tuned`, `merge`, `continued-pretrain`, `multimodal`); empty = any.
-    #[serde(rename = "type")]
-    pub types: Vec<String>,
-    /// Must fit into memory.
-    pub fits: Option<Fits>,
-    /// Only repositories of the model's publisher.
-    pub official: bool,
-}
-
-/// An inclusive range; an absent end is open.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Range {
-    /// Lower end.
-    pub min: Option<f64>,
-    /// Upper end.
-    pub max: Option<f64>,
-}
-
-/// Weights, KV cache and buffers within `memory_bytes` at `context` tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Fits {
-    /// Memory there is.
-    pub memory_bytes: u64,
-    /// Context to reckon with.
-    pub context: u64,
-    /// Bits a weight takes on average, 16 unless the file says otherwise.
-    pub bits_per_weight: f64,
-}
-
-/// How candidates are ranked.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Profile {
-    /// Benchmark column → weight above 0.
-    pub prefer: IndexMap<String, f64>,
-    /// Tags that put a candidate behind all without them: `reasoning`, `merge`, `base`…
-    pub avoid: Vec<String>,
 }
 
 /// `pull: {...}`

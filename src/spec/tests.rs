@@ -263,7 +263,7 @@ fn the_whole_of_a_pipeline_is_read() {
     };
     assert_eq!(research.require.params_b, Some(Range { min: Some(7.0), max: Some(10.0) }));
     assert!(research.require.commercial_license && !research.require.official);
-    assert_eq!(research.require.fits, Some(Fits { memory_bytes: 24 << 30, context: 8192, bits_per_weight: 16.0 }));
+    assert_eq!(research.require.fits, Some(Fits::inference(24 << 30, 8192)));
     assert_eq!(
         research.profile.prefer.iter().collect::<Vec<_>>(),
         [(&"ifeval".to_owned(), &3.0), (&"bbh".to_owned(), &1.0)]

@@ -109,6 +109,15 @@ pub(super) fn decode<'a>(path: &Path, bytes: &'a [u8], sink: &Sink) -> Option<&'
     None
 }
 
+/// Reads a document that is nobody's pipeline, such as a catalog, as plain values.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn yaml_value(text: &str) -> Result<serde_json::Value, String> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+}
+
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,

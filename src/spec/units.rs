@@ -1,6 +1,6 @@
 //! Quantities with units: memory, durations, ranges. Pure.
 
-use super::pipeline::Range;
+use super::research::{DateRange, Range};
 
 const UNITS: &[(&str, u64)] = &[
     ("KiB", 1 << 10),
@@ -52,6 +52,35 @@ pub(super) fn range(text: &str) -> Option<Range> {
     };
     let range = Range { min: end(low)?, max: end(high)? };
     (range.min.is_some() || range.max.is_some()).then_some(range)
+}
+
+/// Reads `2024-06..2025`, `2024-06-01..` or `..2025`, ends included.
+pub(super) fn dates(text: &str) -> Option<DateRange> {
+    let (low, high) = text.split_once("..")?;
+    let end = |text: &str| match text.trim() {
+        "" => Some(None),
+        text => is_date(text).then(|| Some(text.to_owned())),
+    };
+    let range = DateRange { min: end(low)?, max: end(high)? };
+    (range.min.is_some() || range.max.is_some()).then_some(range)
+}
+
+/// Whether a text is a year, a month `2024-06` or a day `2024-06-01`.
+#[must_use]
+pub fn is_date(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let mut part = |length: usize| {
+        let part = parts.next()?;
+        (part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse::<u32>().ok())?
+    };
+    let (year, month, day) = (part(4), part(2), part(2));
+    let rest = text.len();
+    match (year, month, day) {
+        (Some(_), None, None) => rest == 4,
+        (Some(_), Some(month), None) => rest == 7 && (1..=12).contains(&month),
+        (Some(_), Some(month), Some(day)) => rest == 10 && (1..=12).contains(&month) && (1..=31).contains(&day),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +146,28 @@ mod tests {
             ("1...2", some(Some(1.0), Some(0.2))),
         ] {
             assert_eq!(range(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn date_ranges() {
+        let some = |min: Option<&str>, max: Option<&str>| {
+            Some(DateRange { min: min.map(str::to_owned), max: max.map(str::to_owned) })
+        };
+        for (text, expected) in [
+            ("2024-06-01..2025", some(Some("2024-06-01"), Some("2025"))),
+            ("2024-06 ..", some(Some("2024-06"), None)),
+            ("..2024-12-31", some(None, Some("2024-12-31"))),
+            ("..", None),
+            ("2024", None),
+            ("2024-13..", None),
+            ("2024-06-32..", None),
+            ("24-06..", None),
+            ("2024-6..", None),
+            ("2024-06-01-01..", None),
+            ("June..", None),
+        ] {
+            assert_eq!(dates(text), expected, "{text}");
         }
     }
 }

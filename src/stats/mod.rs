@@ -8,6 +8,7 @@ mod cluster;
 mod decide;
 pub mod float;
 mod interval;
+mod jagged;
 mod mean;
 mod normal;
 mod student;
@@ -21,6 +22,7 @@ pub use decide::{
     possible_outcomes,
 };
 pub use interval::{Interval, wilson};
+pub use jagged::{Deviation, against_panel, chance_corrected_logit, holm, modified_z};
 pub use mean::UnitMean;
 pub use normal::{quantile, two_sided_z};
-pub use student::two_sided_t;
+pub use student::{two_sided_p, two_sided_t};

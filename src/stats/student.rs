@@ -13,6 +13,12 @@ pub fn two_sided_t(confidence: f64, degrees: u32) -> f64 {
     if degrees >= MANY { expansion(two_sided_z(confidence), f64::from(degrees)) } else { inverse(confidence, degrees) }
 }
 
+/// The probability that a variable with so many degrees of freedom, at least 1, lies outside of ±`t`.
+#[must_use]
+pub fn two_sided_p(t: f64, degrees: u32) -> f64 {
+    (1.0 - within(t.abs(), degrees.max(1))).clamp(0.0, 1.0)
+}
+
 /// Fisher and Cornish 1960, four terms (Abramowitz and Stegun 26.7.5).
 fn expansion(z: f64, degrees: f64) -> f64 {
     let z2 = z * z;
@@ -92,6 +98,17 @@ mod tests {
             }
             assert!((two_sided_t(confidence, 1_000_000_000) - two_sided_z(confidence)).abs() < 1e-7);
         }
+    }
+
+    #[test]
+    fn probabilities_undo_quantiles() {
+        for degrees in [1, 2, 4, 49, 650] {
+            for confidence in [0.5, 0.95, 0.999] {
+                let p = two_sided_p(-two_sided_t(confidence, degrees), degrees);
+                assert!((p - (1.0 - confidence)).abs() < 1e-9, "{degrees} {confidence}: {p}");
+            }
+        }
+        assert!((two_sided_p(0.0, 3) - 1.0).abs() < 1e-12);
     }
 
     #[test]

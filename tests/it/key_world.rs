@@ -186,7 +186,7 @@ impl World {
     fn candidates(&self, stage: &StageId) -> Candidates {
         let spec::Stage::Research(research) = &self.pipeline.stages[stage] else { panic!("{stage} does research") };
         let catalog = Catalog::read([("catalog", self.files[&Path::new("/").join(CATALOG)].as_slice())]).unwrap();
-        catalog::research(&catalog, &research.require, &research.profile, research.shortlist).unwrap()
+        catalog::research(&catalog, research).unwrap()
     }
 
     /// What a stage came to; a table for those that are not asked for a record.

@@ -246,6 +246,57 @@ fn options_of_an_embedded_model_are_keyed_where_they_change_numbers() {
     assert_eq!(scale.recipe(&fine).key(), usual.recipe(&fine).key());
 }
 
+/// What a research stage asks for is in its key where it asks for it, and nowhere else.
+#[test]
+fn what_research_asks_for_is_in_its_key() {
+    let world = World::new();
+    let choosy = StageId::new("choosy").unwrap();
+    let before = world.recipe(&choosy);
+    let check = |old: &str, new: &str, path: &str| {
+        let after = world.edited(PIPELINE, old, new).recipe(&choosy);
+        assert_ne!(fields(&after).get(path), fields(&before).get(path), "{new}: {:?}", fields(&after).keys());
+        assert_ne!(after.key(), before.key(), "{new}");
+    };
+    let require = "official: true";
+    for (written, path) in [
+        ("conversation: { turns: 12, tokens_per_turn: 200 }", "require.conversation.turns"),
+        ("precision: float16", "require.precision[]"),
+        ("released: \"2024..\"", "require.released.min"),
+        ("knowledge_cutoff: \"..2025-06\"", "require.knowledge_cutoff.max"),
+        ("tool_calls: true", "require.tool_calls"),
+        ("open_weights: true", "require.open_weights"),
+        ("price: { output: 2 }", "require.price.output"),
+    ] {
+        check(require, &format!("official: true, {written}"), path);
+    }
+    for (written, path) in [
+        ("quantization: Q4_K_M", "require.fits.quantization"),
+        ("bits: 8, kv_cache: q8_0", "require.fits.kv_cache"),
+        ("bits: 8, sequences: 4", "require.fits.sequences"),
+        ("bits: 8, for: lora", "require.fits.purpose"),
+    ] {
+        check("bits: 8", written, path);
+    }
+    check("avoid: [merge] }", "avoid: [merge], preset: coding }", "profile.preset");
+    for (written, path) in [
+        ("primary: a/b, because: we know it", "pin.id"),
+        ("as_of: 2026-11-22", "as_of"),
+        ("hosting: { gpu_hour: 2, tokens_per_s: 1500 }", "hosting.gpu_hour"),
+    ] {
+        let line = "avoid: [merge] }";
+        let lines = written.split(", because").enumerate();
+        let below: Vec<String> = lines
+            .map(|(at, part)| if at == 0 { format!("\n      {part}") } else { format!("\n      because{part}") })
+            .collect();
+        check(line, &format!("{line}{}", below.concat()), path);
+    }
+    // What the machine has is keyed by its bytes, rounded down to whole 256 MiB, and by nothing else.
+    let mut machine = world.edited(PIPELINE, "memory: 24GiB", "memory: machine");
+    assert_ne!(machine.recipe(&choosy).key(), before.key());
+    assert!(machine.pipeline.set_machine_memory((24 << 30) + (255 << 20)));
+    assert_eq!(machine.recipe(&choosy).key(), before.key());
+}
+
 /// A stage is not keyed by its name, but by what it does and reads.
 #[test]
 fn a_stage_may_be_renamed() {

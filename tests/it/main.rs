@@ -23,6 +23,7 @@ mod models;
 mod near;
 mod plan;
 mod repeat;
+mod research;
 mod reuse;
 mod shipped;
 mod tidy;

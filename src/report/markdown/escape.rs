@@ -49,6 +49,14 @@ pub(super) fn block(language: &str, foreign: &str, indent: &str) -> String {
     format!("{indent}{fence}{language}\n{body}{indent}{fence}\n")
 }
 
+/// A file's name as the target of a link.
+pub(super) fn link(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let target =
+        name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
+    target.collect()
+}
+
 fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }

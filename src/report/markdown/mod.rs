@@ -2,6 +2,7 @@
 //!
 //! Owns its layout. Foreign texts come in only through [`escape`].
 
+mod candidates;
 mod escape;
 mod failures;
 mod near;
@@ -14,7 +15,7 @@ use std::io::{self, Write};
 use self::escape::{block, code, inline, sentence};
 use super::model::{NextStep, ReportModel};
 use super::text::bar;
-use crate::data::{Decision, Outcome};
+use crate::data::{Candidates, Decision, Outcome};
 use crate::stats::text::{list, round_percent};
 
 /// Columns of the bar that shows the interval.
@@ -34,6 +35,14 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     failures::qualitative_notes(model, out)?;
     next_steps(&model.next_steps, out)?;
     reproduce::write(model, out)
+}
+
+/// Writes the table of candidates alone.
+///
+/// # Errors
+/// `out` does not take it.
+pub fn candidates_markdown(found: &Candidates, out: &mut dyn Write) -> io::Result<()> {
+    candidates::write(found, 2, out)
 }
 
 fn heading(level: usize, text: &str, out: &mut dyn Write) -> io::Result<()> {

@@ -63,7 +63,7 @@ pub(super) fn read(
         .filter_map(|sketch| {
             let fields = sketch.body.fields()?.at(sketch.at);
             let stage = match sketch.kind {
-                Kind::Research => research(fields, files).map(Stage::Research),
+                Kind::Research => research(fields, files).map(Box::new).map(Stage::Research),
                 Kind::Pull => context.pull(fields).map(Stage::Pull),
                 Kind::Generate => context.generate(fields).map(Stage::Generate),
                 Kind::Infer => context.infer(fields).map(Stage::Infer),
