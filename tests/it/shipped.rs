@@ -11,7 +11,12 @@ fn root() -> &'static Path {
 #[test]
 fn shipped_pipelines_have_no_problem() {
     let project = Project::empty();
-    for file in ["pipelines/therapy.yaml", "examples/refunds/pipeline.yaml", "examples/tone/pipeline.yaml"] {
+    for file in [
+        "pipelines/therapy.yaml",
+        "examples/refunds/pipeline.yaml",
+        "examples/tone/pipeline.yaml",
+        "examples/weights/pipeline.yaml",
+    ] {
         let file = root().join(file);
         let output = project.run(&["validate", file.to_str().unwrap()]).exits(0);
         assert!(output.stderr.contains("ok, "), "{output}");
