@@ -14,7 +14,7 @@ use super::settings::Settings;
 use super::{figures, git, machine, open};
 use crate::engine::embedded;
 use crate::engine::memory::{Fit, Limit};
-use crate::fetch::Size;
+use crate::fetch::{self, Size};
 use crate::plan::{self, Graph, Turn};
 use crate::spec::{Loaded, Pipeline};
 use crate::store::{self, Store};
@@ -213,7 +213,7 @@ fn not_writable(directory: &Path) -> Option<Finding> {
 }
 
 fn disk(directory: &Path) -> Finding {
-    let free = machine::free_disk(there(directory));
+    let free = fetch::free_space(there(directory));
     let value = json!({ "free_bytes": free });
     let Some(free) = free else { return Finding::good("disk", "not known how much is free", value) };
     let finding = Finding::good("disk", format!("{} free for the store", Size(free)), value);

@@ -1,8 +1,6 @@
 //! What this machine has to give: memory and room on a disk. Read anew each time; nothing of it reaches a key, a table or a
 //! report.
 
-use std::path::Path;
-
 /// Bytes of memory, as far as the system tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Memory {
@@ -59,20 +57,6 @@ fn of_group(most: &str, used: &str, statistics: &str) -> Memory {
     Memory { total: Some(total), free: used.map(|used| total.saturating_sub(used)) }
 }
 
-/// Bytes that are free for us on the disk that a directory lies on, where the system tells.
-pub(super) fn free_disk(directory: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        let disk = rustix::fs::statvfs(directory).ok()?;
-        disk.f_bavail.checked_mul(disk.f_frsize)
-    }
-    #[cfg(not(unix))]
-    {
-        let _: &Path = directory;
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,12 +75,5 @@ mod tests {
         check("8000000000\n", "3000000000\n", "anon 1\ninactive_file 500000000\n", 8_000_000_000, 5_500_000_000);
         check("8000000000\n", "9000000000\n", "", 8_000_000_000, 0);
         check("99000000000\n", "0\n", "", 25_165_824_000, 20_971_520_000);
-    }
-
-    #[test]
-    fn a_disk_has_room() {
-        let free = free_disk(&std::env::temp_dir());
-        assert_eq!(free.is_some(), cfg!(unix));
-        assert_eq!(free_disk(Path::new("/there/is/no/such/place")), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a command. The only place that knows stdout and stderr, the environment, the working
 //! directory, `miette` and exit codes. Holds no logic of its own. Start at [`main`].
 
+mod access;
 mod account;
 mod baseline;
 mod bless;
@@ -13,11 +14,13 @@ mod gc;
 mod git;
 mod history;
 mod machine;
+mod models;
 mod open;
 mod output;
 mod plan;
 mod problems;
 mod progress;
+mod pull;
 mod record;
 mod research;
 mod run;
@@ -100,6 +103,10 @@ enum Command {
     Research(research::Arguments),
     /// Run a pipeline and write its report
     Run(run::Arguments),
+    /// Bring weights into the store: those of a pipeline's `pull` stages, or those that a source names
+    Pull(pull::Arguments),
+    /// List the weights in the store
+    Models(models::Arguments),
     /// Remove from the store what no lock, no recent run and no recent work leads to
     Gc(gc::Arguments),
     /// Look into the store
@@ -142,6 +149,8 @@ pub fn main() -> ExitCode {
         Command::Why(arguments) => why::execute(&settings, arguments),
         Command::Research(arguments) => research::execute(&settings, arguments),
         Command::Run(arguments) => run::execute(&settings, arguments),
+        Command::Pull(arguments) => pull::execute(&settings, arguments),
+        Command::Models(arguments) => models::execute(&settings, arguments),
         Command::Gc(arguments) => gc::execute(&settings, arguments),
         Command::Cache(command) => cache::execute(&settings, command),
         Command::ExportBaseline(arguments) => baseline::export(&settings, arguments),

@@ -60,7 +60,14 @@ impl Progress {
 
     fn total(&self, stage: &StageId, unit: Unit, total: u64) {
         let Some(bars) = &self.bars else { return };
+        // A transfer that begins anew is counted anew, in the same place.
+        if let Some(Bar { bar, since: _ }) = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(stage) {
+            bar.set_length(total);
+            bar.set_position(0);
+            return;
+        }
         let template = match unit {
+            Unit::Bytes if total == 0 => "  {prefix}  {spinner} {bytes} · {bytes_per_sec}",
             Unit::Rows => "  {prefix}  {bar:24} {human_pos}/{human_len} rows · {msg} · {eta} left",
             Unit::Bytes => "  {prefix}  {bar:24} {bytes}/{total_bytes} · {bytes_per_sec} · {eta} left",
         };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::access;
 use super::account::Account;
 use super::ended::{Show, report, report_in_the_way};
 use super::exit::Exit;
@@ -144,7 +145,8 @@ impl Work<'_> {
             jobs: arguments.jobs.map(usize::from),
             memory: settings.free_memory(),
             offline: arguments.offline,
-        });
+        })
+        .with_access(access::access(&settings.environment));
         let run = exec::Run {
             pipeline,
             graph,
@@ -156,25 +158,30 @@ impl Work<'_> {
             keep_going: arguments.keep_going,
             events: &events,
         };
-        let runtime = open::runtime();
-        // On a task of its own, so that a second signal is heard even while the run computes something.
-        let (first, interrupt) = tokio::sync::oneshot::channel();
-        runtime.spawn(async move {
-            interrupted().await;
-            first.send(()).ok();
-            interrupted().await;
-            #[expect(clippy::disallowed_methods, reason = "who asks twice wants the program gone at once")]
-            std::process::exit(130);
-        });
-        let ended = runtime.block_on(exec::run(&run, async {
-            if interrupt.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }));
-        // What still runs on other threads is of no use to anybody.
-        runtime.shutdown_background();
-        ended
+        until_interrupted(&run)
     }
+}
+
+/// Runs until the end, or until the user or the system asks for it.
+pub(super) fn until_interrupted(run: &exec::Run<'_>) -> RunEnd {
+    let runtime = open::runtime();
+    // On a task of its own, so that a second signal is heard even while the run computes something.
+    let (first, interrupt) = tokio::sync::oneshot::channel();
+    runtime.spawn(async move {
+        interrupted().await;
+        first.send(()).ok();
+        interrupted().await;
+        #[expect(clippy::disallowed_methods, clippy::exit, reason = "who asks twice wants the program gone at once")]
+        std::process::exit(130);
+    });
+    let ended = runtime.block_on(exec::run(run, async {
+        if interrupt.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }));
+    // What still runs on other threads is of no use to anybody.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Ends when the user or the system asks the program to stop.

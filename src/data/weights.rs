@@ -12,6 +12,9 @@ pub struct WeightsRecord {
     pub model: String,
     /// Where it came from.
     pub source: String,
+    /// The commit that the source's revision stood for when it was brought; a branch may have moved since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// blake3 of the file.
     pub weights: BlobId,
     /// sha256 of the file, as model hubs state it.

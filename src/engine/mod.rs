@@ -17,6 +17,7 @@ pub mod reasoning;
 mod request;
 mod retry;
 pub mod scripted;
+pub mod template;
 #[cfg(test)]
 pub(crate) mod test_server;
 mod weigh;

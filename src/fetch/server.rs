@@ -42,16 +42,19 @@ impl Answer {
 
     /// Answers as a good server does for a file of this content and tag.
     pub(super) fn file(content: &[u8], etag: &str, request: &Request) -> Self {
-        let range = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
-        let start = range.map(|start| start.parse::<usize>().unwrap());
+        let range = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+        let range = range.map(|(start, last)| (start.parse::<usize>().unwrap(), last.parse::<usize>().ok()));
         let same = request.header("if-range").is_none_or(|tag| tag == etag);
         let total = content.len();
-        match start.filter(|_| same) {
+        match range.filter(|_| same) {
             None => Self::new(200, content),
-            Some(start) if start >= total => Self::new(416, b"").header("Content-Range", &format!("bytes */{total}")),
-            Some(start) => {
-                let range = format!("bytes {start}-{}/{total}", total - 1);
-                Self::new(206, &content[start..]).header("Content-Range", &range)
+            Some((start, _)) if start >= total => {
+                Self::new(416, b"").header("Content-Range", &format!("bytes */{total}"))
+            }
+            Some((start, last)) => {
+                let last = last.unwrap_or(total - 1).min(total - 1);
+                let range = format!("bytes {start}-{last}/{total}");
+                Self::new(206, &content[start..=last]).header("Content-Range", &range)
             }
         }
         .header("ETag", etag)

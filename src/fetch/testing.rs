@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::https::Patience;
+use super::https::{Manner, Patience, Spread};
 use super::pypi::Pip;
 use super::transfer::Hasher;
-use super::{FetchError, Fetched, Place, Wanted, Watch, fetch_with};
+use super::{Access, Bringing, FetchError, Fetched, Kept, Place, Wanted, Watch};
 use crate::spec::WeightsSource;
 
 /// A project and how it fetches.
 pub(super) struct Bench {
     root: TempDir,
-    pub(super) patience: Patience,
+    pub(super) manner: Manner,
     pub(super) pip: Pip,
+    pub(super) access: Access,
+    /// Files that were brought before, by their sha256.
+    pub(super) kept: Vec<(String, Kept)>,
     watch: Remembered,
 }
 
@@ -46,8 +49,11 @@ impl Bench {
         let patience = Patience { backoff: Duration::ZERO, retries: 3, ..Patience::default() };
         Self {
             root: tempfile::tempdir().unwrap(),
-            patience,
+            // Small, so that small files are spread.
+            manner: Manner { patience, spread: Spread { connections: 3, span: 100_000 }, ..Manner::default() },
             pip: Pip { commands: vec![] },
+            access: Access::default(),
+            kept: Vec::new(),
             watch: Remembered::default(),
         }
     }
@@ -72,9 +78,16 @@ impl Bench {
         sha256: Option<&str>,
         watch: &dyn Watch,
     ) -> Result<Fetched, FetchError> {
-        let wanted = Wanted { source, root: self.root.path(), sha256 };
+        let kept = |sha256: &str| self.kept.iter().find(|(known, _)| known == sha256).map(|(_, kept)| *kept);
+        let wanted = Wanted { source, root: self.root.path(), sha256, kept: &kept };
         let place = Place::acquire(&self.partial(), watch).await?;
-        fetch_with(&wanted, &place, watch, &self.patience, &self.pip).await
+        let Self { access, manner, pip, .. } = self;
+        Bringing { access, place: &place, watch, manner, pip }.bring(&wanted).await
+    }
+
+    /// Who is told of transfers.
+    pub(super) fn watch(&self) -> &Remembered {
+        &self.watch
     }
 
     /// The total and the sum of the advances that the last transfer told.

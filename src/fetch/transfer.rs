@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -94,6 +95,14 @@ pub(super) fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Result<T, 
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(error) => FetchError::Io { source: io::Error::other(error) },
     })
+}
+
+/// Hashes a file.
+pub(super) fn hash_file(path: &Path, counter: &Counter) -> Result<Digests, FetchError> {
+    let failed = |error| FetchError::io(path, error);
+    let mut file = fs_err::File::open(path).map_err(failed)?;
+    counter.total(file.metadata().map_err(failed)?.len())?;
+    copy(&mut file, &mut io::sink(), counter, failed, failed)
 }
 
 /// Copies all of `from` to `to`, hashing on the way.

@@ -65,7 +65,7 @@ pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str
         Stage::Research(_) => None,
         Stage::Pull(pull) => match &pull.from {
             PullFrom::Candidate { stage, pick: _ } => table("model", stage),
-            PullFrom::Source(_) => None,
+            PullFrom::Source(_) | PullFrom::Mirrors(_) => None,
         },
         Stage::Generate(spec) => weights(
             ["writer", "writer.adapter", "writer.adapter.lora"],

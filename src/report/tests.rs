@@ -290,6 +290,7 @@ fn weights() -> WeightsRecord {
     WeightsRecord {
         model: "qwen/qwen2.5-7b".to_owned(),
         source: "file:models/qwen.gguf".to_owned(),
+        revision: None,
         weights: BlobId::of(b"weights"),
         sha256: "ab".repeat(32),
         bytes: 4_683_073_184,

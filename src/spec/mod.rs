@@ -30,7 +30,7 @@ pub use research::{
     Research,
 };
 pub use rubric::{Ask, Criterion, PassRule, Question, Rubric};
-pub use source::{SourceError, WeightsSource};
+pub use source::{HubChoice, Keeper, SourceError, WeightsSource};
 pub use sources::{Disk, Environment, LARGEST_FILE, Memory, Sources, project_root};
 pub use taxonomy::{EdgeCase, Subtopic, Taxonomy, Topic};
 pub use template::{Condition, SCENARIO_FIELDS, Template, TemplateError, known_names};

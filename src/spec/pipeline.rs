@@ -333,6 +333,8 @@ pub enum PullFrom {
     },
     /// A file named in the pipeline.
     Source(WeightsSource),
+    /// The same file in several places, named in the pipeline: the first that gives it counts.
+    Mirrors(Vec<WeightsSource>),
 }
 
 /// Which candidate of a research table.

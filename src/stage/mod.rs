@@ -63,7 +63,7 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         Stage::Research(_) | Stage::Generate(_) => None,
         Stage::Pull(pull) => match &pull.from {
             PullFrom::Candidate { stage, pick: _ } => Some(stage),
-            PullFrom::Source(_) => None,
+            PullFrom::Source(_) | PullFrom::Mirrors(_) => None,
         },
         Stage::Infer(infer) => Some(&infer.scenarios),
         Stage::Judge(judge) => Some(&judge.answers),

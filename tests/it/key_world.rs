@@ -52,6 +52,11 @@ stages:
     pull: { from: "https://example.com/w.gguf?download=1", sha256: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff" }
   lora: { pull: { from: "file:models/w.gguf" } }
   wheel: { pull: { from: "pypi:some-model==1.2.3#some_model/w.gguf" } }
+  hub: { pull: { from: "hf:org/repo:Q4_K_M@main" } }
+  ollama: { pull: { from: "ollama:qwen3:8b" } }
+  bucket: { pull: { from: "s3://bucket/a.gguf" } }
+  mirrors:
+    pull: { from: ["hf:org/repo/a.gguf", "file:models/w.gguf"], sha256: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff" }
   scenarios:
     generate: { taxonomy: scenarios/t.yaml, styles: [terse, long], count: 4, seed: 7, writer: server }
   answers:

@@ -22,6 +22,7 @@ mod model;
 mod models;
 mod near;
 mod plan;
+mod pull;
 mod repeat;
 mod research;
 mod reuse;

@@ -16,6 +16,7 @@ fn shipped_pipelines_have_no_problem() {
         "examples/refunds/pipeline.yaml",
         "examples/tone/pipeline.yaml",
         "examples/choice/pipeline.yaml",
+        "examples/weights/pipeline.yaml",
     ] {
         let file = root().join(file);
         let output = project.run(&["validate", file.to_str().unwrap()]).exits(0);

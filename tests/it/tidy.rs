@@ -122,6 +122,7 @@ fn some_crates_have_one_home() {
         ("clap", &["cli"]),
         ("reqwest", &["net", "engine", "fetch"]),
         ("llama_cpp_2", &["engine"]),
+        ("object_store", &["fetch"]),
         ("serde_saphyr", &["spec", "lock"]),
     ];
     for file in sources(&root().join("src")) {

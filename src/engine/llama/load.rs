@@ -17,9 +17,9 @@ use llama_cpp_2::{
 use tracing::field::{Field, Visit};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber, span};
 
-use super::prompt::ChatTemplate;
 use super::{AdapterConfig, LlamaConfig};
 use crate::engine::embedded::BACKEND;
+use crate::engine::template::ChatTemplate;
 use crate::engine::{EngineError, EngineErrorKind};
 use crate::key::BlobId;
 use crate::spec::KvCache;

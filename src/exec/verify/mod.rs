@@ -280,8 +280,17 @@ impl State<'_> {
         let wanted = stage::wanted(pull, &known).map_err(|error| StageFailure::from_input(id, error))?;
         let header = gguf::read(&path).map_err(|error| StageFailure::new(error.to_string(), error.help()))?;
         // The sha256 belongs to the same bytes, which were just seen.
-        let fetched = Fetched { bytes: kept.bytes, sha256: kept.sha256, blake3: kept.weights, linked: false };
-        Ok(same_record(&pull::record(&wanted, &fetched, header), locked))
+        // Nor is anybody asked where it would come from today.
+        let served = kept.source.parse().unwrap_or_else(|_| wanted.source.clone());
+        let fetched = Fetched {
+            bytes: kept.bytes,
+            sha256: kept.sha256,
+            blake3: kept.weights,
+            revision: kept.revision,
+            is_kept: true,
+        };
+        let served = if wanted.mirrors.is_empty() { &wanted.source } else { &served };
+        Ok(same_record(&pull::record(&wanted, served, &fetched, header), locked))
     }
 
     fn decision(&mut self, id: &StageId, decide: &Decide, locked: &LockedStage) -> Result<Found, StageFailure> {

@@ -5,6 +5,7 @@
 //! never keeps the vocabulary. Start at [`read`].
 
 mod error;
+mod join;
 mod reader;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -13,6 +14,7 @@ mod tests;
 mod types;
 
 pub use error::GgufError;
+pub(super) use join::join;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};

@@ -261,6 +261,38 @@ proptest! {
     }
 
     #[test]
+    fn enormous_lengths_anywhere_never_take_memory_or_time(
+        at in any::<proptest::sample::Index>(),
+        hostile in prop_oneof![Just(u64::MAX), Just(1 << 62), Just(i64::MAX as u64), Just(1 << 40), 0_u64..1 << 20],
+        end in any::<proptest::sample::Index>(),
+        claimed in prop_oneof![Just(None), Just(Some(1_u64 << 50)), Just(Some(u64::MAX))],
+    ) {
+        /// Fails where more is read than the file can have: whoever believes a length would read on and on.
+        struct Bounded<'a>(Cursor<&'a [u8]>, u64);
+        impl Read for Bounded<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                self.1 += 1;
+                assert!(self.1 < 10_000 && buffer.len() as u64 <= LONGEST_TEXT, "{} of {}", self.1, buffer.len());
+                self.0.read(buffer)
+            }
+        }
+        impl Seek for Bounded<'_> {
+            fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+                self.0.seek(to)
+            }
+        }
+        let mut bytes = Sample::default().write();
+        let place = at.index(bytes.len() - 8);
+        bytes[place..place + 8].copy_from_slice(&hostile.to_le_bytes());
+        bytes.truncate(end.index(bytes.len()) + 1);
+        // The size that the file system tells may be larger than what can be read: a file with holes, or one that shrinks.
+        let size = claimed.unwrap_or(bytes.len() as u64);
+        if let Ok(header) = parse(Bounded(Cursor::new(&bytes), 0), size) {
+            prop_assert!(claimed.is_some() || header.tensor_bytes <= 8 * bytes.len() as u64);
+        }
+    }
+
+    #[test]
     fn any_bytes_after_the_magic_never_panic(tail in proptest::collection::vec(any::<u8>(), 0..512)) {
         let bytes = [b"GGUF\x03\0\0\0".as_slice(), &tail].concat();
         prop_assert!(parse_bytes(&bytes).is_err() || !tail.is_empty());

@@ -1,22 +1,64 @@
-//! Weights on a web server: a download that goes on where it stopped, now or in another process.
+//! Files on a web server: a download that goes on where it stopped, now or in another process.
+//!
+//! Bytes come in their order over one connection ([`Download`]); where the server sends parts and says what exactly they
+//! are of, the rest comes over several (`spread`).
 
-use std::error::Error;
+mod address;
+mod ask;
+mod headers;
+mod spread;
+
+pub(super) use ask::ask;
+
 use std::io;
 use std::time::Duration;
 
-use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{self, HeaderMap, HeaderName};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Response, StatusCode};
 
 use super::partial::{Meta, Partial};
 use super::place::Place;
-use super::redact::{redact, show_url};
+use super::space::{self, Room};
 use super::transfer::{Digests, PIECE, joined};
 use super::{FetchError, Watch, size::Size};
-use crate::net::{self, is_loopback};
+use crate::spec::Secret;
+use address::Address;
+use headers::{ContentRange, is_other, text};
 
 /// The longest that a server may ask us to wait before the next try.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// A file on a web server.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    /// Its address.
+    pub(super) url: String,
+    /// What the server of that address wants to be shown.
+    pub(super) bearer: Option<Secret>,
+    /// The sha256 that it is to have, in hexadecimal digits, where somebody said so.
+    pub(super) sha256: Option<String>,
+}
+
+impl Remote {
+    /// What is known of a file whose address alone is known.
+    pub(super) fn of(url: String, sha256: Option<&str>) -> Self {
+        Self { url, bearer: None, sha256: sha256.map(str::to_owned) }
+    }
+}
+
+/// How a file is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Manner {
+    pub(super) patience: Patience,
+    pub(super) spread: Spread,
+    pub(super) room: Room,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { patience: Patience::default(), spread: Spread::default(), room: space::free_space }
+    }
+}
 
 /// How long and how often to try.
 #[derive(Debug, Clone)]
@@ -42,81 +84,42 @@ impl Default for Patience {
     }
 }
 
-/// Downloads `url` to `place`.
+impl Patience {
+    /// How long to wait before another try after so many in vain; none where there is to be none.
+    fn pause(&self, failures: u32, asked_for: Option<Duration>) -> Option<Duration> {
+        let wait = asked_for.unwrap_or_else(|| self.backoff.saturating_mul(1 << failures.min(16)));
+        (failures < self.retries && wait <= LONGEST_WAIT).then_some(wait)
+    }
+}
+
+/// Over how many connections a file comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spread {
+    /// Most of them.
+    pub(super) connections: usize,
+    /// Most bytes that one is asked for at a time.
+    pub(super) span: u64,
+}
+
+impl Default for Spread {
+    fn default() -> Self {
+        Self { connections: 4, span: 16 * 1024 * 1024 }
+    }
+}
+
+/// Downloads a file to `place`.
 pub(super) async fn download(
-    url: &str,
+    remote: &Remote,
     place: &Place,
     watch: &dyn Watch,
-    patience: &Patience,
+    manner: &Manner,
 ) -> Result<Digests, FetchError> {
-    let url = check_url(url)?;
-    let client = client(&url, patience)?;
-    let shown = show_url(&url);
-    let mut download = Download { shown, url, client, watch, patience, writer: Writer::new(place) };
+    let address = Address::new(remote, &manner.patience)?;
+    let Manner { patience, spread, room } = manner;
+    let (writer, sha256) = (Writer::new(place), remote.sha256.as_deref());
+    let mut download = Download { address, watch, patience, spread: *spread, room: *room, sha256, writer };
     download.take_up().await?;
     download.run().await
-}
-
-/// Only what others cannot read or change on the way is fetched, so `http` is for this machine.
-fn check_url(text: &str) -> Result<Url, FetchError> {
-    let bad = |reason: String| FetchError::BadUrl { url: redact(text), reason };
-    let url = Url::parse(text).map_err(|error| bad(error.to_string()))?;
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        scheme => Err(bad(format!("`{scheme}` is not safe to fetch from another machine"))),
-    }
-}
-
-fn client(url: &Url, patience: &Patience) -> Result<Client, FetchError> {
-    let redirects = redirect::Policy::custom(|attempt| {
-        let from_loopback = attempt.previous().last().is_some_and(|from| from.scheme() == "http" && is_loopback(from));
-        let safe = attempt.url().scheme() == "https" || (from_loopback && is_loopback(attempt.url()));
-        if !safe {
-            attempt.error("it redirects to an address that is not safe")
-        } else if attempt.previous().len() > 10 {
-            attempt.error("it redirects more than 10 times")
-        } else {
-            attempt.follow()
-        }
-    });
-    let builder = net::client(url)
-        .map_err(|error| FetchError::Connect { url: show_url(url), reason: error.to_string() })?
-        .redirect(redirects)
-        .connect_timeout(patience.connect)
-        .read_timeout(patience.stall);
-    builder.build().map_err(|error| FetchError::Connect { url: show_url(url), reason: reason(error) })
-}
-
-/// What an error comes down to, without the URL.
-fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut texts = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Some errors repeat what they wrap.
-        let text = error.to_string();
-        if !texts.iter().any(|known| known.contains(&text)) {
-            texts.push(text);
-        }
-        cause = error.source();
-    }
-    // The outer ones say only that a request was sent, the last one says what happened.
-    let inner = texts.iter().skip_while(|text| text.starts_with("error sending") || text.starts_with("client error"));
-    let inner: Vec<&str> = inner.map(String::as_str).collect();
-    redact(&if inner.is_empty() { texts.join(": ") } else { inner.join(": ") })
-}
-
-/// Whether the other side cannot prove who it is, which trying again does not change.
-fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
-    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-        return true;
-    }
-    // An I/O error gives the source of what it wraps as its own, and leaves out what it wraps.
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => is_untrusted(inner),
-        None => error.source().is_some_and(is_untrusted),
-    }
 }
 
 /// Why one attempt did not complete the file.
@@ -136,20 +139,24 @@ impl From<FetchError> for Failure {
 }
 
 struct Download<'a> {
-    url: Url,
-    /// The URL as people see it.
-    shown: String,
-    client: Client,
+    address: Address,
     watch: &'a dyn Watch,
     patience: &'a Patience,
+    spread: Spread,
+    room: Room,
+    sha256: Option<&'a str>,
     writer: Writer,
 }
 
 impl Download<'_> {
     async fn take_up(&mut self) -> Result<(), FetchError> {
-        let shown = self.shown.clone();
+        let shown = self.address.shown.clone();
         let path = self.writer.place.path().to_owned();
-        self.writer.apply(move |partial| Partial::open(&path, &shown).map(|opened| *partial = opened)).await?;
+        let sha256 = self.sha256.map(str::to_owned);
+        let open = move |partial: &mut Partial| {
+            Partial::open(&path, &shown, sha256.as_deref()).map(|opened| *partial = opened)
+        };
+        self.writer.apply(open).await?;
         let bytes = self.writer.partial.bytes();
         if bytes > 0 {
             self.watch.note(&format!("going on after {}", Size(bytes)));
@@ -168,6 +175,10 @@ impl Download<'_> {
                 Err(Failure::Fatal(error)) => return Err(error),
                 Err(Failure::StartOver(why)) => {
                     self.watch.note(&format!("starting over: {why}"));
+                    if self.writer.partial.is_scattered() {
+                        // Whatever it says of its parts, they did not fit together.
+                        self.spread.connections = 1;
+                    }
                     self.writer.partial.forget();
                     continue;
                 }
@@ -177,11 +188,8 @@ impl Download<'_> {
                 furthest = self.writer.partial.bytes();
                 failures = 0;
             }
-            let wait = wait.unwrap_or_else(|| self.patience.backoff.saturating_mul(1 << failures));
+            let Some(wait) = self.patience.pause(failures, wait) else { return Err(error) };
             failures += 1;
-            if failures > self.patience.retries || wait > LONGEST_WAIT {
-                return Err(error);
-            }
             let count = self.patience.retries;
             self.watch.note(&format!("{error}; trying again ({failures} of {count})"));
             tokio::time::sleep(wait).await;
@@ -191,61 +199,47 @@ impl Download<'_> {
     /// Asks for what is missing and takes what comes.
     async fn attempt(&mut self) -> Result<(), Failure> {
         let have = self.writer.partial.bytes();
-        let mut request = self.client.get(self.url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        if let (true, Some(total)) = (self.writer.partial.is_scattered(), self.writer.partial.meta().total) {
+            self.check_room(total - have)?;
+            self.watch.total(total);
+            self.watch.advance(have);
+            return self.go_on_spread(total, None).await;
+        }
+        let mut request = self.address.get();
         let validator = self.writer.partial.meta().validator().filter(|_| have > 0);
         let resuming = validator.is_some();
         if let Some(validator) = validator {
             request = request.header(header::RANGE, format!("bytes={have}-")).header(header::IF_RANGE, validator);
         }
-        let response = request.send().await.map_err(|error| self.no_answer(error))?;
-        if let Some(encoding) = text(response.headers(), &header::CONTENT_ENCODING)
-            && encoding != "identity"
-        {
-            return Err(FetchError::Encoded { url: self.shown.clone(), encoding }.into());
-        }
+        let response = self.address.send(request, have).await?;
         match response.status() {
             StatusCode::OK => self.take_whole(response, have).await,
             StatusCode::PARTIAL_CONTENT if resuming => self.take_rest(response, have).await,
             StatusCode::RANGE_NOT_SATISFIABLE if resuming => self.check_complete(response.headers(), have),
-            status => Err(self.refused(status, response.headers())),
+            status => Err(self.address.refused(status, response.headers())),
         }
     }
 
-    fn no_answer(&self, error: reqwest::Error) -> Failure {
-        if error.is_timeout() && !error.is_connect() {
-            return self.broken_off(&error, self.writer.partial.bytes(), None);
-        }
-        let (url, redirect) = (self.shown.clone(), error.is_redirect());
-        if is_untrusted(&error) {
-            return Failure::Fatal(FetchError::Untrusted { url, reason: reason(error) });
-        }
-        let error = FetchError::Connect { url, reason: reason(error) };
-        if redirect { Failure::Fatal(error) } else { Failure::Retry(error, None) }
-    }
-
-    fn refused(&self, status: StatusCode, headers: &HeaderMap) -> Failure {
-        let error = FetchError::Http { url: self.shown.clone(), status: status.as_u16() };
-        let transient =
-            status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
-        if transient { Failure::Retry(error, retry_after(headers)) } else { Failure::Fatal(error) }
+    fn check_room(&self, missing: u64) -> Result<(), FetchError> {
+        space::check(self.room, self.writer.place.path(), missing)
     }
 
     /// Takes the whole file: the first answer, or the server does not send parts, or the file is another by now.
     async fn take_whole(&mut self, mut response: Response, have: u64) -> Result<(), Failure> {
-        let page = |found| Failure::Fatal(FetchError::NotAModel { url: self.shown.clone(), found });
+        let page = |found| Failure::Fatal(FetchError::NotAModel { url: self.address.shown.clone(), found });
         let kind = text(response.headers(), &header::CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
         if kind.starts_with("text/html") || kind.starts_with("application/xhtml") {
             return Err(page("a web page"));
         }
         let meta = Meta {
-            url: self.shown.clone(),
+            url: self.address.shown.clone(),
             etag: text(response.headers(), &header::ETAG),
             last_modified: text(response.headers(), &header::LAST_MODIFIED),
             total: response.content_length(),
         };
         // The first bytes are looked at before those of earlier attempts are given up for them.
         let first = loop {
-            match response.chunk().await.map_err(|error| self.broken_off(&error, 0, meta.total))? {
+            match response.chunk().await.map_err(|error| self.address.broken_off(&error, 0, meta.total))? {
                 Some(chunk) if chunk.is_empty() => {}
                 Some(chunk) => break chunk,
                 None => return Err(page("no bytes at all")),
@@ -257,18 +251,24 @@ impl Download<'_> {
         if have > 0 {
             self.watch.note("starting over: the server sends the file from its beginning");
         }
+        // What lies here goes first.
+        self.check_room(meta.total.unwrap_or(0).saturating_sub(have))?;
         let total = meta.total;
+        let sends_parts = text(response.headers(), &header::ACCEPT_RANGES).is_some_and(|unit| unit == "bytes");
         self.writer.apply(move |partial| partial.restart(meta)).await?;
         self.watch.total(total.unwrap_or(0));
         self.take(&first, total).await?;
-        self.receive(response, total).await
+        match total.filter(|total| sends_parts && self.may_spread(*total)) {
+            Some(total) => self.go_on_spread(total, Some(response)).await,
+            None => self.receive(response, total).await,
+        }
     }
 
     /// Takes what is missing, if it goes on where the file stops.
     async fn take_rest(&mut self, response: Response, have: u64) -> Result<(), Failure> {
         let meta = self.writer.partial.meta();
         let range = text(response.headers(), &header::CONTENT_RANGE).and_then(|range| ContentRange::parse(&range));
-        let Some(ContentRange { start: Some(start), total }) = range else {
+        let Some(ContentRange { start: Some(start), end: _, total }) = range else {
             return Err(Failure::StartOver("the server does not say which part it sends"));
         };
         let other_size = total.zip(meta.total).is_some_and(|(now, then)| now != then);
@@ -278,10 +278,35 @@ impl Download<'_> {
         if start != have {
             return Err(Failure::StartOver("the server sends another part than the one asked for"));
         }
-        let total = total.or(meta.total);
+        let (total, stated) = (total.or(meta.total), meta.total);
+        self.check_room(total.unwrap_or(0).saturating_sub(have))?;
         self.watch.total(total.unwrap_or(0));
         self.watch.advance(have);
-        self.receive(response, total).await
+        match stated.filter(|total| self.may_spread(*total)) {
+            Some(total) => self.go_on_spread(total, Some(response)).await,
+            None => self.receive(response, total).await,
+        }
+    }
+
+    /// Whether the rest of a file of `total` bytes, on a server that sends parts, may come over several connections: all
+    /// of them must be known to be of the same bytes.
+    fn may_spread(&self, total: u64) -> bool {
+        let Spread { connections, span } = self.spread;
+        let is_told_apart = self.writer.partial.meta().strong_tag().is_some() || self.sha256.is_some();
+        connections > 1 && is_told_apart && total.saturating_sub(self.writer.bytes()) >= 2 * span
+    }
+
+    /// Takes the rest over several connections, of which `response` is the first.
+    async fn go_on_spread(&mut self, total: u64, response: Option<Response>) -> Result<(), Failure> {
+        self.writer.flush().await?;
+        if !self.writer.partial.is_scattered() {
+            self.writer.apply(Partial::scatter).await?;
+        }
+        let partial = std::mem::take(&mut self.writer.partial);
+        let spread = spread::Spreading::new(self, partial, total);
+        let (partial, result) = spread.run(response).await;
+        self.writer.partial = partial;
+        result
     }
 
     /// The server has nothing after what is here: that is the end, or another file.
@@ -310,9 +335,9 @@ impl Download<'_> {
         self.writer.flush().await?;
         let received = self.writer.partial.bytes();
         match ending {
-            Some(error) => Err(self.broken_off(&error, received, total)),
+            Some(error) => Err(self.address.broken_off(&error, received, total)),
             None if total.is_some_and(|total| received < total) => {
-                let url = self.shown.clone();
+                let url = self.address.shown.clone();
                 Err(Failure::Retry(FetchError::Truncated { url, received, expected: total }, None))
             }
             None => Ok(()),
@@ -326,70 +351,14 @@ impl Download<'_> {
             Some(total) if self.writer.bytes() > total => {
                 // The file cannot be trusted at all, so nothing goes on from here.
                 self.writer.apply(|partial| partial.restart(Meta::default())).await?;
-                Err(FetchError::TooLong { url: self.shown.clone(), expected: total }.into())
+                Err(FetchError::TooLong { url: self.address.shown.clone(), expected: total }.into())
             }
             _ => Ok(()),
         }
     }
-
-    fn broken_off(&self, error: &reqwest::Error, received: u64, expected: Option<u64>) -> Failure {
-        let url = self.shown.clone();
-        let error = if error.is_timeout() {
-            FetchError::Stalled { url, seconds: self.patience.stall.as_secs(), received }
-        } else {
-            FetchError::Truncated { url, received, expected }
-        };
-        Failure::Retry(error, None)
-    }
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(|text| text.trim().to_owned())
-}
-
-/// Whether an answer is about another state of the file than `meta`. Servers that do not know `If-Range` get here.
-fn is_other(headers: &HeaderMap, meta: &Meta) -> bool {
-    let differs =
-        |name, then: &Option<String>| text(headers, name).zip(then.clone()).is_some_and(|(now, then)| now != then);
-    differs(&header::ETAG, &meta.etag) || differs(&header::LAST_MODIFIED, &meta.last_modified)
-}
-
-/// How long the server asks us to wait: in seconds, or until a time on its own clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let after = text(headers, &header::RETRY_AFTER)?;
-    if let Ok(seconds) = after.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let parse = |date: &str| DateTimeParser::new().parse_timestamp(date).ok();
-    let wait = parse(&after)?.duration_since(parse(&text(headers, &header::DATE)?)?);
-    Some(Duration::try_from(wait).unwrap_or_default())
-}
-
-/// The header of this name: `bytes 5-9/10`, `bytes 5-9/*`, `bytes */10`.
-#[derive(Debug, PartialEq, Eq)]
-struct ContentRange {
-    start: Option<u64>,
-    total: Option<u64>,
-}
-
-impl ContentRange {
-    fn parse(text: &str) -> Option<Self> {
-        let (range, total) = text.strip_prefix("bytes ")?.trim().split_once('/')?;
-        let total = if total == "*" { None } else { Some(total.parse().ok()?) };
-        let start = match range.split_once('-') {
-            _ if range == "*" => None,
-            Some((start, end)) => {
-                let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);
-                (start <= end && total.is_none_or(|total| end < total)).then_some(())?;
-                Some(start)
-            }
-            None => return None,
-        };
-        Some(Self { start, total })
-    }
-}
-
-/// Gathers small pieces into large ones and writes and hashes those away from the runtime.
+/// Gathers small pieces into large ones and writes those away from the runtime.
 struct Writer {
     place: Place,
     partial: Partial,
@@ -443,5 +412,7 @@ impl Writer {
     }
 }
 
+#[cfg(test)]
+mod spread_tests;
 #[cfg(test)]
 mod tests;

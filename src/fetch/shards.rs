@@ -1,0 +1,119 @@
+//! A model in several files: each is brought and verified by itself, then they are joined into one.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use fs_err::File;
+
+use super::gguf;
+use super::https::{self, Manner};
+use super::hub::HubFile;
+use super::partial::remove_if_there;
+use super::place::Place;
+use super::transfer::{Counter, Digests, Hasher, hash_file, off_thread};
+use super::{FetchError, Watch, space};
+
+/// Progress of one file among several.
+struct Part<'a> {
+    watch: &'a dyn Watch,
+    /// Bytes of those before it, and of all.
+    before: u64,
+    all: u64,
+}
+
+impl Watch for Part<'_> {
+    fn total(&self, _bytes: u64) {
+        self.watch.total(self.all);
+        self.watch.advance(self.before);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.watch.advance(bytes);
+    }
+
+    fn note(&self, text: &str) {
+        self.watch.note(text);
+    }
+}
+
+/// Brings the shards of a model and joins them at `place`.
+pub(super) async fn bring(
+    files: &[HubFile],
+    place: &Place,
+    watch: &dyn Watch,
+    manner: &Manner,
+) -> Result<Digests, FetchError> {
+    let places: Vec<Place> = (1..=files.len()).map(|number| place.part(number)).collect();
+    let all: u64 = files.iter().map(|file| file.bytes.unwrap_or(0)).sum();
+    let here: u64 = places.iter().map(|part| part.bytes()).sum();
+    // The shards and what they are joined to are here at the same time.
+    space::check(manner.room, place.path(), all.saturating_sub(here).saturating_add(all))?;
+    let mut before = 0;
+    for (file, part) in files.iter().zip(&places) {
+        let watch = Part { watch, before, all };
+        let digests = bring_one(file, part, &watch, manner).await?;
+        before += digests.bytes;
+    }
+    watch.note(&format!("joining {} shards", files.len()));
+    let paths: Vec<PathBuf> = places.iter().map(|part| part.path().to_owned()).collect();
+    let place = place.clone();
+    off_thread(watch, move |counter| join(&paths, &place, counter)).await
+}
+
+/// Brings one shard, unless it is here from an attempt before.
+async fn bring_one(file: &HubFile, place: &Place, watch: &dyn Watch, manner: &Manner) -> Result<Digests, FetchError> {
+    if let (Some(sha256), true) = (&file.remote.sha256, place.is_finished()) {
+        let (path, part) = (place.path().to_owned(), place.clone());
+        let digests = off_thread(watch, move |counter| {
+            let _held: Place = part;
+            hash_file(&path, counter)
+        })
+        .await?;
+        if digests.sha256 == *sha256 {
+            return Ok(digests);
+        }
+    }
+    let digests = https::download(&file.remote, place, watch, manner).await?;
+    super::check_digest(place, file.remote.sha256.as_deref(), digests)
+}
+
+/// Hashes on the way what it hands on.
+struct Hashing<'a> {
+    file: BufWriter<File>,
+    hasher: Hasher,
+    counter: &'a Counter,
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        // Fails where nobody waits for it any more.
+        self.counter.advance(0).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn join(shards: &[PathBuf], place: &Place, counter: &Counter) -> Result<Digests, FetchError> {
+    let path = place.path();
+    let failed = |error| FetchError::io(path, error);
+    remove_if_there(path).map_err(failed)?;
+    let file = BufWriter::with_capacity(1 << 18, File::create(path).map_err(failed)?);
+    let mut out = Hashing { file, hasher: Hasher::default(), counter };
+    let paths: Vec<_> = shards.iter().map(PathBuf::as_path).collect();
+    gguf::join(&paths, &mut out).map_err(|error| {
+        if let gguf::GgufError::Io { source } = error {
+            failed(source)
+        } else {
+            FetchError::BadShards { reason: error.to_string() }
+        }
+    })?;
+    out.flush().map_err(failed)?;
+    out.file.get_ref().sync_all().map_err(failed)?;
+    shards.iter().try_for_each(|shard| remove_if_there(shard)).map_err(failed)?;
+    Ok(out.hasher.finish())
+}
