@@ -7,17 +7,23 @@ mod candidates;
 mod coverage;
 mod decision;
 mod judging;
+mod leak;
 mod near;
+mod rejected;
 mod rows;
 mod weights;
 
 pub use candidates::{Candidate, Candidates, Place};
-pub use coverage::Coverage;
+pub use coverage::{Coverage, FrozenSuite, Gap};
 pub use decision::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More,
     Outcome, Quotes, Rate, Thresholds,
 };
 pub use judging::Judging;
-pub use near::{Cosine, NearDuplicate, NearDuplicates, NearPair};
-pub use rows::{Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes};
+pub use leak::{Leak, LeakReport};
+pub use near::{Closeness, Cluster, NearDuplicate, NearDuplicates, NearPair};
+pub use rejected::{Rejected, Rejection};
+pub use rows::{
+    Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes, Written,
+};
 pub use weights::WeightsRecord;

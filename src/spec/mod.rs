@@ -4,6 +4,8 @@
 //! the network, never hashes, never runs anything. Start at [`load()`].
 
 mod env;
+mod field_path;
+mod language;
 mod load;
 mod pipeline;
 mod problem;
@@ -20,6 +22,8 @@ mod tree;
 mod units;
 mod url;
 
+pub use field_path::{FieldPath, InvalidPath};
+pub use language::Language;
 pub use load::{Loaded, load};
 pub use pipeline::*;
 pub use problem::{Code, Problem, Problems, Related, Severity};
@@ -27,6 +31,20 @@ pub use read::did_you_mean;
 pub use rubric::{Ask, Criterion, PassRule, Question, Rubric};
 pub use source::{SourceError, WeightsSource};
 pub use sources::{Disk, Environment, LARGEST_FILE, Memory, Sources, project_root};
-pub use taxonomy::{EdgeCase, Subtopic, Taxonomy, Topic};
+pub use taxonomy::{
+    Axis, AxisValue, Demand, EdgeCase, Grid, GridCell, Selector, Subtopic, Subtopics, Taxonomy, Topic, Weight,
+};
 pub use template::{Condition, SCENARIO_FIELDS, Template, TemplateError, known_names};
 pub use units::{bytes, seconds};
+
+/// Reads a YAML document as plain data, for files that other tools write.
+///
+/// # Errors
+/// What is wrong with it, in a fragment that repeats nothing of it.
+pub fn yaml(bytes: &[u8]) -> Result<serde_json::Value, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    serde_saphyr::from_str(text).map_err(|error| match error.location() {
+        Some(at) => format!("something is wrong at line {}", at.line()),
+        None => "something is wrong in it".to_owned(),
+    })
+}

@@ -8,6 +8,7 @@ mod near;
 mod reproduce;
 mod results;
 mod selection;
+mod suite;
 
 use std::io::{self, Write};
 
