@@ -10,6 +10,7 @@ mod doctor;
 mod ended;
 mod exit;
 mod figures;
+mod freeze;
 mod gc;
 mod git;
 mod history;

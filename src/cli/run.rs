@@ -8,6 +8,7 @@ use super::access;
 use super::account::Account;
 use super::ended::{Show, report, report_in_the_way};
 use super::exit::Exit;
+use super::freeze::write_suites;
 use super::open;
 use super::output::{failure, store_failure};
 use super::plan::print_plan;
@@ -102,6 +103,9 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
         Some(found) => work.frozen(found),
         None => work.run(&selection),
     };
+    if whole && !arguments.frozen {
+        write_suites(&pipeline, &store, &ended).map_err(failed)?;
+    }
     let wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let account = Account::of(&pipeline, &ended, wall_ms);
     let notes = warnings.iter().map(|warning| warning.message.clone()).collect();

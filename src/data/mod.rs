@@ -7,7 +7,9 @@ mod candidates;
 mod coverage;
 mod decision;
 mod judging;
+mod leak;
 mod near;
+mod rejected;
 mod rows;
 mod weights;
 
@@ -15,12 +17,16 @@ pub use candidates::{
     Candidate, Candidates, CatalogSource, Concern, ConcernKind, Evidence, Pinned, Place, QuantizedMemory,
     TrainingMemory,
 };
-pub use coverage::Coverage;
+pub use coverage::{Coverage, FrozenSuite, Gap};
 pub use decision::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More,
     Outcome, Quotes, Rate, Thresholds,
 };
 pub use judging::Judging;
-pub use near::{Cosine, NearDuplicate, NearDuplicates, NearPair};
-pub use rows::{Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes};
+pub use leak::{Leak, LeakReport};
+pub use near::{Closeness, Cluster, NearDuplicate, NearDuplicates, NearPair};
+pub use rejected::{Rejected, Rejection};
+pub use rows::{
+    Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes, Written,
+};
 pub use weights::WeightsRecord;

@@ -10,12 +10,12 @@ const PAIRS_KEPT: usize = 10;
 /// Most characters of an opening that a pair shows.
 const SHOWN: usize = 160;
 
-/// How close two openings lie: a cosine, in ten thousandths. What is smaller says nothing, and differs with the way in
-/// which machines sum.
+/// How close two openings lie: a cosine, or the share of shingles that both have; in ten thousandths. What is smaller says
+/// nothing, and differs with the way in which machines sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cosine(i16);
+pub struct Closeness(i16);
 
-impl Cosine {
+impl Closeness {
     /// Takes ten thousandths, between -10,000 and 10,000.
     #[must_use]
     pub fn new(ten_thousandths: i16) -> Self {
@@ -29,17 +29,17 @@ impl Cosine {
     }
 }
 
-impl Serialize for Cosine {
+impl Serialize for Closeness {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(self.value())
     }
 }
 
-impl<'de> Deserialize<'de> for Cosine {
+impl<'de> Deserialize<'de> for Closeness {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = f64::deserialize(deserializer)?;
         if !(-1.0..=1.0).contains(&value) {
-            return Err(serde::de::Error::custom("a cosine lies between -1 and 1"));
+            return Err(serde::de::Error::custom("a closeness lies between -1 and 1"));
         }
         #[expect(clippy::cast_possible_truncation, reason = "it lies between -10,000 and 10,000")]
         Ok(Self((value * 10_000.0).round() as i16))
@@ -52,16 +52,24 @@ impl<'de> Deserialize<'de> for Cosine {
 pub struct NearDuplicate {
     /// The earliest scenario of the table that is close enough.
     pub of: ScenarioId,
-    /// How close the two openings lie.
-    pub cosine: Cosine,
+    /// How close the two openings lie, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosine: Option<Closeness>,
+    /// The share of their shingles that both have, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Closeness>,
 }
 
 /// Two scenarios whose openings say nearly the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NearPair {
-    /// How close they lie.
-    pub cosine: Cosine,
+    /// How close they lie, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosine: Option<Closeness>,
+    /// The share of their shingles that both have, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Closeness>,
     /// The later one.
     pub scenario: ScenarioId,
     /// Its opening, or the beginning of it.
@@ -76,33 +84,65 @@ pub struct NearPair {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NearDuplicates {
-    /// From which cosine on two openings say nearly the same.
-    pub above: f64,
+    /// From which cosine on two openings say nearly the same, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<f64>,
+    /// From which share of shingles in common on they do, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shingles: Option<f64>,
     /// Scenarios that nearly repeat an earlier one.
     pub found: u64,
     /// Scenarios that could not be compared, since the model did not embed their opening.
     pub not_compared: u64,
     /// The closest pairs, the closest first.
     pub closest: Vec<NearPair>,
+    /// The largest groups of scenarios that say nearly the same, the largest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<Cluster>,
+}
+
+/// Scenarios that say nearly the same, as far as one leads to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// The first of them.
+    pub first: ScenarioId,
+    /// Its opening, or the beginning of it.
+    pub opening: String,
+    /// How many they are, the first among them.
+    pub scenarios: u64,
 }
 
 impl NearDuplicates {
     /// Nothing was compared yet.
     #[must_use]
-    pub fn none(above: f64) -> Self {
-        Self { above, found: 0, not_compared: 0, closest: Vec::new() }
+    pub fn none(above: Option<f64>, shingles: Option<f64>) -> Self {
+        Self { above, shingles, found: 0, not_compared: 0, closest: Vec::new(), clusters: Vec::new() }
+    }
+
+    /// Takes in a group of scenarios that say nearly the same. Of groups as large as each other, those that come first stay.
+    pub fn add_cluster(&mut self, cluster: Cluster) {
+        let place = self.clusters.partition_point(|one| one.scenarios >= cluster.scenarios);
+        self.clusters.insert(place, cluster);
+        self.clusters.truncate(PAIRS_KEPT);
     }
 
     /// Takes in a scenario that nearly repeats an earlier one. Of pairs as close as each other, those that come first stay.
     pub fn add(&mut self, pair: NearPair) {
         self.found += 1;
-        let place = self.closest.partition_point(|one| one.cosine >= pair.cosine);
+        let place = self.closest.partition_point(|one| one.closeness() >= pair.closeness());
         self.closest.insert(place, pair);
         self.closest.truncate(PAIRS_KEPT);
     }
 }
 
 impl NearPair {
+    /// How close they lie by the way in which they were found.
+    #[must_use]
+    pub fn closeness(&self) -> Closeness {
+        self.overlap.or(self.cosine).unwrap_or(Closeness::new(0))
+    }
+
     /// An opening as a pair shows it: whole, or its beginning.
     #[must_use]
     pub fn shown(opening: &str) -> String {
@@ -122,23 +162,24 @@ mod tests {
         for (ten_thousandths, text) in
             [(9731, "0.9731"), (10_000, "1.0"), (0, "0.0"), (-5, "-0.0005"), (i16::MAX, "1.0")]
         {
-            let cosine = Cosine::new(ten_thousandths);
+            let cosine = Closeness::new(ten_thousandths);
             assert_eq!(serde_json::to_string(&cosine).unwrap(), text);
-            assert_eq!(serde_json::from_str::<Cosine>(text).unwrap(), cosine);
+            assert_eq!(serde_json::from_str::<Closeness>(text).unwrap(), cosine);
         }
-        assert!(serde_json::from_str::<Cosine>("1.5").is_err());
+        assert!(serde_json::from_str::<Closeness>("1.5").is_err());
     }
 
     #[test]
     fn the_closest_pairs_stay_in_order() {
         let pair = |cosine, name: &str| NearPair {
-            cosine: Cosine::new(cosine),
+            cosine: Some(Closeness::new(cosine)),
+            overlap: None,
             scenario: ScenarioId::new(name).unwrap(),
             opening: "a".to_owned(),
             of: ScenarioId::new("first").unwrap(),
             of_opening: "a".to_owned(),
         };
-        let mut all = NearDuplicates::none(0.9);
+        let mut all = NearDuplicates::none(Some(0.9), None);
         for (at, cosine) in [9500, 9900, 9500, 9700].into_iter().enumerate() {
             all.add(pair(cosine, &format!("s{at}")));
         }

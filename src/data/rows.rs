@@ -1,10 +1,13 @@
 //! The rows of scenario, answer and verdict tables. Each carries what came before it, so one table read alone is whole.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::near::NearDuplicate;
 use crate::engine::{Finish, Usage};
 use crate::ids::{CriterionId, ScenarioId};
+use crate::key::Key;
 
 /// One input row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +21,9 @@ pub struct Scenario {
     pub subtopic: Option<String>,
     /// The style's id.
     pub style: String,
+    /// Its value of each axis, where the taxonomy has axes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub axes: BTreeMap<String, String>,
     /// Tags of an edge case.
     pub tags: Vec<String>,
     /// Whether it is a named edge case.
@@ -26,9 +32,24 @@ pub struct Scenario {
     pub opening: String,
     /// Who wrote the opening.
     pub origin: Origin,
+    /// How its opening was written, where the stage says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
     /// The scenario before it whose opening says nearly the same, where the suite was searched for such and one was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near_duplicate: Option<NearDuplicate>,
+}
+
+/// Where an opening comes from that a model wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// What the writer was told and how its words were drawn, without the seed.
+    pub generator: Key,
+    /// The seed of the draw.
+    pub seed: u64,
+    /// Which draw it is, from 1: those before it were not taken.
+    pub attempt: u32,
 }
 
 /// Who wrote an opening.

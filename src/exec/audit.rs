@@ -11,7 +11,8 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::engines::{Asker, Askers};
-use super::stages::{failed_file, row_stage};
+use super::scenarios::failed_file;
+use super::stages::row_stage;
 use super::{Engines, StageFailure};
 use crate::engine::{Answer, CallKeys, Embedding, Engine, EngineError, Finish, Question, Reply, Weighed, answer};
 use crate::ids::StageId;

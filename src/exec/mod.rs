@@ -10,6 +10,7 @@ mod engines;
 mod feed;
 mod journal;
 mod rows;
+mod scenarios;
 mod schedule;
 mod stages;
 pub mod verify;

@@ -75,11 +75,26 @@ struct Finished {
 
 /// A row some of whose calls are not in the store.
 struct Missing {
-    looked: Vec<Looked>,
-    rest: Box<dyn Resume>,
+    at: At,
     /// The calls it has used so far.
     calls: Vec<Key>,
     cost: Cost,
+}
+
+/// How far such a row has come.
+enum At {
+    /// These answers are wanted before it goes on.
+    Asks(Vec<Looked>, Box<dyn Resume>),
+    /// It begins anew, with this line.
+    Line(String),
+}
+
+/// What is to become of a finished row.
+pub(super) enum Word {
+    /// It is written.
+    Write,
+    /// It begins anew with this line, in its place.
+    Again(String),
 }
 
 enum Prepared {
@@ -96,13 +111,13 @@ enum Ready {
 
 /// Takes every line through the stage and writes what comes out as a table.
 ///
-/// `each` sees every row before it is written, for the stage's summary, and may have the last word on its lines. It is not
-/// told of rows that are taken over.
+/// `each` sees every row before it is written, in the order of the table, for the stage's summary, and may have the last word
+/// on its lines, or have it made once more. It is not told of rows that are taken over.
 pub(super) async fn drive(
     run: &Run<'_>,
     id: &StageId,
     work: Work,
-    mut each: impl FnMut(&mut Row) -> Result<(), StageFailure>,
+    mut each: impl FnMut(&mut Row) -> Result<Word, StageFailure>,
 ) -> Result<Output, Cut> {
     let Work { stage, caller, mut source, total, table, mut earlier } = work;
     if let Some(total) = total {
@@ -117,11 +132,20 @@ pub(super) async fn drive(
     // Of the window's first entry, the number; and how many rows are in work or wait.
     let (mut first, mut held, mut ended) = (0, 0, false);
     loop {
-        while let Some(Some(_)) = window.front() {
-            held -= match window.pop_front().flatten().expect("it was there a moment ago") {
+        while let Some(ready) = window.front_mut().and_then(Option::take) {
+            held -= match ready {
                 Ready::Taken(taken) => out.take(&taken)?,
-                Ready::Finished(finished) => out.write(finished, &mut each)?,
+                Ready::Finished(mut finished) => match each(&mut finished.row)? {
+                    Word::Write => out.write(finished)?,
+                    Word::Again(line) => {
+                        let Finished { row: _, calls, cost } = finished;
+                        // Those behind it wait for it, so it is next.
+                        unasked.push_front((first, Missing { at: At::Line(line), calls, cost }));
+                        break;
+                    }
+                },
             };
+            window.pop_front();
             first += 1;
         }
         out.share()?;
@@ -129,7 +153,8 @@ pub(super) async fn drive(
             && let Some((number, missing)) = unasked.pop_front()
         {
             let caller = caller.as_deref().expect("a stage that asks has a model");
-            asking.push(async move { (number, ask(caller, missing).await) });
+            let stage = stage.as_ref();
+            asking.push(async move { (number, ask(stage, caller, missing).await) });
         }
         if ended && window.is_empty() && preparing.is_empty() {
             break;
@@ -226,7 +251,7 @@ fn prepare(stage: &dyn RowStage, caller: Option<&Callers>, store: &Store, given:
             let looked = caller.look_up(questions, &calls, &mut tally)?;
             used.extend(looked.iter().map(|looked| looked.key));
             if looked.iter().any(|looked| looked.answer.is_none()) {
-                return Ok(Prepared::Missing(Missing { looked, rest, calls: used, cost }));
+                return Ok(Prepared::Missing(Missing { at: At::Asks(looked, rest), calls: used, cost }));
             }
             let answers: Vec<Asked> = looked.into_iter().filter_map(Looked::into_answer).collect();
             cost.add(&answers);
@@ -238,17 +263,25 @@ fn prepare(stage: &dyn RowStage, caller: Option<&Callers>, store: &Store, given:
 }
 
 /// Asks what is missing until the row is finished.
-async fn ask(caller: &Callers, missing: Missing) -> Result<Finished, StageFailure> {
-    let Missing { mut looked, mut rest, mut calls, mut cost } = missing;
+async fn ask(stage: &dyn RowStage, caller: &Callers, missing: Missing) -> Result<Finished, StageFailure> {
+    let Missing { at, mut calls, mut cost } = missing;
+    let mut step = match at {
+        At::Asks(looked, rest) => {
+            let answers = caller.ask_all(looked).await?;
+            cost.add(&answers);
+            rest.resume(answers)
+        }
+        At::Line(line) => stage.start(&line).map_err(|error| StageFailure::new(error.to_string(), None))?,
+    };
     loop {
-        let answers = caller.ask_all(looked).await?;
-        cost.add(&answers);
-        match rest.resume(answers) {
+        match step {
             Step::Done(row) => return Ok(Finished { row, calls, cost }),
-            Step::Ask(questions, next) => {
-                looked = caller.look_up_now(questions)?;
+            Step::Ask(questions, rest) => {
+                let looked = caller.look_up_now(questions)?;
                 calls.extend(looked.iter().map(|looked| looked.key));
-                rest = next;
+                let answers = caller.ask_all(looked).await?;
+                cost.add(&answers);
+                step = rest.resume(answers);
             }
         }
     }
@@ -324,14 +357,9 @@ impl<'a> Out<'a> {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        finished: Finished,
-        each: &mut impl FnMut(&mut Row) -> Result<(), StageFailure>,
-    ) -> Result<usize, StageFailure> {
-        let Finished { mut row, calls, cost } = finished;
-        each(&mut row)?;
-        let Row { lines, flaw, judging, embedded: _ } = row;
+    fn write(&mut self, finished: Finished) -> Result<usize, StageFailure> {
+        let Finished { row, calls, cost } = finished;
+        let Row { lines, flaw, judging, embedded: _, drawn: _ } = row;
         self.judging.merge(&judging);
         let state = match flaw {
             Some(Flaw::Failed(why)) => {

@@ -1,6 +1,6 @@
 //! What each kind of stage does when it runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::caller::{Caller, Flights, Manner};
@@ -8,14 +8,14 @@ use super::callers::Callers;
 use super::earlier;
 use super::engines::{Asker, Askers};
 use super::feed::{Cut, TableReader, TableWriter};
-use super::rows::{Source, Work, drive};
-use super::{Event, Output, Run, StageFailure, weights, whole};
-use crate::data::{Coverage, NearDuplicates, Scenario};
+use super::rows::{Source, Word, Work, drive};
+use super::scenarios::{scenario_source, scenarios};
+use super::{Output, Run, StageFailure, weights, whole};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Decide, Generate, GenerateFrom, JudgeMode, Research, Stage};
-use crate::stage::{self, Known as _, RowStage, generate};
+use crate::spec::{Decide, Generate, JudgeMode, Research, Stage};
+use crate::stage::{self, Known as _, RowStage};
 use crate::store::{Receipt, Store};
 
 /// What running a stage came to.
@@ -38,8 +38,8 @@ pub(super) enum Task {
     Scenarios {
         generate: Box<Generate>,
         work: Work,
-        /// The file they come from, which must be what was keyed to the end.
-        file: Option<(PathBuf, Recipe)>,
+        /// What the files that are read must be to the end.
+        recipe: Recipe,
     },
     Rows(Work),
     Decide(Decide, BlobId),
@@ -50,7 +50,7 @@ impl Task {
     /// stage that waits for a model.
     pub(super) fn streams(&self) -> Option<(&TableWriter, Option<u64>)> {
         match self {
-            Self::Scenarios { generate: _, work, file: _ } | Self::Rows(work) => {
+            Self::Scenarios { generate: _, work, recipe: _ } | Self::Rows(work) => {
                 work.caller.as_ref().map(|_| (&work.table, work.total))
             }
             Self::Research(..) | Self::Pull { .. } | Self::Decide(..) => None,
@@ -84,11 +84,7 @@ pub(super) fn prepare(
                 table: TableWriter::new(run.store)?,
                 earlier: None,
             };
-            let file = match &generate.from {
-                GenerateFrom::Taxonomy(_) => None,
-                GenerateFrom::File(path) => Some((path.clone(), recipe.clone())),
-            };
-            Task::Scenarios { generate: Box::new(generate.clone()), work, file }
+            Task::Scenarios { generate: Box::new(generate.clone()), work, recipe: recipe.clone() }
         }
         Stage::Infer(_) | Stage::Judge(_) => {
             let input = stage::table(stage).expect("it takes a table");
@@ -134,9 +130,9 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
     let output = match task {
         Task::Research(stage, recipe) => tokio::task::block_in_place(|| research(run, &stage, &recipe))?,
         Task::Pull { wanted, recipe, again } => return Ok(weights::bring(run, id, wanted, &recipe, again).await?),
-        Task::Scenarios { generate, work, file } => Box::pin(scenarios(run, id, &generate, work, file)).await?,
+        Task::Scenarios { generate, work, recipe } => Box::pin(scenarios(run, id, &generate, work, &recipe)).await?,
         // What a stage holds while it works is large, and there may be many stages.
-        Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(()))).await?,
+        Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(Word::Write))).await?,
         Task::Decide(stage, verdicts) => tokio::task::block_in_place(|| decision(run, &stage, &verdicts))?,
     };
     Ok(Executed::Made(output))
@@ -185,82 +181,6 @@ fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Outpu
     let check = |read: &BlobId, path: &Path| check_unchanged(recipe, read, path);
     let candidates = whole::candidates(&run.pipeline.root, research, check)?;
     Ok(Output::record(put_record(run.store, &candidates)?))
-}
-
-/// Where the rows of a scenario stage come from, and how many there are.
-fn scenario_source(run: &Run<'_>, generate: &Generate, recipe: &Recipe) -> Result<(Source, u64), StageFailure> {
-    let rows = tokio::task::block_in_place(|| generate::rows(generate, &run.pipeline.root));
-    let generate::Rows { cells, total, file } = rows.map_err(|error| failed_file(&error))?;
-    if let (Some(read), GenerateFrom::File(path)) = (file, &generate.from) {
-        check_unchanged(recipe, &read, path)?;
-    }
-    let lines = cells.map(|cell| cell.map(|cell| cell.to_line()).map_err(|error| failed_file(&error)));
-    Ok((Source::Made(Box::new(lines)), total))
-}
-
-async fn scenarios(
-    run: &Run<'_>,
-    id: &StageId,
-    generate: &Generate,
-    work: Work,
-    file: Option<(PathBuf, Recipe)>,
-) -> Result<Output, Cut> {
-    let mut coverage = Coverage::default();
-    let mut marker = generate.near_duplicates.as_ref().map(generate::Marker::new);
-    let mut untold = 0;
-    let mut output = drive(run, id, work, |row| {
-        for line in &mut row.lines {
-            let mut scenario: Scenario =
-                serde_json::from_str(line).map_err(|error| StageFailure::new(error.to_string(), None))?;
-            coverage.add(&scenario);
-            if let (Some(marker), Some(embedded)) = (&mut marker, &row.embedded) {
-                if let Err(why) = embedded {
-                    untold += 1;
-                    if untold <= FAILURES_TOLD {
-                        let text = format!("{}: not compared with others: {why}", scenario.id);
-                        (run.events)(Event::Note { stage: id, text: &text });
-                    }
-                }
-                marker.mark(&mut scenario, embedded.as_ref().ok()).map_err(unlike)?;
-                if scenario.near_duplicate.is_some() {
-                    *line = serde_json::to_string(&scenario).expect("a scenario is always valid JSON");
-                }
-            }
-        }
-        Ok(())
-    })
-    .await?;
-    if let Some((path, recipe)) = file {
-        // Read twice, so looked at once more: what is in the table must be what was keyed.
-        let read = run.store.file_id(&run.pipeline.root.join(&path)).map_err(StageFailure::from)?;
-        check_unchanged(&recipe, &read, &path)?;
-    }
-    coverage.failed = output.tally.rows_failed;
-    coverage.near_duplicates = marker.map(generate::Marker::finish);
-    if let Some(found) = coverage.near_duplicates.as_ref().filter(|near| near.found > 0) {
-        let text = near_in_words(found);
-        (run.events)(Event::Note { stage: id, text: &text });
-    }
-    // A suite with holes is not the one that was asked for: it is not kept, and what is missing is asked again.
-    output.complete &= output.tally.rows_failed == 0;
-    output.summary = Some(serde_json::to_value(&coverage).expect("a summary is always valid JSON"));
-    Ok(output)
-}
-
-/// So many scenarios that could not be compared are told one by one; the report counts them all.
-const FAILURES_TOLD: u64 = 3;
-
-pub(super) fn unlike(error: generate::UnlikeLengths) -> StageFailure {
-    StageFailure::new(error.to_string(), Some("see that the server answers with one model at a time".to_owned()))
-}
-
-fn near_in_words(near: &NearDuplicates) -> String {
-    let [are, repeat] = if near.found == 1 { ["scenario", "repeats"] } else { ["scenarios", "repeat"] };
-    format!("{} {are} nearly {repeat} an earlier one (cosine {} or more): see the report", near.found, near.above)
-}
-
-pub(super) fn failed_file(error: &generate::ScenarioFileError) -> StageFailure {
-    StageFailure::new(error.to_string(), Some(error.help().to_owned()))
 }
 
 fn decision(run: &Run<'_>, decide: &Decide, verdicts: &BlobId) -> Result<Output, StageFailure> {

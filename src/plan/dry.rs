@@ -213,7 +213,7 @@ impl Walk<'_> {
         let broken = |error| ForecastError::Row { stage: node.id.clone(), error };
         let mut step = node.work.start(line).map_err(broken)?;
         let mut outcome_known = known;
-        let Row { lines, flaw: _, judging: _, embedded: _ } = loop {
+        let Row { lines, flaw: _, judging: _, embedded: _, drawn: _ } = loop {
             match step {
                 Step::Done(row) => break row,
                 Step::Ask(questions, rest) => {
@@ -294,12 +294,23 @@ impl StandIn {
     fn reply(self, key: &Key, request: &Request) -> Reply {
         let filler = |chars: usize| key.to_string().chars().cycle().take(chars.max(16)).collect::<String>();
         let text = match self {
-            Self::Opening(chars) => format!(r#"{{"opening":"{}"}}"#, filler(chars)),
+            Self::Opening(chars) => openings(key, chars.max(1), request),
             Self::Text(chars) => filler(chars),
             Self::Verdict => r#"{"evidence":"","reason":"","verdict":"pass"}"#.to_owned(),
         };
         let weighed = request.form.words().map(certain_of_the_first);
         Reply { weighed, ..Reply::new(text, Finish::Stop, Usage::default(), 0) }
+    }
+}
+
+/// Openings that no stage has a reason not to take: signs that are in no language, and no number of anybody. As many as are
+/// asked for at once.
+fn openings(key: &Key, chars: usize, request: &Request) -> String {
+    let sign = |digit: char| char::from_u32(0x2800 + digit.to_digit(16).unwrap_or(0)).unwrap_or('⠀');
+    let one = |at: usize| key.to_string().chars().cycle().skip(at).map(sign).take(chars).collect::<String>();
+    match request.form.schema().and_then(generate::openings_asked) {
+        None => serde_json::json!({ "opening": one(0) }).to_string(),
+        Some(count) => serde_json::json!({ "openings": (0..count).map(one).collect::<Vec<_>>() }).to_string(),
     }
 }
 

@@ -398,7 +398,10 @@ impl<'a> Dry<'a> {
             let work = stage::row_stage(stage).map_err(|error| ForecastError::Check { stage: id.clone(), error })?;
             let Some(work) = work else { continue };
             let stand_in = match stage {
-                Stage::Generate(_) => StandIn::Opening(record.reply_chars(60).min(1000)),
+                Stage::Generate(spec) => {
+                    let (least, most) = spec.reject.as_ref().and_then(|reject| reject.length).unwrap_or((0, 1000));
+                    StandIn::Opening(record.reply_chars(60).min(1000).clamp(least as usize, most as usize))
+                }
                 Stage::Infer(spec) => StandIn::Text(record.reply_chars(u64::from(spec.max_tokens))),
                 Stage::Judge(_) => StandIn::Verdict,
                 Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => unreachable!("it works row by row"),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{PlanError, Settled, fields_changed};
 use crate::ids::StageId;
 use crate::key::{BlobId, FieldChange, Recipe};
-use crate::spec::{ModelRef, Pipeline, PullFrom, Stage};
+use crate::spec::{ModelRef, NearDuplicates, Pipeline, PullFrom, Stage};
 use crate::stage::{self, Known, RecipeError};
 use crate::store::StoreError;
 
@@ -69,10 +69,10 @@ pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str
         },
         Stage::Generate(spec) => weights(
             ["writer", "writer.adapter", "writer.adapter.lora"],
-            spec.expand().and_then(|expand| expand.writer.as_ref()),
+            spec.expand().and_then(|expand| expand.writer.as_ref()).map(|writer| &writer.model),
         )
         .or_else(|| {
-            let embed = spec.near_duplicates.as_ref().map(|near| &near.embed);
+            let embed = spec.near_duplicates.as_ref().and_then(NearDuplicates::embedder);
             weights(["embed", "embed.adapter", "embed.adapter.lora"], embed)
         }),
         Stage::Infer(spec) => table("scenarios", &spec.scenarios).or_else(|| weights(MODEL, Some(&spec.model))),

@@ -11,7 +11,7 @@ use super::{Graph, PlanError, fields_changed, kept};
 use crate::engine::{CallKeys, Identity, Message, Question, Request};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, FieldChange, Key};
-use crate::spec::{Ask, Generate, Judge, Pipeline, Rubric, Stage};
+use crate::spec::{Ask, Generate, Judge, NearDuplicates, Pipeline, Rubric, Stage};
 use crate::stage::{self, Asked, Known as _, RowStage, Step, generate, infer, judge};
 use crate::store::{Store, StoreError};
 
@@ -303,7 +303,10 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
     };
     // What a row asks next does not rest on the scenario that it nearly repeats: nothing need be embedded.
     let unmarked = match stage {
-        Stage::Generate(spec) => &Stage::Generate(Generate { near_duplicates: None, ..spec.clone() }),
+        Stage::Generate(spec) => {
+            let near_duplicates = spec.near_duplicates.clone().map(|near| NearDuplicates { embed: None, ..near });
+            &Stage::Generate(Generate { near_duplicates, ..spec.clone() })
+        }
         Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => stage,
     };
     let work = stage::row_stage(unmarked).map_err(|error| bad(error.to_string()))?.expect("it works row by row");

@@ -30,8 +30,7 @@ impl Suite {
     pub(super) fn of(stage: &StageId, generate: &spec::Generate) -> Option<Self> {
         let generate = generate.expand()?;
         let taxonomy = &generate.taxonomy;
-        let subtopics: usize = taxonomy.topics.iter().map(|topic| topic.subtopics.len()).sum();
-        let cells = taxonomy.edge_cases.len() + subtopics * generate.styles.len();
+        let cells = taxonomy.edge_cases.len() + spec::Grid::new(taxonomy, &generate.styles).allowed().count();
         Some(Self { stage: stage.clone(), taxonomy: taxonomy.name.clone(), cells })
     }
 }

@@ -40,17 +40,27 @@ fn question(text: &str) -> spec::Ask {
 }
 
 fn taxonomy() -> spec::Taxonomy {
-    let subtopic = |id: &str| spec::Subtopic { id: id.to_owned(), title: id.to_owned(), openings: IndexMap::new() };
+    let subtopic = |id: &str| spec::Subtopic {
+        id: id.to_owned(),
+        title: id.to_owned(),
+        weight: spec::Weight::default(),
+        openings: IndexMap::new(),
+    };
     let topic = |id: &str| spec::Topic {
         id: id.to_owned(),
         title: id.to_owned(),
+        weight: spec::Weight::default(),
         subtopics: ["one", "two", "three"].map(subtopic).to_vec(),
     };
     spec::Taxonomy {
         name: "support".to_owned(),
         styles: IndexMap::new(),
+        style_weights: BTreeMap::new(),
+        axes: Vec::new(),
         topics: ["anxiety", "grief", "sleep"].map(topic).to_vec(),
         edge_cases: Vec::new(),
+        constraints: Vec::new(),
+        must_cover: Vec::new(),
         writer_prompt: None,
     }
 }
@@ -170,10 +180,12 @@ fn judged(index: usize, grade: Grade) -> Judged {
             topic: topic.to_owned(),
             subtopic: Some("one".to_owned()),
             style: style.to_owned(),
+            axes: BTreeMap::new(),
             tags: Vec::new(),
             edge_case: index == 1,
             opening: "heart wont slow down\nand im on the bus".to_owned(),
             origin: if index == 2 { Origin::Written } else { Origin::Authored },
+            written: None,
             near_duplicate: None,
         },
         repetition: 0,

@@ -4,6 +4,8 @@
 //! the network, never hashes, never runs anything. Start at [`load()`].
 
 mod env;
+mod field_path;
+mod language;
 mod load;
 mod pipeline;
 mod problem;
@@ -21,6 +23,8 @@ mod tree;
 mod units;
 mod url;
 
+pub use field_path::{FieldPath, InvalidPath};
+pub use language::Language;
 pub use load::{Loaded, load};
 pub use pipeline::*;
 pub use problem::{Code, Problem, Problems, Related, Severity};
@@ -32,7 +36,9 @@ pub use research::{
 pub use rubric::{Ask, Criterion, PassRule, Question, Rubric};
 pub use source::{HubChoice, Keeper, SourceError, WeightsSource};
 pub use sources::{Disk, Environment, LARGEST_FILE, Memory, Sources, project_root};
-pub use taxonomy::{EdgeCase, Subtopic, Taxonomy, Topic};
+pub use taxonomy::{
+    Axis, AxisValue, Demand, EdgeCase, Grid, GridCell, Selector, Subtopic, Subtopics, Taxonomy, Topic, Weight,
+};
 pub use template::{Condition, SCENARIO_FIELDS, Template, TemplateError, known_names};
-pub use tree::yaml_value;
+pub use tree::{YamlError, yaml_value};
 pub use units::{bytes, is_date, seconds};

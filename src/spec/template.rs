@@ -57,7 +57,10 @@ pub struct TemplateError {
 }
 
 /// The members of `scenario` that templates and conditions may name.
-pub const SCENARIO_FIELDS: &[&str] = &["topic", "subtopic", "style", "tags", "opening", "edge_case"];
+pub const SCENARIO_FIELDS: &[&str] = &["topic", "subtopic", "style", "tags", "opening", "edge_case", "axes"];
+
+/// What names of axes stand behind: which axes there are is the taxonomy's business.
+const AXES: &str = "scenario.axes.";
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
@@ -74,8 +77,10 @@ impl TemplateError {
     }
 }
 
-fn check_names(names: impl IntoIterator<Item = String>, allowed: &[&str]) -> Result<(), TemplateError> {
-    let mut unknown: Vec<String> = names.into_iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+fn check_names(names: &[String], allowed: &[&str]) -> Result<(), TemplateError> {
+    let axes = allowed.contains(&AXES.trim_end_matches('.'));
+    let is_known = |name: &str| allowed.contains(&name) || axes && name.starts_with(AXES);
+    let mut unknown: Vec<String> = names.iter().filter(|name| !is_known(name)).cloned().collect();
     unknown.sort_unstable();
     if unknown.is_empty() {
         return Ok(());
@@ -87,13 +92,19 @@ fn check_names(names: impl IntoIterator<Item = String>, allowed: &[&str]) -> Res
 ///
 /// What fails for some of them only may be meant for the others, such as the first tag where some have none; what
 /// fails for all edge cases or for all other scenarios is a mistake.
-fn try_samples<T>(attempt: impl Fn(&serde_json::Value) -> Result<T, TemplateError>) -> Result<(), TemplateError> {
+fn try_samples<T>(
+    names: &[String],
+    attempt: impl Fn(&serde_json::Value) -> Result<T, TemplateError>,
+) -> Result<(), TemplateError> {
+    let axes: serde_json::Map<String, serde_json::Value> =
+        names.iter().filter_map(|name| Some((name.strip_prefix(AXES)?.to_owned(), "x".into()))).collect();
     for edge_case in [false, true] {
         let mut samples = Vec::new();
         for tags in [&[][..], &["x", "y", "z"]] {
             for subtopic in [None, Some("x")] {
                 samples.push(serde_json::json!({"scenario": {
                     "topic": "x", "subtopic": subtopic, "style": "x", "tags": tags, "opening": "x", "edge_case": edge_case,
+                    "axes": axes,
                 }}));
             }
         }
@@ -126,8 +137,8 @@ impl Template {
     /// # Errors
     /// It does not parse, names something else, or does what no scenario allows.
     pub fn new(source: &str) -> Result<Self, TemplateError> {
-        let template = Self::with_names(source, &known_names().iter().map(String::as_str).collect::<Vec<_>>())?;
-        try_samples(|sample| template.render(sample))?;
+        let (template, names) = Self::named(source, &known_names().iter().map(String::as_str).collect::<Vec<_>>())?;
+        try_samples(&names, |sample| template.render(sample))?;
         Ok(template)
     }
 
@@ -136,10 +147,16 @@ impl Template {
     /// # Errors
     /// It does not parse, or names something else.
     pub fn with_names(source: &str, allowed: &[&str]) -> Result<Self, TemplateError> {
+        Self::named(source, allowed).map(|(template, _)| template)
+    }
+
+    /// The template, and the names that it uses.
+    fn named(source: &str, allowed: &[&str]) -> Result<(Self, Vec<String>), TemplateError> {
         let environment = environment();
         let template = environment.template_from_str(source).map_err(|e| TemplateError::from_minijinja(&e))?;
-        check_names(template.undeclared_variables(true), allowed)?;
-        Ok(Self { source: source.to_owned(), prepared: Prepared::default() })
+        let names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+        check_names(&names, allowed)?;
+        Ok((Self { source: source.to_owned(), prepared: Prepared::default() }, names))
     }
 
     /// The template's text.
@@ -173,12 +190,10 @@ impl Condition {
     pub fn new(source: &str) -> Result<Self, TemplateError> {
         let environment = environment();
         let expression = environment.compile_expression(source).map_err(|e| TemplateError::from_minijinja(&e))?;
-        check_names(
-            expression.undeclared_variables(true),
-            &known_names().iter().map(String::as_str).collect::<Vec<_>>(),
-        )?;
+        let names: Vec<String> = expression.undeclared_variables(true).into_iter().collect();
+        check_names(&names, &known_names().iter().map(String::as_str).collect::<Vec<_>>())?;
         let condition = Self { source: source.to_owned(), prepared: Prepared::default() };
-        try_samples(|sample| condition.holds(sample))?;
+        try_samples(&names, |sample| condition.holds(sample))?;
         Ok(condition)
     }
 

@@ -109,13 +109,23 @@ pub(super) fn decode<'a>(path: &Path, bytes: &'a [u8], sink: &Sink) -> Option<&'
     None
 }
 
+/// What is wrong with a YAML document that is read as plain values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct YamlError {
+    /// What is wrong, in words; it may repeat some of the document.
+    pub message: String,
+    /// The line where it is, from 1, if that is known.
+    pub line: Option<u64>,
+}
+
 /// Reads a document that is nobody's pipeline, such as a catalog, as plain values.
 ///
 /// # Errors
-/// What is wrong, in words.
-pub fn yaml_value(text: &str) -> Result<serde_json::Value, String> {
+/// It is no YAML, or too much of it.
+pub fn yaml_value(text: &str) -> Result<serde_json::Value, YamlError> {
     let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| YamlError { line: error.location().map(|at| at.line()), message: error.to_string() })
 }
 
 fn options() -> serde_saphyr::Options {

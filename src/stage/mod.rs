@@ -13,11 +13,11 @@ pub mod research;
 mod row;
 
 pub use recipe::{Known, RecipeError, WantedWeights, apart_from_table, identity, recipe, rest_of_recipe, wanted};
-pub use row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step};
+pub use row::{Asked, CallFailure, Drawn, Flaw, Resume, Row, RowError, RowStage, Step};
 
 use crate::check::CheckError;
 use crate::ids::StageId;
-use crate::spec::{Embedded, JudgeMode, ModelRef, PullFrom, Stage};
+use crate::spec::{Embedded, JudgeMode, ModelRef, NearDuplicates, PullFrom, Stage};
 
 /// The name of a stage's kind, as in the pipeline file.
 #[must_use]
@@ -113,7 +113,7 @@ pub fn models(stage: &Stage) -> impl Iterator<Item = &ModelRef> {
 #[must_use]
 pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
     match stage {
-        Stage::Generate(generate) => generate.near_duplicates.as_ref().map(|near| &near.embed),
+        Stage::Generate(generate) => generate.near_duplicates.as_ref().and_then(NearDuplicates::embedder),
         Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => None,
     }
 }
@@ -123,7 +123,9 @@ pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
 pub fn model(stage: &Stage) -> Option<&ModelRef> {
     match stage {
         Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
-        Stage::Generate(generate) => generate.expand().and_then(|expand| expand.writer.as_ref()),
+        Stage::Generate(generate) => {
+            generate.expand().and_then(|expand| expand.writer.as_ref()).map(|writer| &writer.model)
+        }
         Stage::Infer(infer) => Some(&infer.model),
         Stage::Judge(judge) => judge.model.as_ref(),
     }

@@ -12,7 +12,7 @@ use crate::data::{Candidates, WeightsRecord};
 use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
-use crate::spec::{Adapter, GenerateFrom, Model, ModelRef, Pipeline, PullFrom, Stage, WeightsSource};
+use crate::spec::{Adapter, GenerateFrom, Model, ModelRef, NearDuplicates, Pipeline, PullFrom, Stage, WeightsSource};
 
 /// What is known of upstream results and of files when a recipe is made.
 pub trait Known {
@@ -104,14 +104,19 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
         }
         Stage::Generate(stage) => {
             let mut inputs = match &stage.from {
-                GenerateFrom::File(path) => json!({ "file": known.file(path).map_err(RecipeError::Known)? }),
+                GenerateFrom::File(import) => json!({ "file": known.file(&import.path).map_err(RecipeError::Known)? }),
                 GenerateFrom::Taxonomy(expand) => {
-                    let writer = expand.writer.as_ref().map(|model| identity(pipeline, model, known)).transpose()?;
+                    let writer =
+                        expand.writer.as_ref().map(|writer| identity(pipeline, &writer.model, known)).transpose()?;
                     json!({ "writer": writer.map(|identity| identity.0) })
                 }
             };
-            if let Some(near) = &stage.near_duplicates {
-                inputs["embed"] = identity(pipeline, &near.embed, known)?.0;
+            if let Some(model) = stage.near_duplicates.as_ref().and_then(NearDuplicates::embedder) {
+                inputs["embed"] = identity(pipeline, model, known)?.0;
+            }
+            if !stage.not_in.is_empty() {
+                let files: Result<Vec<BlobId>, _> = stage.not_in.iter().map(|path| known.file(path)).collect();
+                inputs["not_in"] = json!(files.map_err(RecipeError::Known)?);
             }
             (generate::VERSION, generate::fields(stage), inputs)
         }

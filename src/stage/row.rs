@@ -4,11 +4,14 @@
 //! Pure: never asks, stores or waits. Whoever runs it is free to answer from a cache, in any order and at any time. Start
 //! at [`RowStage`].
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::data::{Judging, RowFailure, Scenario};
+use crate::data::{Judging, Rejection, RowFailure, Scenario};
 use crate::engine::{Answer, Embedding, EngineError, EngineErrorKind, Question, Reply, Request};
+use crate::ids::ScenarioId;
 
 /// A stage that makes output lines of each input line by itself.
 pub trait RowStage: Send + Sync {
@@ -108,13 +111,28 @@ pub struct Row {
     pub judging: Judging,
     /// Where its opening lies, or why that is not known, where the stage looks for near-duplicates: no part of its lines.
     pub embedded: Option<Result<Embedding, CallFailure>>,
+    /// What became of openings on the way to this one, where the stage does not take each: no part of its lines.
+    pub drawn: Drawn,
+}
+
+/// What became of openings on the way to a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// Why those before were not taken.
+    pub rejected: Vec<Rejection>,
+    /// The scenario that is missing, where none was taken.
+    pub missing: Option<ScenarioId>,
+    /// Texts in which personal data was covered.
+    pub covered: u64,
+    /// The line with which the row begins anew, if this one is not taken either and may be drawn once more.
+    pub again: Option<String>,
 }
 
 impl Row {
     /// A row with these lines, and nothing beside them.
     #[must_use]
     pub fn new(lines: Vec<String>, flaw: Option<Flaw>) -> Self {
-        Self { lines, flaw, judging: Judging::default(), embedded: None }
+        Self { lines, flaw, judging: Judging::default(), embedded: None, drawn: Drawn::default() }
     }
 }
 
@@ -190,12 +208,25 @@ pub(super) fn template_context(scenario: &Scenario) -> impl Serialize + '_ {
         tags: &'a [String],
         opening: &'a str,
         edge_case: bool,
+        axes: &'a BTreeMap<String, String>,
     }
 
     // Whether another scenario says nearly the same is nothing to a model: it is asked what it was asked without that.
-    let Scenario { id: _, topic, subtopic, style, tags, edge_case, opening, origin: _, near_duplicate: _ } = scenario;
+    let Scenario {
+        id: _,
+        topic,
+        subtopic,
+        style,
+        axes,
+        tags,
+        edge_case,
+        opening,
+        origin: _,
+        written: _,
+        near_duplicate: _,
+    } = scenario;
     let subtopic = subtopic.as_deref();
-    Context { scenario: Fields { topic, subtopic, style, tags, opening, edge_case: *edge_case } }
+    Context { scenario: Fields { topic, subtopic, style, tags, opening, edge_case: *edge_case, axes } }
 }
 
 #[cfg(test)]
@@ -223,10 +254,12 @@ pub(super) mod tests {
             topic: "sleep".to_owned(),
             subtopic: Some("nights".to_owned()),
             style: "terse".to_owned(),
+            axes: BTreeMap::new(),
             tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
             edge_case: false,
             opening: opening.to_owned(),
             origin: Origin::Authored,
+            written: None,
             near_duplicate: None,
         }
     }

@@ -21,10 +21,12 @@ fn scenario(id: &str, opening: &str) -> Scenario {
         topic: "sleep".to_owned(),
         subtopic: None,
         style: "terse".to_owned(),
+        axes: BTreeMap::new(),
         tags: vec!["hostile".to_owned()],
         edge_case: true,
         opening: opening.to_owned(),
         origin: Origin::Authored,
+        written: None,
         near_duplicate: None,
     }
 }

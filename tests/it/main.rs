@@ -7,6 +7,7 @@ mod env;
 mod execution;
 mod failures;
 mod faults;
+mod generate;
 mod gguf;
 mod history;
 mod http;

@@ -41,7 +41,7 @@ pub(super) fn entries(name: &str, bytes: &[u8]) -> Result<Option<Entries>, Catal
     let value = match extension.as_str() {
         "json" => serde_json::from_str(text()?).map_err(|error| unreadable(error.to_string()))?,
         "jsonl" | "ndjson" => Value::Array(lines(text()?).map_err(unreadable)?),
-        "yaml" | "yml" => crate::spec::yaml_value(text()?).map_err(unreadable)?,
+        "yaml" | "yml" => crate::spec::yaml_value(text()?).map_err(|error| unreadable(error.message))?,
         _ => return Ok(None),
     };
     of_value(&value).map(Some).ok_or_else(|| CatalogError::UnknownForm { file: name.to_owned() })

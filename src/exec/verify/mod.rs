@@ -19,17 +19,19 @@ use self::fresh::Fresh;
 use self::rows::Marks;
 use self::sample::Picked;
 use super::engines::Askers;
-use super::stages::{failed_file, row_stage};
+use super::scenarios::failed_file;
+use super::stages::row_stage;
 use super::{Engines, StageFailure, StartError, whole};
-use crate::data::{Decision, WeightsRecord};
+use crate::data::{Decision, Scenario, WeightsRecord};
 use crate::fetch::{Fetched, gguf};
 use crate::ids::StageId;
 use crate::key::BlobId;
 use crate::lock::{Lock, LockedDecision, LockedStage};
 use crate::plan::{FrozenError, Graph, Locked, frozen};
-use crate::spec::{Decide, Generate, Infer, Judge, Pipeline, Pull, Research, Stage};
+use crate::spec::{Decide, Generate, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Stage};
+use crate::stage::generate::{Cell, Marker};
 use crate::stage::{self, generate, pull};
-use crate::store::{Receipt, Store, StoreError};
+use crate::store::{Lines, Receipt, Store, StoreError};
 
 /// What a verification works with.
 pub struct Verify<'a> {
@@ -177,11 +179,11 @@ impl State<'_> {
             Stage::Decide(decide) => tokio::task::block_in_place(|| self.decision(id, decide, locked)),
             Stage::Generate(generate) => {
                 let rows = generate::rows(generate, &self.verify.pipeline.root).map_err(|error| failed_file(&error))?;
-                let total = rows.total;
-                let inputs = rows.cells.enumerate().map(|(at, cell)| {
-                    let text = cell.map_err(std::io::Error::other)?.to_line();
-                    Ok(fresh::Line { index: at as u64, text, moved: false })
-                });
+                let total = receipt.rows.unwrap_or(rows.total);
+                let stored = store.lines(&receipt.output)?;
+                let inputs = drawn_last(rows.cells, stored)
+                    .enumerate()
+                    .map(|(at, cell)| Ok(fresh::Line { index: at as u64, text: cell?.to_line(), moved: false }));
                 self.rows(id, stage, receipt, Inputs { lines: Box::new(inputs), total, from: None }).await
             }
             Stage::Infer(Infer { scenarios: from, .. }) | Stage::Judge(Judge { answers: from, .. }) => {
@@ -311,15 +313,48 @@ impl State<'_> {
     }
 }
 
+/// The cells that came to a row, each with the draw that was taken: those before it are not asked for once more, and neither are
+/// those of a cell of which no opening was taken.
+fn drawn_last(
+    cells: Box<dyn Iterator<Item = Result<Cell, generate::ScenarioFileError>> + Send>,
+    stored: Lines,
+) -> impl Iterator<Item = std::io::Result<Cell>> + Send {
+    let mut stored = stored.peekable();
+    let mut cells = cells;
+    std::iter::from_fn(move || {
+        let line = match stored.next()? {
+            Ok(line) => line,
+            Err(error) => return Some(Err(error)),
+        };
+        let row: Scenario = match serde_json::from_str(&line) {
+            Ok(row) => row,
+            Err(error) => return Some(Err(error.into())),
+        };
+        for cell in cells.by_ref() {
+            match cell {
+                Err(error) => return Some(Err(std::io::Error::other(error))),
+                Ok(cell) if cell.scenario.id == row.id => {
+                    let attempt = row.written.map_or(cell.attempt, |written| written.attempt);
+                    return Some(Ok(Cell { attempt, ..cell }));
+                }
+                Ok(_) => {}
+            }
+        }
+        Some(Err(std::io::Error::other(format!("nothing in the pipeline comes to scenario `{}`", row.id))))
+    })
+}
+
 /// How a stage's fresh rows are marked; and the stage as it makes them without that, where nothing is to be embedded.
 fn marks(stage: &Stage, sampled: bool) -> (Marks, Option<Stage>) {
     match stage {
-        Stage::Generate(generate) => match &generate.near_duplicates {
+        Stage::Generate(generate) => match Marker::of(generate) {
             None => (Marks::None, None),
             Some(_) if sampled => {
-                (Marks::Stored, Some(Stage::Generate(Generate { near_duplicates: None, ..generate.clone() })))
+                let near_duplicates =
+                    generate.near_duplicates.clone().map(|near| NearDuplicates { embed: None, ..near });
+                (Marks::Stored, Some(Stage::Generate(Generate { near_duplicates, ..generate.clone() })))
             }
-            Some(near) => (Marks::Fresh(Box::new(generate::Marker::new(near))), None),
+            Some(marker) => (Marks::Fresh(Box::new(marker)), None),
         },
         Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => {
             (Marks::None, None)

@@ -13,7 +13,7 @@ use crate::data::Scenario;
 use crate::engine::{EngineErrorKind, Question, answer};
 use crate::exec::StageFailure;
 use crate::exec::engines::Askers;
-use crate::exec::stages::unlike;
+use crate::exec::scenarios::unlike;
 use crate::key::{FieldChange, diff};
 use crate::stage::generate::Marker;
 use crate::stage::{Asked, CallFailure, Row, RowStage, Step};
@@ -109,6 +109,7 @@ impl Marks {
                 Self::None => {}
                 Self::Fresh(marker) => {
                     let embedding = row.embedded.as_ref().and_then(|embedded| embedded.as_ref().ok());
+                    // One that would not be taken now keeps no mark, and so differs from what is stored only if that has one.
                     marker.mark(&mut scenario, embedding).map_err(unlike)?;
                 }
                 Self::Stored => {

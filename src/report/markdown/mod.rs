@@ -9,6 +9,7 @@ mod near;
 mod reproduce;
 mod results;
 mod selection;
+mod suite;
 
 use std::io::{self, Write};
 

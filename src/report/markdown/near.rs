@@ -5,20 +5,25 @@ use std::io::{self, Write};
 use super::super::model::ReportModel;
 use super::escape::inline;
 use super::{heading, table_head, table_row};
-use crate::data::{NearDuplicates, NearPair};
+use crate::data::{Cluster, NearDuplicates, NearPair};
 use crate::stats::text::{count, thousands};
 
 pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     let Some(coverage) = &model.coverage else { return Ok(()) };
     let Some(near) = &coverage.near_duplicates else { return Ok(()) };
-    let NearDuplicates { above, found, not_compared, closest } = near;
+    let NearDuplicates { above, shingles, found, not_compared, closest, clusters } = near;
+    let by = [
+        above.map(|above| format!("cosine {above} or more")),
+        shingles.map(|share| format!("{share} of the shingles or more")),
+    ];
+    let by = by.into_iter().flatten().collect::<Vec<_>>().join(", or ");
     heading(3, "Near-duplicates", out)?;
     if *found == 0 {
-        write!(out, "No opening nearly repeats an earlier one (cosine {above} or more).")?;
+        write!(out, "No opening nearly repeats an earlier one ({by}).")?;
     } else {
         write!(
             out,
-            "{} of {} nearly repeat an earlier one (cosine {above} or more). All are still in the suite, and count: what \
+            "{} of {} nearly repeat an earlier one ({by}). All are still in the suite, and count: what \
              they repeat weighs more than it should, and the interval is narrower than it should be. Reword or remove the \
              later one of each pair in the taxonomy or the file; where a model writes, name more subtopics or ask for fewer \
              scenarios of each.",
@@ -41,11 +46,13 @@ pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> 
         writeln!(out, "\nThe {} closest pairs:", closest.len())?;
     }
     writeln!(out)?;
-    table_head(&[">Cosine", "Scenario", "Opening", "Repeats", "Its opening"], out)?;
-    for NearPair { cosine, scenario, opening, of, of_opening } in closest {
+    let measure = if shingles.is_some() { ">Closeness" } else { ">Cosine" };
+    table_head(&[measure, "Scenario", "Opening", "Repeats", "Its opening"], out)?;
+    for pair in closest {
+        let NearPair { cosine: _, overlap: _, scenario, opening, of, of_opening } = pair;
         table_row(
             &[
-                format!("{:.4}", cosine.value()),
+                format!("{:.4}", pair.closeness().value()),
                 inline(scenario.as_str()),
                 inline(opening),
                 inline(of.as_str()),
@@ -53,6 +60,20 @@ pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> 
             ],
             out,
         )?;
+    }
+    write_clusters(clusters, out)
+}
+
+/// Groups of more than two: of a pair all is said above.
+fn write_clusters(clusters: &[Cluster], out: &mut dyn Write) -> io::Result<()> {
+    let groups: Vec<&Cluster> = clusters.iter().filter(|cluster| cluster.scenarios > 2).collect();
+    if groups.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nThe largest groups in which one leads to the next:\n")?;
+    table_head(&[">Scenarios", "First", "Its opening"], out)?;
+    for Cluster { first, opening, scenarios } in groups {
+        table_row(&[thousands(*scenarios), inline(first.as_str()), inline(opening)], out)?;
     }
     Ok(())
 }

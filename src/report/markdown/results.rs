@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::super::model::ReportModel;
 use super::super::text::rate;
 use super::escape::{inline, sentence};
+use super::suite;
 use super::{cells, heading, table_head, table_row};
 use crate::data::{Coverage, Decision, GroupSummary, Judging};
 use crate::stats::text::{count, round_percent, thousands};
@@ -26,6 +27,7 @@ pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> 
     }
     if let Some(coverage) = &model.coverage {
         matrix(coverage, out)?;
+        suite::write(coverage, out)?;
     }
     model.decision.as_ref().map_or(Ok(()), |decision| outcomes(decision, out))
 }
@@ -46,7 +48,7 @@ fn visible(token: &str) -> String {
 }
 
 fn matrix(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
-    let Coverage { scenarios, authored, written, edge_cases, styles, topics, failed, near_duplicates: _ } = coverage;
+    let Coverage { scenarios, authored, written, edge_cases, styles, topics, failed, .. } = coverage;
     heading(3, "Coverage", out)?;
     let [authored, written] = [authored, written].map(|number| thousands(*number));
     write!(

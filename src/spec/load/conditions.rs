@@ -3,7 +3,7 @@
 //! A condition is tried on every scenario that the taxonomy can come to, so that there is no false alarm. Start at
 //! [`warn_of_never`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use indexmap::IndexMap;
@@ -13,6 +13,7 @@ use crate::ids::StageId;
 use crate::spec::pipeline::{Expand, Stage};
 use crate::spec::problem::{Code, Problem, SourceText};
 use crate::spec::read::{Sink, closest, did_you_mean, shorten};
+use crate::spec::taxonomy::{EdgeCase, Grid, GridCell};
 use crate::spec::template::Condition;
 
 /// Most scenarios that a condition is tried on; of larger suites nothing is said.
@@ -69,22 +70,27 @@ fn suite<'a>(stages: &'a IndexMap<StageId, Stage>, answers: &StageId) -> Option<
 /// find out.
 fn may_hold(condition: &Condition, suite: &Expand) -> bool {
     let Expand { taxonomy, styles, count: _, seed: _, writer: _ } = suite;
-    let subtopics: usize = taxonomy.topics.iter().map(|topic| topic.subtopics.len()).sum();
-    if condition.names("scenario.opening") || subtopics * styles.len() + taxonomy.edge_cases.len() > MOST_SCENARIOS {
+    let grid = Grid::new(taxonomy, styles);
+    if condition.names("scenario.opening") || grid.len().saturating_add(taxonomy.edge_cases.len()) > MOST_SCENARIOS {
         return true;
     }
-    let holds = |topic: &str, subtopic: Option<&str>, style: &str, tags: &[String], edge_case: bool| {
-        let scenario = json!({ "scenario": {
-            "topic": topic, "subtopic": subtopic, "style": style, "tags": tags, "edge_case": edge_case, "opening": "",
-        }});
+    let holds = |scenario: serde_json::Value| {
         // Where it fails, whoever evaluates it will say so.
-        condition.holds(&scenario).unwrap_or(true)
+        condition.holds(&json!({ "scenario": scenario })).unwrap_or(true)
     };
-    let edge = taxonomy.edge_cases.iter().any(|case| holds(&case.topic, None, &case.style, &case.tags, true));
-    edge || taxonomy.topics.iter().any(|topic| {
-        let mut subtopics = topic.subtopics.iter();
-        subtopics.any(|part| styles.iter().any(|style| holds(&topic.id, Some(&part.id), style, &[], false)))
-    })
+    let edge = |EdgeCase { id: _, topic, style, axes, tags, opening: _ }: &EdgeCase| {
+        holds(json!({
+            "topic": topic, "subtopic": null, "style": style, "tags": tags, "edge_case": true, "opening": "", "axes": axes,
+        }))
+    };
+    let cell = |GridCell { topic, subtopic, style, values }: GridCell<'_>| {
+        let axes: BTreeMap<&str, &str> = values.iter().map(|(axis, value)| (&*axis.name, &*value.name)).collect();
+        holds(json!({
+            "topic": topic.id, "subtopic": subtopic.id, "style": style, "tags": [], "edge_case": false, "opening": "",
+            "axes": axes,
+        }))
+    };
+    taxonomy.edge_cases.iter().any(edge) || grid.allowed().any(|number| cell(grid.cell(number)))
 }
 
 /// What may have been meant: the name that is nearest to one that the condition compares with, or all that there are.
@@ -105,6 +111,9 @@ fn meant(source: &str, suites: &[&Expand]) -> Option<String> {
         add("subtopic", &mut subtopic_ids.into_iter());
         add("style", &mut style_names.into_iter());
         add("tags", &mut tags.into_iter());
+        for axis in &taxonomy.axes {
+            add(&format!("axes.{}", axis.name), &mut axis.values.iter().map(|value| &value.name));
+        }
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let unknown: Vec<&str> = literals(source).into_iter().filter(|text| !names.contains(text)).collect();

@@ -53,6 +53,15 @@ impl Files<'_> {
         None
     }
 
+    /// Takes in a file that may be there; its path, if it is.
+    pub(super) fn present(&self, field: Field<'_>, path: &Path) -> Option<PathBuf> {
+        let is_there = self.sources.exists(&self.root.join(path));
+        if is_there {
+            self.note(field, path);
+        }
+        is_there.then(|| path.to_owned())
+    }
+
     /// Takes in that the pipeline reads a file. One outside of the project can be overwritten by no report.
     fn note(&self, field: Field<'_>, path: &Path) {
         let inside = path.strip_prefix(self.root).unwrap_or(path);
@@ -134,8 +143,8 @@ impl Files<'_> {
         tree::parse(path, &bytes, self.sink)
     }
 
-    /// Reads a prompt template that the pipeline names.
-    pub(super) fn template(&self, field: Field<'_>) -> Option<Template> {
+    /// Reads a prompt that the pipeline names.
+    pub(super) fn text(&self, field: Field<'_>) -> Option<(SourceText, String)> {
         let (path, bytes) = self.read(field)?;
         let text = tree::decode(&path, &bytes, self.sink)?;
         let file = SourceText { path, text: secrets::cover_text(text) };
@@ -144,12 +153,18 @@ impl Files<'_> {
             self.sink.borrow_mut().push(Problem::new(Code::Blank, &file, &(0..0), "blank", message));
             return None;
         }
+        Some((file, text.to_owned()))
+    }
+
+    /// Reads a prompt template over scenarios that the pipeline names.
+    pub(super) fn template(&self, field: Field<'_>) -> Option<Template> {
+        let (file, text) = self.text(field)?;
         let report = |error: TemplateError| {
             let reader = Reader { file: &file, sink: self.sink };
-            let place = |unknown: Option<&str>| error_span(text, &error, unknown);
+            let place = |unknown: Option<&str>| error_span(&text, &error, unknown);
             report_template(reader, "template", place, &error, &known_names());
         };
-        Template::new(text).map_err(report).ok()
+        Template::new(&text).map_err(report).ok()
     }
 }
 
@@ -176,7 +191,7 @@ fn refusal(path: &str, kind: ErrorKind) -> (Code, String) {
 }
 
 /// Finds the place inside of a template's text that an error is about.
-fn error_span(text: &str, error: &TemplateError, unknown: Option<&str>) -> Range<usize> {
+pub(super) fn error_span(text: &str, error: &TemplateError, unknown: Option<&str>) -> Range<usize> {
     if let Some(unknown) = unknown {
         // Of a member only its last part may be there: `{% set s = scenario %}{{ s.titel }}`.
         let last = unknown.rsplit('.').next().unwrap_or(unknown);

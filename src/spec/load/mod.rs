@@ -3,11 +3,14 @@
 //! Owns the order of work: the outline of all names first, then the wires between them, then each part, so that one
 //! mistake is one problem. One file a part of the document. Start at [`load`].
 
+mod axes;
 mod check;
 mod conditions;
 mod files;
+mod generate;
 mod mode;
 pub(super) mod models;
+mod reject;
 mod research;
 mod rubric;
 mod stages;

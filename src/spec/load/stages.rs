@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
-use std::path::Path;
 
 use indexmap::IndexMap;
 
@@ -13,15 +12,11 @@ use super::mode::mode;
 use super::models;
 use super::research::research;
 use super::rubric::{self, ReadRubric};
-use super::taxonomy::{self, ReadTaxonomy};
 use super::wires::{Kind, Need, Outline};
 use crate::ids::{ModelName, StageId};
-use crate::spec::pipeline::{
-    Decide, Embedded, Expand, Gate, Generate, GenerateFrom, Infer, Judge, JudgeMode, Model, ModelRef, NearDuplicates,
-    Pull, PullFrom, Stage,
-};
+use crate::spec::pipeline::{Decide, Embedded, Gate, Infer, Judge, JudgeMode, Model, ModelRef, Pull, PullFrom, Stage};
 use crate::spec::problem::Code;
-use crate::spec::read::{Field, Fields, Reader, did_you_mean};
+use crate::spec::read::{Field, Fields};
 use crate::spec::source::{FORMS, WeightsSource};
 use crate::spec::template::Template;
 
@@ -37,11 +32,11 @@ pub(super) struct Sketch<'a> {
 }
 
 /// What the readers of stages share.
-struct Context<'a> {
-    outline: &'a Outline<'a>,
+pub(super) struct Context<'a> {
+    pub(super) outline: &'a Outline<'a>,
     /// The entries of `models:` that run on the embedded engine.
     embedded: &'a BTreeMap<ModelName, Embedded>,
-    files: &'a Files<'a>,
+    pub(super) files: &'a Files<'a>,
     /// The conditions of all rubrics that were read.
     conditions: RefCell<Vec<Conditions>>,
 }
@@ -97,7 +92,7 @@ fn report_second_decision(sketches: &[Sketch<'_>]) {
 }
 
 impl Context<'_> {
-    fn model(&self, field: Field<'_>) -> Option<ModelRef> {
+    pub(super) fn model(&self, field: Field<'_>) -> Option<ModelRef> {
         self.outline.model(field, self.embedded)
     }
 
@@ -157,78 +152,6 @@ impl Context<'_> {
             return None;
         }
         Some(source)
-    }
-
-    fn generate(&self, mut fields: Fields<'_>) -> Option<Generate> {
-        let one = fields.exactly_one(["taxonomy", "file"]);
-        let file = fields.optional("file");
-        let near_duplicates = fields.optional("near_duplicates").map(|field| self.near_duplicates(field));
-        let generate = if one == Some("file") { self.scenario_file(fields, file?) } else { self.suite(fields) };
-        let near_duplicates = near_duplicates.map_or(Some(None), |read| read.map(Some));
-        one?;
-        Some(Generate { near_duplicates: near_duplicates?, ..generate? })
-    }
-
-    fn near_duplicates(&self, field: Field<'_>) -> Option<NearDuplicates> {
-        /// Paraphrases lie below it with most models, and texts that differ in a word or two above.
-        const ABOVE: f64 = 0.95;
-        let mut fields = field.fields()?;
-        let embed = fields.required("embed").and_then(|field| self.model(field));
-        let inside = (Bound::Excluded(0.0), Bound::Included(1.0));
-        let above = fields.optional("above").map_or(Some(ABOVE), |field| field.number(inside));
-        fields.finish();
-        Some(NearDuplicates { embed: embed?, above: above? })
-    }
-
-    fn suite(&self, mut fields: Fields<'_>) -> Option<Generate> {
-        let sink = self.files.sink;
-        let taxonomy = fields
-            .optional("taxonomy")
-            .and_then(|field| self.files.document(field))
-            .and_then(|document| taxonomy::read(document, sink));
-        let styles = fields.optional("styles").map(Field::texts);
-        let count = fields.optional("count");
-        let count = count.and_then(|field| Some((field, field.count(1..=1_000_000)?)));
-        let seed = fields.optional("seed").map_or(Some(0), |field| field.integer(0..=u64::MAX));
-        let writer = fields.optional("writer");
-        let has_writer = writer.is_some();
-        let writer = writer.and_then(|field| self.model(field));
-        let at = fields.key_span("taxonomy").cloned().unwrap_or_else(|| fields.span.clone());
-        let reader = fields.reader;
-        fields.finish();
-
-        let read = taxonomy?;
-        let styles = match styles {
-            None => read.taxonomy.styles.keys().cloned().collect(),
-            Some(chosen) => chosen_styles(chosen?, &read)?,
-        };
-        let cells = Cells::of(&read, &styles);
-        if let Some((field, count)) = count {
-            cells.check_edge_cases(field, count, &read);
-        }
-        if !has_writer {
-            cells.check_openings(reader, &at, count);
-        }
-        let count = count.map(|(_, count)| count);
-        Some(Generate::of(Expand { taxonomy: read.taxonomy, styles, count, seed: seed?, writer }))
-    }
-
-    /// The file may have a million lines: only that it is there is found out here.
-    fn scenario_file(&self, mut fields: Fields<'_>, field: Field<'_>) -> Option<Generate> {
-        for name in ["styles", "count", "seed", "writer"] {
-            fields.optional(name);
-            let Some(span) = fields.key_span(name) else { continue };
-            let message = format!("`{name}` says how a taxonomy is expanded, and there is a `file`");
-            let problem = fields.reader.problem(Code::UnknownField, span, "not with a file", message);
-            fields.reader.push(match name {
-                "count" => problem.help("remove it; `evalflow run --limit N` takes the first lines of the file"),
-                _ => problem.help("remove it: the file holds the scenarios as they are"),
-            });
-        }
-        fields.optional("taxonomy");
-        fields.finish();
-        let path = self.files.existing(field, Path::new(field.text()?))?;
-        Some(Generate { from: GenerateFrom::File(path), limit: None, near_duplicates: None })
     }
 
     fn infer(&self, mut fields: Fields<'_>) -> Option<Infer> {
@@ -384,84 +307,6 @@ fn source(field: Field<'_>) -> Option<WeightsSource> {
             field.push(problem.help(format!("write {FORMS}")));
         })
         .ok()
-}
-
-fn chosen_styles(styles: Vec<(Field<'_>, &str)>, read: &ReadTaxonomy) -> Option<Vec<String>> {
-    let names: Vec<&str> = read.taxonomy.styles.keys().map(String::as_str).collect();
-    let mut chosen: Vec<(String, Field<'_>)> = Vec::new();
-    let mut is_sound = true;
-    for (item, style) in styles {
-        if let Some((_, first)) = chosen.iter().find(|(other, _)| other == style) {
-            let problem = item.problem(Code::DuplicateId, "again", format!("style `{}` is listed twice", item.shown()));
-            item.push(problem.other(item.reader.file, first.span(), "first here"));
-            is_sound = false;
-        } else if !names.contains(&style) {
-            let message = format!("the taxonomy has no style `{}`", item.shown());
-            let problem = item.problem(Code::UnknownStyle, "unknown style", message);
-            let problem = problem.other(&read.file, &read.styles, "styles are declared here");
-            item.push(problem.help(did_you_mean(style, &names)));
-            is_sound = false;
-        }
-        chosen.push((style.to_owned(), item));
-    }
-    is_sound.then(|| chosen.into_iter().map(|(style, _)| style).collect())
-}
-
-/// How many scenarios a taxonomy has openings for.
-struct Cells {
-    total: usize,
-    missing: usize,
-    first_missing: Option<String>,
-    edge_cases: usize,
-}
-
-impl Cells {
-    /// Reports a count that leaves edge cases out.
-    fn check_edge_cases(&self, field: Field<'_>, count: usize, read: &ReadTaxonomy) {
-        if count >= self.edge_cases {
-            return;
-        }
-        let message = format!("`count` is {count}, but the taxonomy has {} edge cases", self.edge_cases);
-        let problem = field.problem(Code::CountTooSmall, "too few", message);
-        let problem = problem.other(&read.file, read.edge_cases.as_ref().unwrap_or(&(0..0)), "every suite holds these");
-        field.push(problem.help(format!("write {} or more", self.edge_cases)));
-    }
-
-    /// Reports what would have to be written, for where nobody is there to write it.
-    fn check_openings(&self, reader: Reader<'_>, at: &Range<usize>, count: Option<(Field<'_>, usize)>) {
-        let authored = self.total + self.edge_cases;
-        let problem = match (&self.first_missing, count) {
-            (Some(first), _) => {
-                let message =
-                    format!("{} of {} cells have no opening, the first is `{first}`", self.missing, self.total);
-                reader.problem(Code::NeedsWriter, at, "openings are missing", message)
-            }
-            (None, Some((field, count))) if count > authored => {
-                let message =
-                    format!("`count` is {count}, but the taxonomy has openings for {authored} scenarios only");
-                field.problem(Code::NeedsWriter, "too many", message)
-            }
-            (None, _) => return,
-        };
-        reader.push(problem.help("add openings to the taxonomy, or name a model with `writer:`"));
-    }
-
-    fn of(read: &ReadTaxonomy, styles: &[String]) -> Self {
-        let taxonomy = &read.taxonomy;
-        let mut cells = Self { total: 0, missing: 0, first_missing: None, edge_cases: taxonomy.edge_cases.len() };
-        for topic in &taxonomy.topics {
-            for subtopic in &topic.subtopics {
-                for style in styles {
-                    cells.total += 1;
-                    if !subtopic.openings.contains_key(style) {
-                        cells.missing += 1;
-                        cells.first_missing.get_or_insert_with(|| format!("{}/{}/{style}", topic.id, subtopic.id));
-                    }
-                }
-            }
-        }
-        cells
-    }
 }
 
 /// Warns where a model is asked several times what it answers the same each time. A server may answer otherwise with

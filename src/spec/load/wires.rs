@@ -55,7 +55,7 @@ impl Kind {
         match self {
             Self::Research => &[],
             Self::Pull => &["model"],
-            Self::Generate => &["writer", "near_duplicates.embed"],
+            Self::Generate => &["writer", "writer.model", "near_duplicates.embed"],
             Self::Infer => &["model", "scenarios"],
             Self::Judge => &["answers", "model"],
             Self::Decide => &["verdicts"],

@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::Cell;
-use crate::data::{Origin, Scenario};
+use crate::data::{self, Origin, Scenario};
 use crate::ids::ScenarioId;
 use crate::key::{BlobHasher, BlobId};
 
 /// The topic and the style of a line that names none.
-const TOPIC: &str = "imported";
-const STYLE: &str = "plain";
+pub(super) const TOPIC: &str = "imported";
+pub(super) const STYLE: &str = "plain";
 
 /// What is wrong with a file of scenarios.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,16 @@ pub enum ScenarioFileError {
         file: String,
         /// What the system says.
         source: io::Error,
+    },
+    /// It is not of the form that it should have.
+    #[error("`{file}` is not {expected}: {message}")]
+    Form {
+        /// The file, as the pipeline names it.
+        file: String,
+        /// What it should be, with its article.
+        expected: &'static str,
+        /// What is wrong.
+        message: String,
     },
     /// It has no line.
     #[error("`{file}` holds no scenario")]
@@ -54,6 +65,7 @@ impl ScenarioFileError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Read { .. } => "check the path and who may read the file",
+            Self::Form { .. } => "correct the file, or say what it is with `format`",
             Self::Empty { .. } => "write one JSON object a line, such as {\"opening\": \"I cannot sleep\"}",
             Self::Line { file: _, line: _, message: _, help } => help,
         }
@@ -79,6 +91,12 @@ struct Written {
     style: Option<String>,
     tags: Option<Vec<String>>,
     edge_case: Option<bool>,
+    axes: Option<BTreeMap<String, String>>,
+    origin: Option<Origin>,
+    written: Option<data::Written>,
+    /// A table of scenarios is such a file as well; which repeats which is found anew.
+    #[serde(rename = "near_duplicate")]
+    _near_duplicate: Option<IgnoredAny>,
 }
 
 /// The cells of a file, line by line.
@@ -155,9 +173,10 @@ pub fn check(reader: impl BufRead, file: &str) -> Result<Checked, ScenarioFileEr
     Ok(Checked { blob: lines.hasher.finish(), scenarios })
 }
 
-struct Wrong {
-    message: String,
-    help: &'static str,
+/// What is wrong with a line.
+pub(super) struct Wrong {
+    pub(super) message: String,
+    pub(super) help: &'static str,
 }
 
 /// The ids so far: of each a digest and the line that has it.
@@ -177,14 +196,14 @@ impl Seen {
     }
 }
 
-fn digest(text: &str) -> u64 {
+pub(super) fn digest(text: &str) -> u64 {
     let bytes = BlobId::of(text.as_bytes());
     let [a, b, c, d, e, f, g, h, ..] = *bytes.as_bytes();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 fn cell(line: &[u8]) -> Result<Cell, Wrong> {
-    let Written { opening, id, topic, subtopic, style, tags, edge_case } =
+    let Written { opening, id, topic, subtopic, style, tags, edge_case, axes, origin, written, _near_duplicate: _ } =
         serde_json::from_slice(line).map_err(|error| Wrong {
             message: error.to_string().replace(" at line 1 column ", " at column "),
             help: "write one JSON object a line, with `opening` and if you like `id`, `topic`, `subtopic`, `style`, \
@@ -208,13 +227,15 @@ fn cell(line: &[u8]) -> Result<Cell, Wrong> {
         topic: filled("topic", topic.unwrap_or_else(|| TOPIC.to_owned()))?,
         subtopic: subtopic.map(|subtopic| filled("subtopic", subtopic)).transpose()?,
         style: filled("style", style.unwrap_or_else(|| STYLE.to_owned()))?,
+        axes: axes.unwrap_or_default(),
         tags: tags.unwrap_or_default(),
         edge_case: edge_case.unwrap_or_default(),
         opening,
-        origin: Origin::Authored,
+        origin: origin.unwrap_or(Origin::Authored),
+        written,
         near_duplicate: None,
     };
-    Ok(Cell { scenario, brief: None })
+    Ok(Cell::complete(scenario))
 }
 
 #[cfg(test)]
@@ -251,7 +272,7 @@ mod tests {
             ("", "`s.jsonl` holds no scenario"),
             ("\n \n", "`s.jsonl` holds no scenario"),
             ("{}", "`s.jsonl:1`: missing field `opening` at column 2"),
-            ("\n[]", "`s.jsonl:2`: invalid length 0, expected struct Written with 7 elements at column 2"),
+            ("\n[]", "`s.jsonl:2`: invalid length 0, expected struct Written with 11 elements at column 2"),
             ("{\"opening\": \" \"}", "`s.jsonl:1`: `opening` is blank"),
             ("{\"opening\": \"x\", \"topic\": \"\"}", "`s.jsonl:1`: `topic` is blank"),
             ("{\"opening\": \"x\"", "`s.jsonl:1`: EOF while parsing an object at column 15"),

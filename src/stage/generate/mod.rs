@@ -2,74 +2,100 @@
 //! of a file.
 //!
 //! [`cells`] decides which scenarios a taxonomy comes to, [`Lines`] reads those of a file; [`GenerateStage`] makes each of
-//! them, and [`Marker`] tells those that nearly repeat an earlier one.
+//! them, or says why it is not taken, and [`Marker`] tells those that nearly repeat an earlier one.
 
 mod cells;
 mod file;
+mod import;
+mod leak;
 mod mark;
 mod near;
+mod personal;
+mod reject;
 mod rows;
+mod share;
+mod shingles;
+mod write;
 
-pub use cells::{Brief, Cell, Cells, cells};
+pub use cells::{Brief, BriefValue, Cell, Cells, cells};
 pub use file::{Checked, Lines, ScenarioFileError, check as check_file};
-pub use mark::Marker;
+pub use leak::{Leaks, texts};
+pub use mark::{Marker, Verdict};
 pub use near::UnlikeLengths;
 pub use rows::{Rows, rows};
+pub use write::openings_asked;
 
-use serde::Deserialize;
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
+use self::write::Writing;
 use crate::data::Scenario;
-use crate::engine::{EmbedRequest, Message, Question, Reply, ReplyForm, Request, Role, Sampling, Schema};
-use crate::ids::ScenarioId;
-use crate::judge::{ParseError, ask_again, read_object};
-use crate::spec::{Expand, Generate, GenerateFrom, NearDuplicates, Template};
-use crate::stage::row::{Asked, CallFailure, Flaw, Resume, Row, RowError, RowStage, Step, only, read, write};
+use crate::engine::{EmbedRequest, Question};
+use crate::spec::{Embeds, Expand, Freeze, Generate, GenerateFrom, NearDuplicates, Reject, Writer};
+use crate::stage::row::{Asked, Drawn, Flaw, Resume, Row, RowError, RowStage, Step, only, read, write};
 
 /// Raised when the same fields and inputs would give other rows.
 pub const VERSION: u32 = 1;
 
-/// Longest opening that a writer may write, in characters: more than a long paragraph.
-const LONGEST_OPENING: usize = 1500;
-
-/// Enough tokens for [`LONGEST_OPENING`] in most languages.
-const WRITER_TOKENS: u32 = 800;
-
-/// A mild spread: with the seed of the cell, instances differ and yet keep to their style.
-const WRITER_TEMPERATURE: f64 = 0.8;
-const WRITER_TOP_P: f64 = 0.95;
-
-const WRITER_INSTRUCTIONS: &str = "\
-You write test messages as real people would send them. Answer with one JSON object and nothing else: \
-{\"opening\": \"the message\"}";
-
-/// The stage's own fields, as they go into its recipe; who writes and who embeds is added by the caller.
+/// The stage's own fields, as they go into its recipe; who writes and who embeds is added by the caller. What a stage does
+/// not use is not there, so that it has the key that it had before there was such a thing.
 #[must_use]
 pub fn fields(spec: &Generate) -> Value {
-    let Generate { from, limit, near_duplicates } = spec;
+    let Generate { from, limit, near_duplicates, reject, not_in: _, freeze } = spec;
     let mut fields = match from {
-        GenerateFrom::File(_) => json!({}),
+        GenerateFrom::File(import) => match &import.mapping {
+            None => json!({}),
+            Some(mapping) => json!({ "mapping": mapping }),
+        },
         GenerateFrom::Taxonomy(expand) => {
-            let Expand { taxonomy, styles, count, seed, writer: _ } = expand.as_ref();
-            json!({ "taxonomy": taxonomy, "styles": styles, "count": count, "seed": seed })
+            let Expand { taxonomy, styles, count, seed, writer } = expand.as_ref();
+            let mut fields = json!({ "taxonomy": taxonomy, "styles": styles, "count": count, "seed": seed });
+            if let Some(Writer { model: _, options: Some(options) }) = writer {
+                fields["writing"] = json!(options);
+            }
+            fields
         }
     };
+    // Beside a frozen suite the taxonomy decides what is told of it, and no row.
+    if let Some(Freeze { path: _, expand: Some(expand) }) = freeze {
+        let Expand { taxonomy, styles, count, seed, writer: _ } = expand.as_ref();
+        fields["frozen_of"] = json!({ "taxonomy": taxonomy, "styles": styles, "count": count, "seed": seed });
+    }
     if let Some(limit) = limit {
         fields["limit"] = json!(limit);
     }
-    // A stage that looks for none has the key that it had before any did.
-    if let Some(NearDuplicates { embed: _, above }) = near_duplicates {
-        fields["near_duplicates"] = json!({ "above": above });
+    if let Some(NearDuplicates { embed, shingles, rejects }) = near_duplicates {
+        let mut near = json!({});
+        if let Some(Embeds { model: _, above }) = embed {
+            near["above"] = json!(above);
+        }
+        if let Some(shingles) = shingles {
+            near["shingles"] = json!(shingles);
+        }
+        if *rejects {
+            near["action"] = json!("reject");
+        }
+        fields["near_duplicates"] = near;
+    }
+    if let Some(reject) = reject {
+        fields["reject"] = json!(reject);
     }
     fields
 }
 
 /// Cells → scenarios.
 #[derive(Debug)]
-pub struct GenerateStage {
-    prompt: Option<Template>,
-    schema: Schema,
-    seed: u64,
+pub struct GenerateStage(Arc<Setup>);
+
+/// What all rows of a stage have in common.
+#[derive(Debug)]
+struct Setup {
+    writing: write::Manner,
+    /// Which openings are not taken.
+    rules: Option<Reject>,
+    /// Whether those of a file may be left out.
+    from_file: bool,
     /// Whether openings are embedded, to find those that are nearly the same.
     embeds: bool,
 }
@@ -78,131 +104,65 @@ impl GenerateStage {
     /// Takes what the stage needs of its checked form.
     #[must_use]
     pub fn new(spec: &Generate) -> Self {
-        let json = json!({
-            "type": "object",
-            "properties": { "opening": { "type": "string", "minLength": 1, "maxLength": LONGEST_OPENING } },
-            "required": ["opening"],
-            "additionalProperties": false,
-        });
-        let schema = Schema::new("opening", json);
-        let expand = spec.expand();
-        let prompt = expand.and_then(|expand| expand.taxonomy.writer_prompt.clone());
-        Self { prompt, schema, seed: expand.map_or(0, |expand| expand.seed), embeds: spec.near_duplicates.is_some() }
+        Self(Arc::new(Setup {
+            writing: write::Manner::of(spec),
+            rules: spec.reject.clone(),
+            from_file: matches!(spec.from, GenerateFrom::File(_)),
+            embeds: spec.near_duplicates.as_ref().is_some_and(|near| near.embed.is_some()),
+        }))
     }
-
-    fn request(&self, id: &ScenarioId, brief: &Brief) -> Result<Request, CallFailure> {
-        let prompt = match &self.prompt {
-            None => default_prompt(brief),
-            Some(template) => template
-                .render(brief)
-                .map_err(|error| CallFailure { kind: "template".to_owned(), message: error.to_string() })?,
-        };
-        let [a, b, c, d, e, f, g, h, ..] = cells::draw("writer", self.seed, id.as_str());
-        let sampling = Sampling::Seeded {
-            temperature: WRITER_TEMPERATURE,
-            top_p: WRITER_TOP_P,
-            // Servers take a seed as a signed number.
-            seed: u64::from_le_bytes([a, b, c, d, e, f, g, h]) >> 1,
-        };
-        Ok(Request {
-            messages: vec![Message::new(Role::System, WRITER_INSTRUCTIONS), Message::new(Role::User, prompt)],
-            sampling,
-            max_tokens: WRITER_TOKENS,
-            form: ReplyForm::Schema(self.schema.clone()),
-            repetition: 0,
-        })
-    }
-}
-
-fn default_prompt(brief: &Brief) -> String {
-    let Brief { topic, subtopic, style, style_description, index } = brief;
-    let other = if *index > 1 {
-        format!("\nThis is person number {index}: their life and their words are unlike the others'.")
-    } else {
-        String::new()
-    };
-    format!(
-        "Topic: {topic}\nMore exactly: {subtopic}\nStyle: {style}. {style_description}{other}\n\n\
-         Write the first message that a person with this on their mind would send. Only the message: no title, no \
-         quotation marks around it, no explanation."
-    )
 }
 
 impl RowStage for GenerateStage {
     fn start(&self, line: &str) -> Result<Step, RowError> {
-        let Cell { scenario, brief } = read(line, "a cell of a taxonomy")?;
-        let Some(brief) = brief else { return Ok(made(scenario, self.embeds)) };
-        let (embeds, again) = (self.embeds, false);
-        Ok(match self.request(&scenario.id, &brief) {
-            Ok(request) => Step::ask([request.clone()], Box::new(Writing { scenario, request, again, embeds })),
-            Err(failure) => Step::Done(nothing(&scenario, &failure)),
-        })
+        let cell: Cell = read(line, "a cell of a taxonomy")?;
+        if cell.brief.is_some() {
+            return Ok(Writing::begin(&self.0, cell));
+        }
+        let Cell { scenario, brief: _, attempt: _, place: _, covered } = cell;
+        let mut drawn = Drawn { covered, ..Drawn::default() };
+        // What the taxonomy's author wrote stays, whatever it is.
+        let rules = self.0.rules.as_ref().filter(|_| self.0.from_file);
+        if let Some(rejection) = rules.and_then(|rules| reject::rejection(rules, &scenario, &[])) {
+            drawn.rejected.push(rejection);
+            return Ok(Step::Done(left_out(&scenario, drawn)));
+        }
+        Ok(made(scenario, self.0.embeds, drawn))
     }
 }
 
 /// A scenario without an opening is no scenario: the table has no line for it.
-fn nothing(scenario: &Scenario, why: &dyn std::fmt::Display) -> Row {
-    Row::new(Vec::new(), Some(Flaw::Failed(format!("{}: {why}", scenario.id))))
+fn nothing(scenario: &Scenario, why: &dyn std::fmt::Display, drawn: Drawn) -> Row {
+    let flaw = Some(Flaw::Failed(format!("{}: {why}", scenario.id)));
+    Row { drawn: Drawn { again: None, ..drawn }, ..Row::new(Vec::new(), flaw) }
+}
+
+/// A scenario of which no opening was taken. That is no failure: it is what the rules come to.
+fn left_out(scenario: &Scenario, drawn: Drawn) -> Row {
+    let drawn = Drawn { missing: Some(scenario.id.clone()), again: None, ..drawn };
+    Row { drawn, ..Row::new(Vec::new(), None) }
 }
 
 /// The scenario has its opening, which may have to be embedded yet.
-fn made(scenario: Scenario, embeds: bool) -> Step {
+fn made(scenario: Scenario, embeds: bool, drawn: Drawn) -> Step {
     if !embeds {
-        return Step::Done(Row::new(vec![write(&scenario)], None));
+        return Step::Done(Row { drawn, ..Row::new(vec![write(&scenario)], None) });
     }
     let request = EmbedRequest { text: scenario.opening.clone() };
-    Step::Ask(vec![Question::Embed(request)], Box::new(Embedding { scenario }))
+    Step::Ask(vec![Question::Embed(request)], Box::new(Embedding { scenario, drawn }))
 }
 
 /// A scenario whose opening is being embedded. It is one whether or not that succeeds.
 struct Embedding {
     scenario: Scenario,
+    drawn: Drawn,
 }
 
 impl Resume for Embedding {
     fn resume(self: Box<Self>, answers: Vec<Asked>) -> Step {
+        let Self { scenario, drawn } = *self;
         let embedded = Some(only(answers).embedded());
-        Step::Done(Row { embedded, ..Row::new(vec![write(&self.scenario)], None) })
-    }
-}
-
-struct Writing {
-    scenario: Scenario,
-    request: Request,
-    again: bool,
-    embeds: bool,
-}
-
-impl Resume for Writing {
-    fn resume(self: Box<Self>, answers: Vec<Asked>) -> Step {
-        let Self { scenario, request, again, embeds } = *self;
-        let reply = match only(answers).replied() {
-            Ok(reply) => reply,
-            Err(failure) => return Step::Done(nothing(&scenario, &failure)),
-        };
-        match read_opening(&reply) {
-            Ok(opening) => made(Scenario { opening, ..scenario }, embeds),
-            Err(why) if again => Step::Done(nothing(&scenario, &why)),
-            Err(why) => {
-                let request = Request { messages: ask_again(request.messages, &reply.text, &why), ..request };
-                Step::ask([request.clone()], Box::new(Self { scenario, request, again: true, embeds }))
-            }
-        }
-    }
-}
-
-fn read_opening(reply: &Reply) -> Result<String, ParseError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Written {
-        opening: String,
-    }
-    let Written { opening } = read_object(&reply.text, reply.finish)?;
-    let wrong = |found: &str, allowed| ParseError::Value { member: "opening", found: found.to_owned(), allowed };
-    match opening.trim() {
-        "" => Err(wrong("empty", "a message")),
-        text if text.chars().count() > LONGEST_OPENING => Err(wrong("too long", "at most 1500 characters")),
-        text => Ok(text.to_owned()),
+        Step::Done(Row { embedded, drawn, ..Row::new(vec![write(&scenario)], None) })
     }
 }
 
@@ -212,12 +172,18 @@ mod tests {
 
     use super::cells::tests::spec;
     use super::*;
-    use crate::data::Origin;
+    use crate::data::{Origin, Rejection};
+    use crate::engine::Sampling;
     use crate::ids::ModelName;
-    use crate::spec::ModelRef;
+    use crate::spec::{ModelRef, Template, WriterOptions};
     use crate::stage::row::tests::{asks, done, failed, replied};
 
     const NAMES: &[&str] = &["topic", "subtopic", "style", "style_description", "index"];
+
+    fn near(above: Option<f64>, shingles: Option<f64>, rejects: bool) -> NearDuplicates {
+        let model = ModelRef::Declared(ModelName::new("e").unwrap());
+        NearDuplicates { embed: above.map(|above| Embeds { model, above }), shingles, rejects }
+    }
 
     /// A taxonomy of one cell without an opening.
     fn unwritten(prompt: Option<&str>) -> Expand {
@@ -308,7 +274,7 @@ mod tests {
 
     #[test]
     fn openings_are_embedded_once_they_are_there() {
-        let near = NearDuplicates { embed: ModelRef::Declared(ModelName::new("e").unwrap()), above: 0.9 };
+        let near = near(Some(0.9), None, false);
         let embedding = crate::engine::Embedding::new(&[1.0], Default::default(), 0).unwrap();
         let stage_of = |expand: Expand| {
             GenerateStage::new(&Generate { near_duplicates: Some(near.clone()), ..Generate::of(expand) })
@@ -353,19 +319,110 @@ mod tests {
         changed(&|spec| spec.taxonomy.edge_cases[0].tags.clear());
         changed(&|spec| spec.taxonomy.writer_prompt = Some(Template::with_names("x", NAMES).unwrap()));
 
-        let other = Expand { writer: Some(ModelRef::Declared(ModelName::new("w").unwrap())), ..base() };
+        let model = ModelRef::Declared(ModelName::new("w").unwrap());
+        let other = Expand { writer: Some(Writer { model: model.clone(), options: None }), ..base() };
         assert_eq!(fields(&other), fields(&base()));
+        let batches = |batch| {
+            let options = Some(WriterOptions { prompt: None, batch, attempts: 3 });
+            fields(&Expand { writer: Some(Writer { model: model.clone(), options }), ..base() })
+        };
+        assert_ne!(batches(1), batches(2));
+        assert_ne!(batches(1), fields(&base()), "scenarios say how they were written");
         let limited = Generate { limit: Some(2), ..Generate::of(base()) };
         assert_eq!(super::fields(&limited)["limit"], 2);
         assert!(
             fields(&base()).get("limit").is_none(),
             "a run without a limit has the key it had before there were any"
         );
-        let near = |above| {
-            let embed = ModelRef::Declared(ModelName::new("e").unwrap());
-            super::fields(&Generate { near_duplicates: Some(NearDuplicates { embed, above }), ..Generate::of(base()) })
+        let marked = |above, shingles, rejects| {
+            super::fields(&Generate { near_duplicates: Some(near(above, shingles, rejects)), ..Generate::of(base()) })
         };
-        assert_ne!(near(0.9), near(0.95));
+        let all = [
+            marked(Some(0.9), None, false),
+            marked(Some(0.95), None, false),
+            marked(None, Some(0.9), false),
+            marked(None, Some(0.9), true),
+        ];
+        assert!((1..4).all(|at| !all[..at].contains(&all[at])), "{all:?}");
+        assert_eq!(all[0]["near_duplicates"], json!({ "above": 0.9 }), "as it was before there were shingles");
+        let rules = Reject { length: Some((5, 90)), language: None, echo: true, personal_data: false };
+        let choosy = super::fields(&Generate { reject: Some(rules), ..Generate::of(base()) });
+        assert_eq!(choosy["reject"]["length"], json!([5, 90]));
+        assert!(fields(&base()).get("reject").is_none());
         assert!(fields(&base()).get("near_duplicates").is_none(), "nor has one that looks for no near-duplicates");
+    }
+
+    /// A stage that asks for three openings of a cell at once and does not take short ones.
+    fn several(count: usize) -> (Generate, Vec<Cell>) {
+        let mut expand = unwritten(None);
+        expand.count = Some(count);
+        let model = ModelRef::Declared(ModelName::new("w").unwrap());
+        expand.writer = Some(Writer { model, options: Some(WriterOptions { prompt: None, batch: 3, attempts: 2 }) });
+        let rules = Reject { length: Some((4, 90)), language: None, echo: true, personal_data: true };
+        let mut cells: Vec<Cell> = cells(&expand).collect();
+        cells.sort_by_key(|cell| cell.place);
+        (Generate { reject: Some(rules), ..Generate::of(expand) }, cells)
+    }
+
+    #[test]
+    fn rows_that_are_asked_for_together_ask_the_same() {
+        let (spec, cells) = several(4);
+        let stage = GenerateStage::new(&spec);
+        let mut asked: Vec<_> = cells.iter().map(|cell| asks(stage.start(&cell.to_line()).unwrap())).collect();
+        assert_eq!((&asked[0].0, &asked[0].0), (&asked[1].0, &asked[2].0));
+        assert_ne!(asked[0].0, asked[3].0, "the fourth is one of the next three");
+        let schema = asked[0].0[0].form.schema().unwrap();
+        assert_eq!(openings_asked(schema), Some(3));
+        assert!(asked[0].0[0].messages[0].content.contains("with 3 messages of 3 different people"));
+        assert!(!asked[0].0[0].messages[1].content.contains("person number"));
+        assert!(asked[3].0[0].messages[1].content.contains("person number 4"));
+
+        let reply = r#"{"openings": ["first one", "second one", "no"]}"#;
+        let (_, rest) = asked.remove(1);
+        let row = done(rest.resume(vec![replied(reply)]));
+        let scenario: Scenario = serde_json::from_str(&row.lines[0]).unwrap();
+        assert_eq!((scenario.opening.as_str(), scenario.written.unwrap().attempt), ("second one", 1));
+        // The third is too short, and is drawn again by itself.
+        let (_, rest) = asked.remove(1);
+        let (again, rest) = asks(rest.resume(vec![replied(reply)]));
+        assert_eq!(openings_asked(again[0].form.schema().unwrap()), None);
+        let row = done(rest.resume(vec![replied(r#"{"opening": "third one"}"#)]));
+        let scenario: Scenario = serde_json::from_str(&row.lines[0]).unwrap();
+        assert_eq!((scenario.opening.as_str(), scenario.written.unwrap().attempt), ("third one", 2));
+        assert_eq!(row.drawn.rejected, [Rejection::Length]);
+        // A list of another length is asked for once more, and then each is drawn by itself.
+        let (_, rest) = asked.remove(0);
+        let (_, rest) = asks(rest.resume(vec![replied(r#"{"openings": ["one"]}"#)]));
+        let (single, _) = asks(rest.resume(vec![replied("{}")]));
+        assert_eq!(openings_asked(single[0].form.schema().unwrap()), None);
+    }
+
+    #[test]
+    fn what_is_never_taken_is_missing_and_no_failure() {
+        let (spec, cells) = several(1);
+        let stage = GenerateStage::new(&spec);
+        let (_, rest) = asks(stage.start(&cells[0].to_line()).unwrap());
+        let (_, rest) = asks(rest.resume(vec![replied(r#"{"openings": ["no", "no", "no"]}"#)]));
+        let row = done(rest.resume(vec![replied(r#"{"opening": "my mail is a@b.de"}"#)]));
+        assert_eq!((row.lines.len(), &row.flaw), (0, &None));
+        assert_eq!(row.drawn.rejected, [Rejection::Length, Rejection::PersonalData]);
+        assert_eq!(row.drawn.missing, Some(cells[0].scenario.id.clone()));
+    }
+
+    #[test]
+    fn a_row_may_begin_anew_where_it_nearly_repeats_another() {
+        let (spec, cells) = several(1);
+        let spec = Generate { near_duplicates: Some(near(None, Some(0.7), true)), ..spec };
+        let stage = GenerateStage::new(&spec);
+        let (first, rest) = asks(stage.start(&cells[0].to_line()).unwrap());
+        let row = done(rest.resume(vec![replied(r#"{"openings": ["first one", "b", "c"]}"#)]));
+        let (second, rest) = asks(stage.start(&row.drawn.again.unwrap()).unwrap());
+        assert_ne!(first, second);
+        let row = done(rest.resume(vec![replied(r#"{"opening": "another"}"#)]));
+        assert_eq!(row.drawn.again, None, "two draws were all");
+        let scenario: Scenario = serde_json::from_str(&row.lines[0]).unwrap();
+        let written = scenario.written.unwrap();
+        let Sampling::Seeded { seed, .. } = second[0].sampling else { panic!("it is drawn") };
+        assert_eq!((written.attempt, written.seed), (2, seed));
     }
 }

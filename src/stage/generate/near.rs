@@ -8,7 +8,7 @@
 //! where a model puts all texts into one narrow cone, which leaves buckets of planes nothing to tell apart. Start at
 //! [`Search`].
 
-use crate::data::Cosine;
+use crate::data::Closeness;
 use crate::engine::Embedding;
 
 /// So many vectors are compared with every one before them.
@@ -65,47 +65,73 @@ impl Search {
     ///
     /// # Errors
     /// It has not as many numbers as those before it.
-    pub(super) fn add(&mut self, embedding: &Embedding) -> Result<Option<(usize, Cosine)>, UnlikeLengths> {
-        let values = embedding.values();
+    pub(super) fn add(&mut self, embedding: &Embedding) -> Result<Option<(usize, Closeness)>, UnlikeLengths> {
         if self.squares.is_empty() {
-            self.length = values.len();
+            self.length = embedding.values().len();
         }
-        if values.len() != self.length {
-            return Err(UnlikeLengths { first: self.length, other: values.len() });
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "the numbers of a vector of length 1 are at most 1")]
-        let vector: Vec<i16> = values.iter().map(|value| (value * UNIT).round() as i16).collect();
-        let place = self.squares.len();
-        let square = dot(&vector, &vector).max(1);
-        if place == self.compared {
+        let vector = self.kept(embedding)?;
+        if self.squares.len() == self.compared {
             let mut sides = Sides::new(self.length, self.above);
             self.numbers.chunks_exact(self.length).for_each(|vector| sides.all.push(sides.of(vector)));
             self.sides = Some(sides);
         }
-        if let Some(sides) = &mut self.sides {
-            sides.all.push(sides.of(&vector));
+        let own = self.sides.as_ref().map(|sides| sides.of(&vector));
+        let found = self.nearest(&vector, own);
+        if let (Some(sides), Some(own)) = (&mut self.sides, own) {
+            sides.all.push(own);
         }
-        let found = match &self.sides {
-            None => (0..place).find_map(|other| self.compare(other, &vector, square)),
-            Some(sides) => {
-                let own = sides.all[place];
-                let is_near = |other: &usize| apart(&sides.all[*other], &own) <= sides.most;
-                (0..place).filter(is_near).find_map(|other| self.compare(other, &vector, square))
-            }
-        };
+        self.squares.push(square(&vector));
         self.numbers.extend_from_slice(&vector);
-        self.squares.push(square);
         Ok(found)
     }
 
-    fn compare(&self, other: usize, vector: &[i16], square: i32) -> Option<(usize, Cosine)> {
+    /// Finds the earliest vector that is close enough to this one, and takes nothing in.
+    ///
+    /// # Errors
+    /// It has not as many numbers as those before it.
+    pub(super) fn find(&self, embedding: &Embedding) -> Result<Option<(usize, Closeness)>, UnlikeLengths> {
+        if self.squares.is_empty() {
+            return Ok(None);
+        }
+        let vector = self.kept(embedding)?;
+        Ok(self.nearest(&vector, self.sides.as_ref().map(|sides| sides.of(&vector))))
+    }
+
+    /// A vector as it is kept.
+    fn kept(&self, embedding: &Embedding) -> Result<Vec<i16>, UnlikeLengths> {
+        let values = embedding.values();
+        if values.len() != self.length {
+            return Err(UnlikeLengths { first: self.length, other: values.len() });
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the numbers of a vector of length 1 are at most 1")]
+        let vector = values.iter().map(|value| (value * UNIT).round() as i16).collect();
+        Ok(vector)
+    }
+
+    fn nearest(&self, vector: &[i16], own: Option<Side>) -> Option<(usize, Closeness)> {
+        let (mut places, square) = (0..self.squares.len(), square(vector));
+        match (&self.sides, own) {
+            (None, _) | (_, None) => places.find_map(|other| self.compare(other, vector, square)),
+            (Some(sides), Some(own)) => {
+                let is_near = |other: &usize| apart(&sides.all[*other], &own) <= sides.most;
+                places.filter(is_near).find_map(|other| self.compare(other, vector, square))
+            }
+        }
+    }
+
+    fn compare(&self, other: usize, vector: &[i16], square: i32) -> Option<(usize, Closeness)> {
         let there = &self.numbers[other * self.length..][..self.length];
         // By the lengths of what is kept: a vector is at no distance from itself.
         let lengths = (f64::from(self.squares[other]) * f64::from(square)).sqrt();
         #[expect(clippy::cast_possible_truncation, reason = "a cosine is at most 1")]
-        let cosine = Cosine::new((f64::from(dot(there, vector)) / lengths * 10_000.0).round() as i16);
+        let cosine = Closeness::new((f64::from(dot(there, vector)) / lengths * 10_000.0).round() as i16);
         (cosine.value() >= self.above).then_some((other, cosine))
     }
+}
+
+/// The square of a vector's length.
+fn square(vector: &[i16]) -> i32 {
+    dot(vector, vector).max(1)
 }
 
 fn dot(one: &[i16], other: &[i16]) -> i32 {
@@ -180,7 +206,7 @@ mod tests {
         Embedding::new(values, Usage::default(), 0).unwrap()
     }
 
-    fn search(above: f64, compared: usize, vectors: &[Embedding]) -> Vec<Option<(usize, Cosine)>> {
+    fn search(above: f64, compared: usize, vectors: &[Embedding]) -> Vec<Option<(usize, Closeness)>> {
         let mut search = Search::with_compared(above, compared);
         vectors.iter().map(|vector| search.add(vector).unwrap()).collect()
     }
@@ -216,7 +242,7 @@ mod tests {
         assert_eq!(found(0.96), [None, None, Some(0), None, Some(0), None]);
         assert_eq!(found(1.0), [None, None, Some(0), None, Some(0), None], "to four places");
         let exact = search(0.99, 99, &vectors)[4].unwrap().1;
-        assert_eq!(exact, Cosine::new(10_000), "a vector is at no distance from itself");
+        assert_eq!(exact, Closeness::new(10_000), "a vector is at no distance from itself");
     }
 
     #[test]
