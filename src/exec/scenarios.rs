@@ -168,7 +168,7 @@ fn compare_frozen((path, expand): (&Path, &Expand), mut rows: BTreeMap<ScenarioI
         match rows.remove(&scenario.id) {
             None => suite.missing += 1,
             Some(opening) if brief.is_none() && opening != BlobId::of(scenario.opening.as_bytes()) => {
-                suite.changed += 1
+                suite.changed += 1;
             }
             Some(_) => continue,
         }

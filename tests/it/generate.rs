@@ -220,7 +220,7 @@ fn openings_that_stand_in_training_data_are_told() {
     );
     assert_eq!(leaks["first"][0]["scenario"], "sleep/waking/long");
     let report = project.read("docs/report.md");
-    assert!(report.contains("1 of 3 openings stand in `data/train.jsonl`"), "{report}");
+    assert!(report.contains("1 of 3 openings stands in `data/train.jsonl`"), "{report}");
     assert_eq!(made(&project.json()), 0);
     project.write("data/train.jsonl", "{\"text\": \"nothing\"}\n");
     let run = project.json();

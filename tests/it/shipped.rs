@@ -14,6 +14,7 @@ fn shipped_pipelines_have_no_problem() {
     for file in [
         "pipelines/therapy.yaml",
         "examples/refunds/pipeline.yaml",
+        "examples/suite/pipeline.yaml",
         "examples/tone/pipeline.yaml",
         "examples/choice/pipeline.yaml",
         "examples/weights/pipeline.yaml",

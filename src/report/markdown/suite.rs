@@ -95,7 +95,8 @@ fn frozen(suite: &FrozenSuite, out: &mut dyn Write) -> io::Result<()> {
 fn leaks(report: &LeakReport, out: &mut dyn Write) -> io::Result<()> {
     let LeakReport { files, checked, too_short, leaked, first } = report;
     let files: Vec<String> = files.iter().map(|file| format!("`{file}`")).collect();
-    write!(out, "\n{} of {} stand in {}", thousands(*leaked), count(*checked, "opening"), files.join(", "))?;
+    let stand = if *leaked == 1 { "stands" } else { "stand" };
+    write!(out, "\n{} of {} {stand} in {}", thousands(*leaked), count(*checked, "opening"), files.join(", "))?;
     write!(out, ": 13 words in a row, or 7 in 10 of the runs of 8.")?;
     if *too_short > 0 {
         write!(out, " {} of fewer than 4 words cannot be told.", count(*too_short, "opening"))?;

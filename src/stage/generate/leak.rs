@@ -176,7 +176,7 @@ mod tests {
         let mut leaks = Leaks::default();
         openings.iter().for_each(|opening| leaks.add(&scenario(opening, &[])));
         let report = leaks.search(texts.iter().map(|text| Ok((*text).to_owned()))).unwrap();
-        assert_eq!(report.leaked as usize, report.first.len());
+        assert_eq!(report.leaked, report.first.len() as u64);
         (report.first.into_iter().map(|leak| (leak.opening, leak.share)).collect(), report.too_short)
     }
 

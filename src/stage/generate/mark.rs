@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::cells;
 use super::near::{Search, UnlikeLengths};
-use super::shingles::Shingled;
+use super::shingles::{Shingled, Shingles};
 use crate::data::{Closeness, Cluster, NearDuplicate, NearDuplicates, NearPair, Origin, Scenario};
 use crate::engine::Embedding;
 use crate::ids::ScenarioId;
@@ -38,7 +38,7 @@ struct Scope {
     search: Option<Search>,
     shingled: Option<Shingled>,
     /// The openings of the taxonomy's author, which a writer may not repeat wherever they come in the table.
-    authored: Option<(Shingled, Vec<ScenarioId>)>,
+    authored: Option<Shingled>,
     seen: Vec<Seen>,
     /// Of each vector, whose it is.
     embedded: Vec<usize>,
@@ -68,15 +68,11 @@ impl Scope {
     }
 
     /// What a scenario would repeat, if it were taken in.
-    fn find(&self, scenario: &Scenario, embedding: Option<&Embedding>) -> Result<bool, UnlikeLengths> {
-        let text = &scenario.opening;
-        let of_author = |(shingled, ids): &(Shingled, Vec<ScenarioId>)| {
-            shingled.find(text).is_some_and(|(place, _)| ids[place] != scenario.id)
-        };
-        if self.authored.as_ref().is_some_and(of_author) {
-            return Ok(true);
-        }
-        if self.shingled.as_ref().is_some_and(|shingled| shingled.find(text).is_some()) {
+    fn find(&self, text: Option<&Shingles>, embedding: Option<&Embedding>) -> Result<bool, UnlikeLengths> {
+        let searches = [self.authored.as_ref(), self.shingled.as_ref()];
+        if let Some(text) = text
+            && searches.into_iter().flatten().any(|shingled| shingled.find(text).is_some())
+        {
             return Ok(true);
         }
         match (&self.search, embedding) {
@@ -86,8 +82,13 @@ impl Scope {
     }
 
     /// Takes a scenario in, and says what it repeats.
-    fn add(&mut self, scenario: &Scenario, embedding: Option<&Embedding>) -> Result<Option<Near>, UnlikeLengths> {
-        let by_shingles = self.shingled.as_mut().and_then(|shingled| shingled.add(&scenario.opening));
+    fn add(
+        &mut self,
+        scenario: &Scenario,
+        text: Option<Shingles>,
+        embedding: Option<&Embedding>,
+    ) -> Result<Option<Near>, UnlikeLengths> {
+        let by_shingles = self.shingled.as_mut().zip(text).and_then(|(shingled, text)| shingled.add(text));
         let by_vector = match (&mut self.search, embedding) {
             (Some(search), Some(embedding)) => {
                 let found = search.add(embedding)?;
@@ -131,10 +132,9 @@ impl Marker {
         };
         if let (true, Some(shingles), Some(expand)) = (rejects, shingles, generate.expand()) {
             for cell in cells(expand).filter(|cell| cell.brief.is_none()) {
-                let (authored, ids) =
-                    marker.scope(&cell.scenario).authored.get_or_insert_with(|| (Shingled::new(*shingles), Vec::new()));
-                authored.add(&cell.scenario.opening);
-                ids.push(cell.scenario.id);
+                let authored = marker.scope(&cell.scenario).authored.get_or_insert_with(|| Shingled::new(*shingles));
+                let text = authored.prepare(&cell.scenario.opening);
+                authored.add(text);
             }
         }
         Some(marker)
@@ -153,14 +153,18 @@ impl Marker {
     /// Its vector has not as many numbers as those before it.
     pub fn mark(&mut self, scenario: &mut Scenario, embedding: Option<&Embedding>) -> Result<Verdict, UnlikeLengths> {
         let may_go = self.rejects && !(self.of_taxonomy && scenario.origin == Origin::Authored);
-        if may_go && self.scope(scenario).find(scenario, embedding)? {
+        let scope = self.scope(scenario);
+        let text = scope.shingled.as_ref().map(|shingled| shingled.prepare(&scenario.opening));
+        if may_go && scope.find(text.as_ref(), embedding)? {
             return Ok(Verdict::Reject);
         }
-        self.found.not_compared += u64::from(self.embeds.is_some() && embedding.is_none());
-        let scope = self.scope(scenario);
-        if let Some(Near { place, cosine, overlap }) = scope.add(scenario, embedding)? {
+        let near = scope.add(scenario, text, embedding)?;
+        let near = near.map(|Near { place, cosine, overlap }| {
             let Seen { id, shown, first: _, group: _ } = &scope.seen[place];
-            let (of, of_opening) = (id.clone(), shown.clone());
+            (id.clone(), shown.clone(), cosine, overlap)
+        });
+        self.found.not_compared += u64::from(self.embeds.is_some() && embedding.is_none());
+        if let Some((of, of_opening, cosine, overlap)) = near {
             scenario.near_duplicate = Some(NearDuplicate { of: of.clone(), cosine, overlap });
             let (scenario, opening) = (scenario.id.clone(), NearPair::shown(&scenario.opening));
             self.found.add(NearPair { cosine, overlap, scenario, opening, of, of_opening });

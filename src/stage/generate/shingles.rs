@@ -49,31 +49,27 @@ impl Shingled {
     }
 
     /// Takes in the next text; gives the number, from 0, of the earliest one before it that is close enough.
-    pub(super) fn add(&mut self, text: &str) -> Option<(usize, Closeness)> {
-        let own = shingles(text);
-        let keys = self.keys(&own);
-        let found = self.nearest(&own, &keys);
-        for (band, key) in self.bands.iter_mut().zip(keys) {
+    pub(super) fn add(&mut self, text: Shingles) -> Option<(usize, Closeness)> {
+        let found = self.find(&text);
+        for (band, key) in self.bands.iter_mut().zip(text.keys) {
             band.insert(key);
         }
-        self.shingles.extend(own);
+        self.shingles.extend(text.own);
         self.ends.push(self.shingles.len());
         found
     }
 
-    /// Finds the earliest text that is close enough to this one, and takes nothing in.
-    pub(super) fn find(&self, text: &str) -> Option<(usize, Closeness)> {
+    /// Makes a text ready to be looked for, in this search or in another with the same limit.
+    pub(super) fn prepare(&self, text: &str) -> Shingles {
         let own = shingles(text);
-        self.nearest(&own, &self.keys(&own))
+        let key = |band: &[u32]| high(band.iter().fold(0, |key, hash| mix(key ^ u64::from(*hash))));
+        let keys = self.hashes.least(&own).chunks_exact(self.rows).map(key).collect();
+        Shingles { own, keys }
     }
 
-    fn keys(&self, own: &[u32]) -> Vec<u32> {
-        let least = self.hashes.least(own);
-        least
-            .chunks_exact(self.rows)
-            .map(|band| band.iter().fold(0, |key, hash| mix(key ^ u64::from(*hash))))
-            .map(high)
-            .collect()
+    /// Finds the earliest text that is close enough to this one, and takes nothing in.
+    pub(super) fn find(&self, Shingles { own, keys }: &Shingles) -> Option<(usize, Closeness)> {
+        self.nearest(own, keys)
     }
 
     fn nearest(&self, own: &[u32], keys: &[u32]) -> Option<(usize, Closeness)> {
@@ -87,6 +83,14 @@ impl Shingled {
             (closeness.value() >= self.above).then_some((at, closeness))
         })
     }
+}
+
+/// What a text is compared by.
+#[derive(Debug)]
+pub(super) struct Shingles {
+    own: Vec<u32>,
+    /// What it has in each band.
+    keys: Vec<u32>,
 }
 
 /// How many hashes make a band where pairs from `above` on are looked for: as many as miss few enough of them.
@@ -253,10 +257,16 @@ mod tests {
     fn the_earliest_that_is_close_enough_is_found() {
         let mut texts = Shingled::new(0.7);
         let found: Vec<_> = ["one two three four", "five six seven", "One two three, four!", "one two three four five"]
-            .map(|text| texts.add(text).map(|(at, _)| at))
+            .map(|text| {
+                {
+                    let text = texts.prepare(text);
+                    texts.add(text)
+                }
+                .map(|(at, _)| at)
+            })
             .to_vec();
         assert_eq!(found, [None, None, Some(0), Some(0)]);
-        assert_eq!(texts.find("FIVE SIX SEVEN"), Some((1, Closeness::new(10_000))));
+        assert_eq!(texts.find(&texts.prepare("FIVE SIX SEVEN")), Some((1, Closeness::new(10_000))));
         assert_eq!(texts.ends.len(), 4, "what is looked for is not taken in");
     }
 
@@ -295,7 +305,10 @@ mod tests {
             let mut missed = 0;
             for (at, one) in texts.iter().enumerate() {
                 let expected = (0..at).find(|other| closeness(one, &texts[*other]) >= above);
-                let found = index.add(one).map(|(at, _)| at);
+                let found = {
+                    let text = index.prepare(one);
+                    index.add(text)
+                }.map(|(at, _)| at);
                 if let Some(found) = found {
                     prop_assert!(closeness(one, &texts[found]) >= above, "nothing is made up");
                 }

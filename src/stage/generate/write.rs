@@ -16,7 +16,7 @@ use crate::engine::{Message, Reply, ReplyForm, Request, Role, Sampling, Schema};
 use crate::judge::{ParseError, ask_again, read_object};
 use crate::key::Recipe;
 use crate::spec::{Generate, Template, Writer, WriterOptions};
-use crate::stage::row::{Asked, CallFailure, Drawn, Resume, Step, only};
+use crate::stage::row::{Asked, CallFailure, Drawn, Resume, Row, Step, only};
 
 /// Longest opening that a writer may write, in characters: more than a long paragraph.
 const LONGEST_OPENING: usize = 1500;
@@ -209,18 +209,18 @@ impl Writing {
         }
     }
 
-    /// Draws once more, if it may be.
-    fn next(self) -> Result<Step, Self> {
-        if self.cell.attempt >= self.setup.writing.attempts {
-            return Err(self);
-        }
+    /// Draws once more; `otherwise` says what becomes of the scenario if it may not be.
+    fn next(self, otherwise: impl FnOnce(&Scenario, Drawn) -> Row) -> Step {
         let Self { setup, cell, first: _, asked: _, is_second: _, drawn } = self;
-        Ok(Self::draw(setup, Cell { attempt: cell.attempt + 1, ..cell }, drawn))
+        if cell.attempt >= setup.writing.attempts {
+            return Step::Done(otherwise(&cell.scenario, drawn));
+        }
+        Self::draw(setup, Cell { attempt: cell.attempt + 1, ..cell }, drawn)
     }
 
     fn unreadable(mut self, reply: &Reply, why: &ParseError) -> Step {
         if self.is_second {
-            return self.next().unwrap_or_else(|own| Step::Done(nothing(&own.cell.scenario, why, own.drawn)));
+            return self.next(|scenario, drawn| nothing(scenario, why, drawn));
         }
         self.is_second = true;
         self.asked = Request { messages: ask_again(self.asked.messages, &reply.text, why), ..self.asked };
@@ -234,7 +234,7 @@ impl Writing {
             self.setup.rules.as_ref().and_then(|rules| reject::rejection(rules, &scenario, &self.first.messages));
         if let Some(rejection) = rejection {
             self.drawn.rejected.push(rejection);
-            return self.next().unwrap_or_else(|own| Step::Done(left_out(&own.cell.scenario, own.drawn)));
+            return self.next(left_out);
         }
         let written = manner.tells.then(|| written(&self.first, self.cell.attempt));
         if manner.may_come_again && self.cell.attempt < manner.attempts {

@@ -145,12 +145,10 @@ fn separated(
         file: shown.clone(),
         line,
         // The library's message repeats what stands in the file.
-        message: match error.kind() {
-            csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("it has {len} cells, and the first line has {expected_len}")
-            }
-            _ => "it cannot be read".to_owned(),
+        message: if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
+            format!("it has {len} cells, and the first line has {expected_len}")
+        } else {
+            "it cannot be read, or is not UTF-8".to_owned()
         },
         help: "write one record a line, with as many cells as the first line has names",
     };
