@@ -37,9 +37,12 @@ pub struct Coverage {
     /// Openings by their length: how many have so many characters or more, and fewer than the next entry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lengths: Vec<(u32, u64)>,
-    /// Openings by their language; those in which none is sure are under `unknown`.
+    /// Openings by their language; those in which none is sure are under `unknown`. Set by whoever knows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub languages: BTreeMap<String, u64>,
+    /// How many openings `languages` is about, where not all were looked at. Set by whoever knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub languages_of: Option<u64>,
     /// Topics and styles of which there are fewer scenarios than were asked for, or none although the taxonomy has such.
     /// Set by whoever knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -91,9 +94,6 @@ pub struct FrozenSuite {
 /// Where the parts of the histogram of lengths begin.
 const LENGTHS: [u32; 7] = [0, 20, 50, 100, 200, 400, 800];
 
-/// What stands for a language that is not sure.
-const UNKNOWN: &str = "unknown";
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_none(count: &u64) -> bool {
     *count == 0
@@ -123,15 +123,14 @@ impl Coverage {
         }
     }
 
-    /// Counts what an opening is like: how long, and in which language, if that is sure.
-    pub fn look_at(&mut self, opening: &str, language: Option<&str>) {
+    /// Counts how long an opening is.
+    pub fn measure(&mut self, opening: &str) {
         if self.lengths.is_empty() {
             self.lengths = LENGTHS.map(|from| (from, 0)).to_vec();
         }
         let characters = opening.chars().count();
         let part = LENGTHS.partition_point(|from| *from as usize <= characters) - 1;
         self.lengths[part].1 += 1;
-        *self.languages.entry(language.unwrap_or(UNKNOWN).to_owned()).or_insert(0) += 1;
     }
 
     /// How many scenarios there are of a topic in a style.
@@ -201,6 +200,7 @@ mod tests {
             axes: BTreeMap::new(),
             lengths: Vec::new(),
             languages: BTreeMap::new(),
+            languages_of: None,
             gaps: Vec::new(),
             leaks: None,
             frozen: None,
@@ -216,13 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn what_openings_are_like_is_counted() {
+    fn openings_are_counted_by_their_length() {
         let mut coverage = Coverage::default();
-        coverage.look_at("é".repeat(19).as_str(), None);
-        coverage.look_at("é".repeat(20).as_str(), Some("en"));
-        coverage.look_at("é".repeat(5000).as_str(), Some("en"));
+        [19, 20, 5000].map(|length| coverage.measure(&"é".repeat(length)));
         assert_eq!(coverage.lengths, [(0, 1), (20, 1), (50, 0), (100, 0), (200, 0), (400, 0), (800, 1)]);
-        assert_eq!(coverage.languages, BTreeMap::from([("en".to_owned(), 2), ("unknown".to_owned(), 1)]));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use super::{Event, Output, Run, StageFailure};
 use crate::data::{Coverage, FrozenSuite, LeakReport, NearDuplicates, Rejected, Rejection, Scenario};
 use crate::ids::{ScenarioId, StageId};
 use crate::key::{BlobId, Recipe};
-use crate::spec::{Expand, Freeze, Generate, GenerateFrom, Grid, Language};
-use crate::stage::generate::{self, Cell, Leaks, Marker, Verdict};
+use crate::spec::{Expand, Freeze, Generate, GenerateFrom, Grid};
+use crate::stage::generate::{self, Cell, LanguageSample, Leaks, Marker, Verdict};
 use crate::stage::{Drawn, Row};
 use crate::stats::text::count;
 
@@ -49,13 +49,15 @@ pub(super) async fn scenarios(
         run,
         id,
         coverage: Coverage { rejected: generate.is_choosy().then(Rejected::default), ..Coverage::default() },
+        languages: LanguageSample::default(),
         marker: Marker::of(generate),
         leaks: (!generate.not_in.is_empty()).then(Leaks::default),
         frozen: frozen_of(generate).map(|_| BTreeMap::new()),
         untold: 0,
     };
     let mut output = drive(run, id, work, |row| last_word.on(row)).await?;
-    let LastWord { run: _, id: _, mut coverage, marker, leaks, frozen, untold: _ } = last_word;
+    let LastWord { run: _, id: _, mut coverage, languages, marker, leaks, frozen, untold: _ } = last_word;
+    (coverage.languages, coverage.languages_of) = languages.finish();
     coverage.leaks =
         leaks.map(|leaks| tokio::task::block_in_place(|| search(run, generate, recipe, leaks))).transpose()?;
     coverage.frozen = frozen_of(generate).zip(frozen).map(|(frozen, rows)| compare_frozen(frozen, rows));
@@ -97,6 +99,7 @@ struct LastWord<'a> {
     run: &'a Run<'a>,
     id: &'a StageId,
     coverage: Coverage,
+    languages: LanguageSample,
     marker: Option<Marker>,
     leaks: Option<Leaks>,
     /// Of a frozen suite, what each scenario says.
@@ -147,7 +150,8 @@ impl LastWord<'_> {
             rows.insert(scenario.id.clone(), BlobId::of(scenario.opening.as_bytes()));
         }
         self.coverage.add(&scenario);
-        self.coverage.look_at(&scenario.opening, Language::detect(&scenario.opening).map(Language::code));
+        self.coverage.measure(&scenario.opening);
+        self.languages.add(&scenario.id, &scenario.opening);
         Ok(Word::Write)
     }
 }

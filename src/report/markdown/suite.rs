@@ -16,7 +16,8 @@ pub(super) fn write(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> 
         writeln!(out, "\n{}: {}.", inline(axis), shares(values))?;
     }
     if !coverage.languages.is_empty() {
-        writeln!(out, "\nLanguages, as far as they can be told: {}.", shares(&coverage.languages))?;
+        let of = coverage.languages_of.map(|of| format!(", of {} openings drawn", thousands(of))).unwrap_or_default();
+        writeln!(out, "\nLanguages, as far as they can be told{of}: {}.", shares(&coverage.languages))?;
     }
     if !coverage.lengths.is_empty() {
         lengths(&coverage.lengths, out)?;

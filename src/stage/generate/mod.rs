@@ -7,6 +7,7 @@
 mod cells;
 mod file;
 mod import;
+mod languages;
 mod leak;
 mod mark;
 mod near;
@@ -19,6 +20,7 @@ mod write;
 
 pub use cells::{Brief, BriefValue, Cell, Cells, cells};
 pub use file::{Checked, Lines, ScenarioFileError, check as check_file};
+pub use languages::LanguageSample;
 pub use leak::{Leaks, texts};
 pub use mark::{Marker, Verdict};
 pub use near::UnlikeLengths;
