@@ -243,22 +243,31 @@ impl Values {
     #[must_use]
     pub fn quantile(&self, drawn: &[u32], q: f64) -> f64 {
         let place = q.clamp(0.0, 1.0) * (units(drawn) - 1.0);
-        let mut passed = 0.0;
-        let mut low = None;
-        for (value, count) in self.values.iter().zip(drawn).filter(|(_, count)| **count > 0) {
-            if let Some(low) = low {
-                return low + (place - place.floor()) * (value - low);
+        #[expect(clippy::cast_possible_truncation, reason = "below the number of units")]
+        let rank = place.max(0.0) as u64;
+        let low = self.ranked(drawn, rank);
+        let part = place - rank as f64;
+        if part > 0.0 { low + part * (self.ranked(drawn, rank + 1) - low) } else { low }
+    }
+
+    /// The value with so many before it. Whole blocks of counts are passed at once: one by one, each is a bad guess.
+    fn ranked(&self, drawn: &[u32], rank: u64) -> f64 {
+        const BLOCK: usize = 64;
+        let mut left = rank;
+        for (block, values) in drawn.chunks(BLOCK).zip(self.values.chunks(BLOCK)) {
+            let inside = block.iter().map(|count| u64::from(*count)).sum::<u64>();
+            if left >= inside {
+                left -= inside;
+                continue;
             }
-            passed += f64::from(*count);
-            // This value holds the places below `passed`: the two that matter, or the first of them.
-            if place <= passed - 1.0 {
-                return *value;
-            }
-            if place < passed {
-                low = Some(*value);
+            for (count, value) in block.iter().zip(values) {
+                if left < u64::from(*count) {
+                    return *value;
+                }
+                left -= u64::from(*count);
             }
         }
-        low.unwrap_or(f64::NAN)
+        f64::NAN
     }
 }
 
@@ -350,11 +359,11 @@ mod tests {
 
     #[test]
     fn threads_do_not_matter() {
-        let source = Source::new(&[1; 3_000], 3_000);
+        let source = Source::new(&[1; 700], 700);
         let first = |drawn: &[u32]| f64::from(drawn[0]);
         let together = random_resamples(&source, &first, &USUAL);
-        assert!(u64::from(USUAL.resamples) * 3_000 >= WORTH_THREADS);
-        let mut resample = vec![0; 3_000];
+        assert!(u64::from(USUAL.resamples) * 700 >= WORTH_THREADS);
+        let mut resample = vec![0; 700];
         let mut alone = Vec::new();
         for chunk in 0..u64::from(USUAL.resamples).div_ceil(CHUNK as u64) {
             let mut random = Random::new(USUAL.seed, USUAL.purpose, chunk);
@@ -379,11 +388,11 @@ mod tests {
         ];
         for (counts, values) in counts.iter().zip(&values) {
             let mean = |drawn: &[u32]| weighted(values, drawn) / units(drawn);
-            let found = bootstrap(counts, mean, &Resampling { resamples: 20_000, ..USUAL }).unwrap();
+            let found = bootstrap(counts, mean, &Resampling { resamples: 8_000, ..USUAL }).unwrap();
             assert!((found.point - plain.mean).abs() < 1e-12);
             // The formula divides by one less.
             let expected = plain.standard_error * (239.0_f64 / 240.0).sqrt();
-            assert!((found.standard_error / expected - 1.0).abs() < 0.02, "{found:?} {expected}");
+            assert!((found.standard_error / expected - 1.0).abs() < 0.03, "{found:?} {expected}");
             assert!((found.interval.lo - plain.interval.lo).abs() < 0.2 * plain.standard_error, "{found:?} {plain:?}");
         }
     }
@@ -428,16 +437,19 @@ mod tests {
             let expected = crate::stats::bca::quantile_of_sorted(&list, q);
             prop_assert!((values.quantile(drawn, q) - expected).abs() < 1e-9, "{list:?} {q}");
         }
+    }
 
-        #[test]
-        fn clusters_of_one_row_are_rows(numbers in prop::collection::vec(-3.0..3.0_f64, 7..30)) {
+    #[test]
+    fn clusters_of_one_row_are_rows() {
+        for size in [7_u32, 20] {
+            let numbers: Vec<f64> = (0..size).map(|i| f64::from(i * i % 11) - 4.0).collect();
             let mut clusters = ClusterSums::default();
             clusters.add(9.0, 0);
             numbers.iter().for_each(|number| clusters.add(*number, 1));
             let found = bootstrap(clusters.counts(), |drawn| clusters.mean(drawn), &USUAL).unwrap();
             let mean = |drawn: &[u32]| weighted(&numbers, drawn) / units(drawn);
             let plain = bootstrap(&vec![1; numbers.len()], mean, &USUAL).unwrap();
-            prop_assert!((found.interval.lo - plain.interval.lo).abs() < 1e-12);
+            assert!((found.interval.lo - plain.interval.lo).abs() < 1e-12);
         }
     }
 }

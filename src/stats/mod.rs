@@ -19,6 +19,8 @@ mod difference;
 pub mod float;
 mod interval;
 mod judge_error;
+mod light;
+mod logistic;
 mod looks;
 mod mean;
 mod multiple;
@@ -39,13 +41,17 @@ pub mod text;
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod vectors;
 
 pub use agreement::{Agreement, Weights, fleiss_kappa, gwet_ac1, kappa, krippendorff_nominal};
 pub use bca::Bootstrap;
 pub use beta::{beta_probability, beta_probability_above, beta_quantile, binomial_at_most, binomial_probability};
 pub use betting::Betting;
-pub use bias::{PositionBias, SelfConsistency, position_bias, self_consistency};
+pub use bias::{
+    JudgedReply, LengthBias, PositionBias, SelfConsistency, length_bias, length_gap, position_bias, self_consistency,
+};
 pub use bootstrap::{ClusterSums, Resampling, Values, bootstrap};
 pub use cluster::{ClusteredInterval, Clusters};
 pub use decide::{
@@ -58,6 +64,7 @@ pub use judge_error::{
     JudgeErrors, Share, Target, VerdictLabels, labels_needed, lang_reiczigel, neyman_share, poststratified,
     rogan_gladen,
 };
+pub use light::{Light, Measure};
 pub use looks::{Boundary, group_sequential_constant, lan_demets_spend, look_boundary};
 pub use mean::UnitMean;
 pub use multiple::{benjamini_hochberg, holm};
@@ -80,5 +87,7 @@ pub use sequential::{
     BetaPrior, SequentialDecision, SequentialPlan, SuitePasses, confidence_sequence, log_evidence, sequential_decide,
     suite_confidence_sequence,
 };
-pub use soft::{Forecast, SoftVerdict, brier, expected_calibration_error, expected_score, soft_verdict};
+pub use soft::{
+    Forecast, Platt, SoftVerdict, brier, cross_calibrated, expected_calibration_error, expected_score, soft_verdict,
+};
 pub use student::two_sided_t;

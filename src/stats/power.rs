@@ -81,9 +81,9 @@ pub fn n_mcnemar(p_gain: f64, p_loss: f64, alpha: f64, power: f64) -> Option<u64
 /// Which of McNemar's tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum McNemar {
-    /// [`mcnemar_exact`](super::mcnemar_exact).
+    /// [`mcnemar_exact`].
     Exact,
-    /// [`mcnemar_midp`](super::mcnemar_midp).
+    /// [`mcnemar_midp`].
     MidP,
 }
 

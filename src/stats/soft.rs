@@ -1,6 +1,8 @@
 //! Probabilities instead of verdicts: reading them from a model's, and how good they are.
 
 use super::float;
+use super::logistic::{fit, logistic};
+use super::random::Random;
 
 /// How a judge leans, from the logarithms of the probabilities of its words.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,9 +85,92 @@ pub fn expected_calibration_error(forecasts: &[Forecast], bins: u32) -> Option<f
     Some(sums.iter().map(|(told, true_ones)| f64::abs(told - true_ones)).sum::<f64>() / forecasts.len() as f64)
 }
 
+/// Platt's calibration (1999): `logit p' = intercept + slope · logit p`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Platt {
+    /// The intercept: 0 where nothing is to be mended.
+    pub intercept: f64,
+    /// The slope: 1 where nothing is to be mended, below 1 where the judge is too sure of itself.
+    pub slope: f64,
+}
+
+/// How far both coefficients are held back.
+const RIDGE: f64 = 1e-2;
+
+/// Probabilities are taken as this far from 0 and 1 at least, so that their logits are finite.
+const EDGE: f64 = 1e-6;
+
+fn logit(probability: f64) -> f64 {
+    let p = probability.clamp(EDGE, 1.0 - EDGE);
+    float::ln(p / (1.0 - p))
+}
+
+impl Platt {
+    /// Fits both on forecasts whose outcome is known. None without any, or with one that is no number.
+    #[must_use]
+    pub fn fit(forecasts: &[Forecast]) -> Option<Self> {
+        let rows: Vec<([f64; 2], bool)> =
+            forecasts.iter().map(|one| ([1.0, logit(one.probability)], one.came_true)).collect();
+        let [intercept, slope] = fit(&rows, RIDGE)?.coefficients;
+        Some(Self { intercept, slope })
+    }
+
+    /// The calibrated probability.
+    #[must_use]
+    pub fn calibrate(&self, probability: f64) -> f64 {
+        logistic(self.intercept + self.slope * logit(probability))
+    }
+}
+
+/// Forecasts calibrated by fits that have not seen them, in the order given: each of `folds` parts by a fit to the others. What
+/// [`brier`] and [`expected_calibration_error`] say of these is honest.
+///
+/// The parts are drawn at random by the seed. None for fewer than two folds, fewer forecasts than folds, or one that is no number.
+#[must_use]
+pub fn cross_calibrated(forecasts: &[Forecast], folds: u32, seed: u64) -> Option<Vec<Forecast>> {
+    let count = u32::try_from(forecasts.len()).ok().filter(|count| folds >= 2 && *count >= folds)?;
+    let order = Random::new(seed, "cross calibration", 0).order(count);
+    let mut calibrated = forecasts.to_vec();
+    for fold in 0..folds {
+        let is_in = |place: usize| u32::try_from(place).is_ok_and(|place| place % folds == fold);
+        let seen = order.iter().enumerate().filter(|(place, _)| !is_in(*place));
+        let seen: Vec<Forecast> = seen.map(|(_, one)| forecasts[*one as usize]).collect();
+        let platt = Platt::fit(&seen)?;
+        for (_, one) in order.iter().enumerate().filter(|(place, _)| is_in(*place)) {
+            let one = &mut calibrated[*one as usize];
+            one.probability = platt.calibrate(one.probability);
+        }
+    }
+    Some(calibrated)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calibration() {
+        // A judge whose logits are twice too large.
+        let mut random = Random::new(7, "calibration", 0);
+        let forecasts: Vec<Forecast> = (0..3_000)
+            .map(|_| {
+                let told = 8.0 * (random.share() - 0.5);
+                Forecast { probability: logistic(told), came_true: random.share() < logistic(told / 2.0 + 0.3) }
+            })
+            .collect();
+        let platt = Platt::fit(&forecasts).unwrap();
+        assert!((platt.slope - 0.5).abs() < 0.05 && (platt.intercept - 0.3).abs() < 0.12, "{platt:?}");
+        let calibrated = cross_calibrated(&forecasts, 5, 7).unwrap();
+        assert!(calibrated.iter().zip(&forecasts).all(|(one, before)| one.came_true == before.came_true));
+        assert!(brier(&calibrated).unwrap() < brier(&forecasts).unwrap());
+        let error = |forecasts: &[Forecast]| expected_calibration_error(forecasts, 10).unwrap();
+        assert!(error(&calibrated) < 0.04 && error(&forecasts) > 0.08, "{} {}", error(&calibrated), error(&forecasts));
+        assert!(Platt::fit(&[]).is_none() && cross_calibrated(&forecasts, 1, 7).is_none());
+        assert!(cross_calibrated(&forecasts[..4], 5, 7).is_none());
+        let sure = [Forecast { probability: 1.0, came_true: true }, Forecast { probability: 0.0, came_true: false }];
+        let platt = Platt::fit(&sure).unwrap();
+        assert!(platt.calibrate(1.0) > 0.9 && platt.calibrate(0.0) < 0.1 && platt.calibrate(1.0) < 1.0);
+    }
 
     #[test]
     fn leanings() {
