@@ -7,10 +7,11 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use evalflow::stats::{
-    BetaPrior, ClusterSums, Clusters, Forecast, Interval, Pairs, Random, Resampling, SequentialPlan, Share, Target,
-    Values, VerdictLabels, beta_quantile, binomial_probability, bootstrap, brier, clopper_pearson, clustered_mean,
-    confidence_sequence, expected_calibration_error, icc_anova, jeffreys, kappa, log_evidence, mcnemar_midp, mean_ci_t,
-    newcombe_paired, outcome_at, poststratified, sequential_decide, sign_flip_p, suite_confidence_sequence, wilson,
+    BetaPrior, Betting, ClusterSums, Clusters, Forecast, Interval, Pairs, Random, Resampling, SequentialPlan, Share,
+    Target, Values, VerdictLabels, beta_quantile, binomial_probability, bootstrap, brier, clopper_pearson,
+    clustered_mean, confidence_sequence, expected_calibration_error, icc_anova, jeffreys, kappa, log_evidence,
+    mcnemar_midp, mean_ci_t, newcombe_paired, outcome_at, outcome_by_interval, poststratified, sequential_decide,
+    sign_flip_p, suite_confidence_sequence, wilson,
 };
 
 const LEVEL: f64 = 0.95;
@@ -28,7 +29,9 @@ fn main() {
     pairs();
     println!("\nstopping early, 5 %");
     sequences();
+    bets();
     designs();
+    suites();
 }
 
 fn timed<T>(name: &str, work: impl FnOnce() -> T) {
@@ -157,7 +160,7 @@ fn means() {
     for n in [20, 50, 200, 500, 2_000] {
         let draw = |random: &mut Random| -> Vec<f64> { (0..n).map(|_| random.share() * random.share()).collect() };
         let by_t = share(10_000, |random| holds(mean_ci_t(&draw(random), LEVEL).expect("two or more").interval, 0.25));
-        let by_bootstrap = share(1_000, |random| {
+        let by_bootstrap = share(if n > 500 { 1_000 } else { 8_000 }, |random| {
             let values = Values::new(draw(random)).expect("all numbers are finite");
             let found = bootstrap(values.counts(), |drawn| values.mean(drawn), &resampling);
             holds(found.expect("two or more").interval, 0.25)
@@ -238,6 +241,48 @@ fn sequences() {
                 })
             });
         println!("rate {p}: ever excluded in 1,000 looks {missed:.4}");
+    }
+}
+
+/// Scores in thirds with a mean of 0.6, looked at one by one.
+fn bets() {
+    let limit = evalflow::stats::float::ln(20.0);
+    let missed = share(1_000, |random| {
+        let mut betting = Betting::new(0.05);
+        (0..400).any(|_| {
+            betting.add(if random.share() < 0.4 { 1.0 } else { f64::from(random.below(3)) / 3.0 });
+            betting.log_capital(0.6) >= limit
+        })
+    });
+    println!("scores, mean 0.6: ever excluded in 400 looks {missed:.4}");
+}
+
+/// What share of a suite is judged until its own rate is decided.
+fn suites() {
+    let thresholds = evalflow::data::Thresholds { deploy: 0.7, fine_tune: 0.5 };
+    for suite in [200_u32, 1_000] {
+        print!("suite of {suite}, share judged until decided:");
+        for p in [0.3, 0.45, 0.6, 0.65, 0.75, 0.8, 0.9] {
+            #[expect(clippy::cast_possible_truncation, reason = "a share of the suite")]
+            let passes = (f64::from(suite) * p) as u32;
+            let (mut judged, mut wrong) = (0, 0);
+            for run in 0..200 {
+                let mut passed = 0;
+                for (drawn, place) in (1..).zip(Random::new(7, "suite", run).order(suite)) {
+                    passed += u64::from(place < passes);
+                    let whole = u64::from(suite);
+                    let found = suite_confidence_sequence(passed, drawn, whole, 0.05, BetaPrior::EVEN).rates(whole);
+                    let outcome = outcome_by_interval(found, &thresholds);
+                    if drawn == whole || outcome != evalflow::data::Outcome::Inconclusive {
+                        judged += drawn;
+                        wrong += u32::from(outcome != outcome_at(p, &thresholds));
+                        break;
+                    }
+                }
+            }
+            print!("  {:.2} ({:.3} wrong)", judged as f64 / 200.0 / f64::from(suite), f64::from(wrong) / 200.0);
+        }
+        println!();
     }
 }
 

@@ -16,33 +16,35 @@ pub struct Betting {
     alpha: f64,
     share: f64,
     cut: f64,
+    /// Sums begin with half a score of ½ and half a variance of ¼, so that nothing is divided by 0.
+    sum: f64,
+    squares: f64,
+    variance: f64,
 }
 
 impl Betting {
-    /// Bets at the level `1 − alpha`, with the money shared evenly and bets cut at half of what would ruin.
+    /// Nothing bet yet; at the level `1 − alpha`, with the money shared evenly and bets cut at half of what would ruin.
     #[must_use]
-    pub fn new(scores: &[f64], alpha: f64) -> Self {
-        Self::with(scores, alpha, 0.5, 0.5)
+    pub fn new(alpha: f64) -> Self {
+        Self::with(alpha, 0.5, 0.5)
     }
 
-    /// Bets with another share θ of the money on "higher", and another cut c, both in (0, 1). Scores outside of [0, 1] count as
-    /// the nearer end, and those that are no numbers as 0.
+    /// Nothing bet yet, with another share θ of the money on "higher", and another cut c, both in (0, 1).
     #[must_use]
-    pub fn with(scores: &[f64], alpha: f64, share: f64, cut: f64) -> Self {
-        let stake = 2.0 * -float::ln(alpha * share);
-        // Sums begin with half a score of ½ and half a variance of ¼, so that nothing is divided by 0.
-        let (mut sum, mut squares, mut variance) = (0.5, 0.25, 0.25);
-        let mut rounds = Vec::with_capacity(scores.len());
-        for (round, score) in (1_u32..).zip(scores) {
-            let score = if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) };
-            let t = f64::from(round);
-            rounds.push((score, (stake / (t * float::ln_1p(t) * variance)).sqrt()));
-            sum += score;
-            let mean = (sum / (t + 1.0)).min(1.0);
-            squares += (score - mean) * (score - mean);
-            variance = squares / (t + 1.0);
-        }
-        Self { rounds, alpha, share, cut }
+    pub fn with(alpha: f64, share: f64, cut: f64) -> Self {
+        Self { rounds: Vec::new(), alpha, share, cut, sum: 0.5, squares: 0.25, variance: 0.25 }
+    }
+
+    /// Bets on the next score. One outside of [0, 1] counts as the nearer end, and one that is no number as 0.
+    pub fn add(&mut self, score: f64) {
+        let score = if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) };
+        let round = (self.rounds.len() + 1) as f64;
+        let stake = -2.0 * float::ln(self.alpha * self.share);
+        self.rounds.push((score, (stake / (round * float::ln_1p(round) * self.variance)).sqrt()));
+        self.sum += score;
+        let mean = (self.sum / (round + 1.0)).min(1.0);
+        self.squares += (score - mean) * (score - mean);
+        self.variance = self.squares / (round + 1.0);
     }
 
     /// The logarithms of what the two gamblers hold against the mean `m`: higher, lower.
@@ -86,30 +88,36 @@ mod tests {
     use super::*;
     use crate::stats::Random;
 
+    fn over(scores: &[f64]) -> Betting {
+        let mut betting = Betting::new(0.05);
+        scores.iter().for_each(|score| betting.add(*score));
+        betting
+    }
+
     #[test]
     fn nothing_and_extremes() {
-        assert_eq!(Betting::new(&[], 0.05).confidence_sequence(), Interval { lo: 0.0, hi: 1.0 });
-        let ones = Betting::new(&[1.0; 200], 0.05).confidence_sequence();
+        assert_eq!(over(&[]).confidence_sequence(), Interval { lo: 0.0, hi: 1.0 });
+        let ones = over(&[1.0; 200]).confidence_sequence();
         assert!(ones.lo > 0.95 && (ones.hi - 1.0).abs() < 1e-12, "{ones:?}");
-        let zeros = Betting::new(&[0.0; 200], 0.05).confidence_sequence();
+        let zeros = over(&[0.0; 200]).confidence_sequence();
         assert!(zeros.lo.abs() < 1e-12 && zeros.hi < 0.05, "{zeros:?}");
-        let odd = Betting::new(&[f64::NAN, 7.0, -3.0, 1.0, 1.0], 0.05);
-        assert_eq!(odd, Betting::new(&[0.0, 1.0, 0.0, 1.0, 1.0], 0.05));
+        let odd = over(&[f64::NAN, 7.0, -3.0, 1.0, 1.0]);
+        assert_eq!(odd, over(&[0.0, 1.0, 0.0, 1.0, 1.0]));
     }
 
     #[test]
     fn looking_after_every_score_keeps_the_level() {
-        let (runs, scores) = (60, 120);
+        let (runs, scores) = (200, 150);
+        let limit = -libm::log(0.05);
         let mut missed = 0;
         for run in 0..runs {
             let mut random = Random::new(7, "betting", run);
-            // Partial credit in thirds, with a mean of 0.6.
-            let scores: Vec<f64> = (0..scores)
-                .map(|_| if random.share() < 0.4 { 1.0 } else { f64::from(random.below(3)) / 3.0 })
-                .collect();
-            let limit = -libm::log(0.05);
-            missed +=
-                u32::from((1..=scores.len()).any(|seen| Betting::new(&scores[..seen], 0.05).log_capital(0.6) >= limit));
+            let mut betting = Betting::new(0.05);
+            missed += u32::from((0..scores).any(|_| {
+                // Partial credit in thirds, with a mean of 0.6.
+                betting.add(if random.share() < 0.4 { 1.0 } else { f64::from(random.below(3)) / 3.0 });
+                betting.log_capital(0.6) >= limit
+            }));
         }
         assert!(f64::from(missed) / runs as f64 <= 0.05 + 3.0 * (0.05_f64 / runs as f64).sqrt(), "{missed}");
     }
@@ -117,7 +125,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_interval_is_the_means_not_rejected(scores in prop::collection::vec(0.0..=1.0_f64, 0..60), m in 0.001..0.999_f64) {
-            let betting = Betting::new(&scores, 0.05);
+            let betting = over(&scores);
             let Interval { lo, hi } = betting.confidence_sequence();
             let distance = (m - lo).abs().min((m - hi).abs());
             prop_assume!(distance > 1e-6);

@@ -269,6 +269,31 @@ mod tests {
         }
     }
 
+    /// Whatever makes a run of the usual design stop, its interval misses the truth no more often than it says.
+    #[test]
+    fn stopping_early_keeps_the_level() {
+        let (runs, plan) = (600, SequentialPlan::usual(250));
+        for p in [0.5, 0.7, 0.85] {
+            let misses = |run: &u32| {
+                let mut random = Random::new(7, "stopping", u64::from(*run));
+                let mut passed = 0;
+                let early = (1..plan.scenarios).any(|seen| {
+                    passed += u64::from(random.share() < p);
+                    log_evidence(passed, seen - passed, p, plan.prior) >= -float::ln(plan.alpha_early)
+                });
+                passed += u64::from(random.share() < p);
+                early || {
+                    let Interval { lo, hi } =
+                        sequential_decide(passed, plan.scenarios - passed, &plan, &THRESHOLDS).interval;
+                    p < lo || hi < p
+                }
+            };
+            let missed = (0..runs).filter(misses).count() as f64 / f64::from(runs);
+            assert!(missed <= 0.05 + 3.0 * (0.05 * 0.95 / f64::from(runs)).sqrt(), "{p}: {missed}");
+            assert!(missed > 0.01, "{p}: the level is used up: {missed}");
+        }
+    }
+
     #[test]
     fn looking_into_a_shuffled_suite_keeps_the_level() {
         let suite = 120;

@@ -79,11 +79,15 @@ pub(super) fn compute(function: &str, input: &Input<'_>) -> Option<Value> {
             json!({ "M_lo": found.lo, "M_hi": found.hi })
         }
         "hedged_log_capital" => {
-            let betting =
-                Betting::with(&input.floats("x"), input.float("alpha"), input.float("theta"), input.float("c"));
+            let mut betting = Betting::with(input.float("alpha"), input.float("theta"), input.float("c"));
+            input.floats("x").into_iter().for_each(|score| betting.add(score));
             json!(betting.log_capital(input.float("m")))
         }
-        "hedged_confseq" => pair(Betting::new(&input.floats("x"), input.float("alpha")).confidence_sequence()),
+        "hedged_confseq" => {
+            let mut betting = Betting::new(input.float("alpha"));
+            input.floats("x").into_iter().for_each(|score| betting.add(score));
+            pair(betting.confidence_sequence())
+        }
         "group_sequential_constant" => {
             let looks = u32::try_from(input.whole("K")).unwrap();
             json!(group_sequential_constant(looks, input.float("alpha"), boundary(input)))
