@@ -156,12 +156,13 @@ fn clusters() {
 }
 
 fn means() {
-    let resampling = Resampling { resamples: 1_000, ..USUAL };
     for n in [20, 50, 200, 500, 2_000] {
         let draw = |random: &mut Random| -> Vec<f64> { (0..n).map(|_| random.share() * random.share()).collect() };
         let by_t = share(10_000, |random| holds(mean_ci_t(&draw(random), LEVEL).expect("two or more").interval, 0.25));
-        let by_bootstrap = share(if n > 500 { 1_000 } else { 8_000 }, |random| {
+        let by_bootstrap = share(if n > 500 { 3_000 } else { 8_000 }, |random| {
             let values = Values::new(draw(random)).expect("all numbers are finite");
+            // With one seed for all, what these resamples happen to be would be in every run.
+            let resampling = Resampling { resamples: 1_000, seed: random.bits(), ..USUAL };
             let found = bootstrap(values.counts(), |drawn| values.mean(drawn), &resampling);
             holds(found.expect("two or more").interval, 0.25)
         });
