@@ -13,6 +13,8 @@ pub struct Graded {
     pub score: Option<f64>,
     /// The rule's result.
     pub grade: Grade,
+    /// Share of the whole weight that is applicable, in [0, 1].
+    pub coverage: f64,
 }
 
 /// Applies the rubric's pass rule to `verdicts`, one a criterion in the rubric's order.
@@ -41,8 +43,9 @@ pub fn grade(rubric: &Rubric, verdicts: &[VerdictKind]) -> Graded {
         applicable += weight;
         any_graded |= *verdict != VerdictKind::Ungraded;
     }
-    if applicable <= 0.0 || applicable / whole + SLACK < rubric.pass.min_applicable {
-        return Graded { score: None, grade: Grade::Invalid };
+    let coverage = if whole > 0.0 { applicable / whole } else { 0.0 };
+    if applicable <= 0.0 || coverage + SLACK < rubric.pass.min_applicable {
+        return Graded { score: None, grade: Grade::Invalid, coverage };
     }
     let reaches = |weight: f64| weight / applicable + SLACK >= rubric.pass.score;
     let grade = if critical_failed || !reaches(passed + missing) {
@@ -52,7 +55,7 @@ pub fn grade(rubric: &Rubric, verdicts: &[VerdictKind]) -> Graded {
     } else {
         Grade::Ungraded
     };
-    Graded { score: any_graded.then_some(passed / applicable), grade }
+    Graded { score: any_graded.then_some(passed / applicable), grade, coverage }
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 //!
 //! Owns the words a judge reads and the strict reading of what it answers. Pure: never calls an engine. Start at
 //! [`Evidence::ask`] for what is asked, [`read_opinion`] and [`read_weighed`] for what is answered and [`grade`] for what
-//! it comes to.
+//! it comes to, or [`points_score`] where criteria are worth points.
 
 mod evidence;
 mod grade;
 mod parse;
+mod points;
 mod prompt;
 mod schema;
 mod weigh;
@@ -14,6 +15,7 @@ mod weigh;
 pub use evidence::is_quoted;
 pub use grade::{Graded, grade};
 pub use parse::{Opinion, ParseError, read_object, read_opinion};
+pub use points::{PointsItem, points_score};
 pub use prompt::{Evidence, ask_again, question_text};
 pub use schema::Schemas;
 pub use weigh::{Leaning, WeighError, read_weighed, verdict_words};

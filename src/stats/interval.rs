@@ -1,14 +1,25 @@
 //! Intervals for a pass rate.
 
+use super::beta::{beta_probability, beta_probability_above, beta_quantile};
 use super::normal::two_sided_z;
+use crate::data::Thresholds;
 
-/// A closed interval of rates, within [0, 1].
+/// A closed interval: within [0, 1] where it is one of rates, within [-1, 1] where it is one of their differences.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     /// Lower end.
     pub lo: f64,
     /// Upper end.
     pub hi: f64,
+}
+
+impl Interval {
+    /// The part of the interval that lies between two values, for display: the ends of Student's interval of scores in [0, 1] may
+    /// lie outside of it. An interval wholly outside is the value nearest to it.
+    #[must_use]
+    pub fn clipped(self, least: f64, most: f64) -> Self {
+        Self { lo: self.lo.max(least).min(most), hi: self.hi.min(most).max(least) }
+    }
 }
 
 /// Wilson's score interval for `k` passes of `n` scenarios at the level `confidence`, in (0, 1).
@@ -37,14 +48,88 @@ pub(super) fn wilson_at(k: f64, n: f64, z: f64) -> Interval {
     Interval { lo, hi }
 }
 
+/// Clopper and Pearson's interval for `k` passes of `n` scenarios: its level is guaranteed whatever the rate, at the cost of
+/// being wider than Wilson's.
+///
+/// Lower end: the quantile `α/2` of Beta(k, n−k+1), 0 for `k = 0`; upper end: the quantile `1 − α/2` of Beta(k+1, n−k), 1 for
+/// `k = n` (Clopper and Pearson 1934). [0, 1] for `n = 0`; more passes than scenarios count as all.
+#[must_use]
+pub fn clopper_pearson(k: u64, n: u64, confidence: f64) -> Interval {
+    let (k, tail) = (k.min(n), (1.0 - confidence) / 2.0);
+    let (passed, failed) = (k as f64, (n - k) as f64);
+    let lo = if k == 0 { 0.0 } else { beta_quantile(tail, passed, failed + 1.0) };
+    // Mirrored, so that the small probability keeps its digits.
+    let hi = if k == n { 1.0 } else { 1.0 - beta_quantile(tail, failed, passed + 1.0) };
+    Interval { lo, hi }
+}
+
+/// The middle of Jeffreys' posterior, Beta(k+½, n−k+½), for `k` passes of `n` scenarios.
+///
+/// The lower end is 0 for `k = 0` and the upper end 1 for `k = n` (Brown, Cai and DasGupta 2001). [0, 1] for `n = 0`; more
+/// passes than scenarios count as all.
+#[must_use]
+pub fn jeffreys(k: u64, n: u64, confidence: f64) -> Interval {
+    let (k, tail) = (k.min(n), (1.0 - confidence) / 2.0);
+    let (a, b) = (k as f64 + 0.5, (n - k) as f64 + 0.5);
+    let lo = if k == 0 { 0.0 } else { beta_quantile(tail, a, b) };
+    let hi = if k == n { 1.0 } else { 1.0 - beta_quantile(tail, b, a) };
+    Interval { lo, hi }
+}
+
+/// How likely the true rate is in each band, after the scenarios so far and with Jeffreys' prior. They sum to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BandPosterior {
+    /// At `deploy` or above.
+    pub deploy: f64,
+    /// Between the two thresholds.
+    pub fine_tune: f64,
+    /// Below `fine_tune`.
+    pub full_pipeline: f64,
+}
+
+/// The mass of Beta(k+½, n−k+½) in each band: the number in "70 % or better with a probability of 0.49".
+///
+/// More passes than scenarios count as all.
+#[must_use]
+pub fn band_posterior(k: u64, n: u64, thresholds: &Thresholds) -> BandPosterior {
+    let k = k.min(n);
+    let (a, b) = (k as f64 + 0.5, (n - k) as f64 + 0.5);
+    let full_pipeline = beta_probability(thresholds.fine_tune, a, b);
+    let deploy = beta_probability_above(thresholds.deploy, a, b);
+    // The difference that loses the fewest digits: of the two small tails if both are on one side of the bulk.
+    let fine_tune = if full_pipeline > 0.5 {
+        beta_probability_above(thresholds.fine_tune, a, b) - deploy
+    } else if deploy > 0.5 {
+        beta_probability(thresholds.deploy, a, b) - full_pipeline
+    } else {
+        1.0 - full_pipeline - deploy
+    };
+    BandPosterior { deploy, fine_tune: fine_tune.max(0.0), full_pipeline }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::stats::binomial_at_most;
+
+    #[test]
+    fn clipped_intervals() {
+        for ((lo, hi), expected) in [((-0.2, 1.2), (0.0, 1.0)), ((0.2, 0.4), (0.2, 0.4)), ((1.5, 2.0), (1.0, 1.0))] {
+            assert_eq!(Interval { lo, hi }.clipped(0.0, 1.0), Interval { lo: expected.0, hi: expected.1 });
+        }
+    }
 
     #[test]
     fn ends_are_exact() {
+        for interval in [clopper_pearson(0, 0, 0.95), jeffreys(0, 0, 0.95)] {
+            assert_eq!(interval, Interval { lo: 0.0, hi: 1.0 });
+        }
+        for n in [1, 2, 50, 1_000_000] {
+            assert_eq!((clopper_pearson(0, n, 0.95).lo, jeffreys(0, n, 0.95).lo), (0.0, 0.0), "{n}");
+            assert_eq!((clopper_pearson(n, n, 0.95).hi, jeffreys(n, n, 0.95).hi), (1.0, 1.0), "{n}");
+        }
         for n in [1.0, 2.0, 7.0, 50.0, 1e6, 1e15] {
             assert_eq!(wilson(0.0, n, 0.95).lo.to_bits(), 0.0_f64.to_bits(), "{n}");
             assert_eq!(wilson(n, n, 0.95).hi.to_bits(), 1.0_f64.to_bits(), "{n}");
@@ -74,6 +159,26 @@ mod tests {
             let (k, n) = ((f64::from(n) * share).floor(), f64::from(n));
             let (narrow, wide) = (wilson(k, n, one.min(other)), wilson(k, n, one.max(other)));
             prop_assert!(wide.lo <= narrow.lo + 1e-15 && narrow.hi <= wide.hi + 1e-15, "{narrow:?} {wide:?}");
+        }
+
+        #[test]
+        fn clopper_and_pearson_invert_the_exact_test(n in 1_u64..2_000, share in 0.0..=1.0_f64, confidence in 0.5..0.999_f64) {
+            let k = (0..=n).rfind(|k| *k as f64 <= share * n as f64).unwrap();
+            let Interval { lo, hi } = clopper_pearson(k, n, confidence);
+            let tail = (1.0 - confidence) / 2.0;
+            prop_assert!(k == 0 || (1.0 - binomial_at_most(k - 1, n, lo) - tail).abs() < 1e-10);
+            prop_assert!(k == n || (binomial_at_most(k, n, hi) - tail).abs() < 1e-10);
+            let Interval { lo: inner_lo, hi: inner_hi } = jeffreys(k, n, confidence);
+            prop_assert!(lo <= inner_lo && inner_hi <= hi, "the posterior's middle lies inside");
+        }
+
+        #[test]
+        fn bands_share_the_mass(n in 0_u64..2_000, share in 0.0..=1.0_f64) {
+            let k = (0..=n).rfind(|k| *k as f64 <= share * n as f64).unwrap();
+            let BandPosterior { deploy, fine_tune, full_pipeline } =
+                band_posterior(k, n, &Thresholds { deploy: 0.7, fine_tune: 0.5 });
+            prop_assert!([deploy, fine_tune, full_pipeline].iter().all(|mass| (0.0..=1.0).contains(mass)));
+            prop_assert!((deploy + fine_tune + full_pipeline - 1.0).abs() < 1e-12);
         }
 
         #[test]

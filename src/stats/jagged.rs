@@ -75,20 +75,6 @@ fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (mean, (squares / (count - 1.0)).sqrt())
 }
 
-/// Holm's correction of several p-values, in their order.
-#[must_use]
-pub fn holm(p: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..p.len()).collect();
-    order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
-    let mut corrected = vec![0.0; p.len()];
-    let mut least: f64 = 0.0;
-    for (rank, index) in order.into_iter().enumerate() {
-        least = least.max((p.len() - rank) as f64 * p[index]).min(1.0);
-        corrected[index] = least;
-    }
-    corrected
-}
-
 /// How far each value is from the median, in units of a standard deviation reckoned from the median deviation; none where
 /// that is 0.
 #[must_use]
@@ -130,6 +116,5 @@ mod tests {
         assert_eq!(against_panel(&flat, &[1.0, 1.0], 0), None);
         assert_eq!(modified_z(&[1.0, 1.0, 1.0, 5.0]), None);
         assert_eq!(modified_z(&[]), None);
-        assert_eq!(holm(&[]), Vec::<f64>::new());
     }
 }

@@ -1,0 +1,319 @@
+//! What the statistics cost, and how often their intervals hold the truth: `cargo bench --bench stats`.
+//!
+//! Times depend on the machine. Shares are the same everywhere: all runs are seeded.
+#![expect(clippy::print_stdout, reason = "a table for the person who runs it")]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use evalflow::stats::{
+    BetaPrior, Betting, ClusterSums, Clusters, Forecast, Interval, Pairs, Random, Resampling, SequentialPlan, Share,
+    Target, Values, VerdictLabels, beta_quantile, binomial_probability, bootstrap, brier, clopper_pearson,
+    clustered_mean, confidence_sequence, expected_calibration_error, icc_anova, jeffreys, kappa, log_evidence,
+    mcnemar_midp, mean_ci_t, newcombe_paired, outcome_at, outcome_by_interval, poststratified, sequential_decide,
+    sign_flip_p, suite_confidence_sequence, wilson,
+};
+
+const LEVEL: f64 = 0.95;
+
+fn main() {
+    println!("times");
+    bootstraps();
+    a_million_rows();
+    println!("\nexact coverage of a rate at 95 %, mean and lowest over rates of 0.40 … 0.99");
+    rates();
+    println!("\nsimulated coverage at 95 %");
+    clusters();
+    means();
+    judges();
+    pairs();
+    println!("\nstopping early, 5 %");
+    sequences();
+    bets();
+    designs();
+    suites();
+}
+
+fn timed<T>(name: &str, work: impl FnOnce() -> T) {
+    let start = Instant::now();
+    keep(work());
+    println!("{name:<58}{:>9.3} s", start.elapsed().as_secs_f64());
+}
+
+/// Makes sure that a result is computed though nobody looks at it.
+fn keep<T>(result: T) {
+    drop(black_box(result));
+}
+
+fn numbers(count: u32) -> Vec<f64> {
+    let mut random = Random::new(7, "bench", 0);
+    (0..count).map(|_| random.share() * random.share()).collect()
+}
+
+const USUAL: Resampling<'static> = Resampling { confidence: LEVEL, resamples: 10_000, seed: 7, purpose: "bench" };
+
+fn bootstraps() {
+    let values = Values::new(numbers(10_000)).expect("all numbers are finite");
+    timed("mean of 10,000 scores, 10,000 resamples", || bootstrap(values.counts(), |drawn| values.mean(drawn), &USUAL));
+    timed("median of the same", || bootstrap(values.counts(), |drawn| values.quantile(drawn, 0.5), &USUAL));
+    let mut sums = ClusterSums::default();
+    numbers(10_000).iter().for_each(|sum| sums.add(*sum, 5));
+    timed("mean over 10,000 clusters, 10,000 resamples", || bootstrap(sums.counts(), |drawn| sums.mean(drawn), &USUAL));
+    let few = Values::new(numbers(1_000_000).iter().map(|x| (x * 20.0).round() / 20.0).collect());
+    let few = few.expect("all numbers are finite");
+    timed("mean of 1,000,000 scores of 21 kinds, 10,000 resamples", || {
+        bootstrap(few.counts(), |drawn| few.mean(drawn), &USUAL)
+    });
+}
+
+/// What a run of a million rows is asked.
+fn a_million_rows() {
+    let scores = numbers(1_000_000);
+    timed("all statistics of 1,000,000 rows", || {
+        let passed = scores.iter().filter(|score| **score > 0.3).count() as u64;
+        let n = scores.len() as u64;
+        keep(wilson(passed as f64, n as f64, LEVEL));
+        keep(clopper_pearson(passed, n, LEVEL));
+        keep(jeffreys(passed, n, LEVEL));
+        keep(mean_ci_t(&scores, LEVEL));
+        let groups: Vec<&[f64]> = scores.chunks(5).collect();
+        keep(clustered_mean(&groups, LEVEL));
+        keep(icc_anova(&groups));
+        let mut clusters = Clusters::default();
+        groups.iter().for_each(|rows| clusters.add(rows.iter().filter(|x| **x > 0.3).count() as u64, 5));
+        keep(clusters.wilson_clustered(LEVEL));
+        keep(confidence_sequence(passed, n - passed, 0.05, BetaPrior::USUAL));
+        keep(suite_confidence_sequence(passed / 2, n / 2, n, 0.05, BetaPrior::EVEN));
+        keep(newcombe_paired(
+            &Pairs { both: passed, gains: 9_000, losses: 8_000, neither: n - passed - 17_000 },
+            LEVEL,
+        ));
+        keep(mcnemar_midp(90_000, 89_000));
+        keep(kappa(&[[passed, 9_000], [8_000, n - passed]], evalflow::stats::Weights::Nominal));
+        let forecasts: Vec<Forecast> =
+            scores.iter().map(|x| Forecast { probability: *x, came_true: *x > 0.3 }).collect();
+        keep(brier(&forecasts));
+        keep(expected_calibration_error(&forecasts, 10));
+    });
+    let differences: Vec<f64> = scores.iter().take(10_000).map(|x| x - 0.25).collect();
+    timed("signs of 10,000 differences, 20,000 times", || sign_flip_p(&differences, 7, "bench"));
+}
+
+fn holds(interval: Interval, truth: f64) -> bool {
+    interval.lo <= truth && truth <= interval.hi
+}
+
+fn rates() {
+    for n in [20, 50, 100, 200, 500, 1_000, 2_000] {
+        let methods: [(&str, &dyn Fn(u64) -> Interval); 3] = [
+            ("Wilson", &|k| wilson(k as f64, n as f64, LEVEL)),
+            ("Clopper-Pearson", &|k| clopper_pearson(k, n, LEVEL)),
+            ("Jeffreys", &|k| jeffreys(k, n, LEVEL)),
+        ];
+        print!("n = {n:<6}");
+        for (name, interval) in methods {
+            let intervals: Vec<Interval> = (0..=n).map(interval).collect();
+            let covered = (40..100).map(|percent| {
+                let p = f64::from(percent) / 100.0;
+                let held = (0..=n).zip(&intervals).filter(|(_, interval)| holds(**interval, p));
+                held.map(|(k, _)| binomial_probability(k, n, p)).sum::<f64>()
+            });
+            let covered: Vec<f64> = covered.collect();
+            let mean = covered.iter().sum::<f64>() / covered.len() as f64;
+            let lowest = covered.iter().copied().fold(1.0, f64::min);
+            print!("  {name} {mean:.3} / {lowest:.3}");
+        }
+        println!();
+    }
+}
+
+/// The share of runs that `run` says hold the truth.
+fn share(runs: u32, run: impl Fn(&mut Random) -> bool) -> f64 {
+    let held = (0..runs).filter(|one| run(&mut Random::new(7, "coverage", u64::from(*one)))).count();
+    held as f64 / f64::from(runs)
+}
+
+fn clusters() {
+    for (groups, rows, icc, p) in [
+        (10, 20, 0.1, 0.7),
+        (20, 10, 0.3, 0.7),
+        (50, 20, 0.3, 0.7),
+        (10, 5, 0.3, 0.9),
+        (10, 20, 0.3, 0.9),
+        (100, 20, 0.2, 0.8),
+    ] {
+        let total = 1.0 / icc - 1.0;
+        let held = share(4_000, |random| {
+            let mut counts = Clusters::default();
+            for _ in 0..groups {
+                let own = beta_quantile(random.share(), p * total, (1.0 - p) * total);
+                counts.add(u64::from(random.binomial(rows, own)), u64::from(rows));
+            }
+            holds(counts.wilson_clustered(LEVEL).interval, p)
+        });
+        println!("Wilson over {groups} clusters of {rows}, ICC {icc}, rate {p}: {held:.3}");
+    }
+}
+
+fn means() {
+    for n in [20, 50, 200, 500, 2_000] {
+        let draw = |random: &mut Random| -> Vec<f64> { (0..n).map(|_| random.share() * random.share()).collect() };
+        let by_t = share(10_000, |random| holds(mean_ci_t(&draw(random), LEVEL).expect("two or more").interval, 0.25));
+        let by_bootstrap = share(if n > 500 { 3_000 } else { 8_000 }, |random| {
+            let values = Values::new(draw(random)).expect("all numbers are finite");
+            // With one seed for all, what these resamples happen to be would be in every run.
+            let resampling = Resampling { resamples: 1_000, seed: random.bits(), ..USUAL };
+            let found = bootstrap(values.counts(), |drawn| values.mean(drawn), &resampling);
+            holds(found.expect("two or more").interval, 0.25)
+        });
+        println!("mean of {n} skewed scores: t {by_t:.3}, BCa {by_bootstrap:.3}");
+    }
+}
+
+/// A judge with errors, and labels at random among those that it passed and those that it failed.
+fn labelled(
+    random: &mut Random,
+    (truth, sensitivity, specificity): (f64, f64, f64),
+    labels: [u64; 2],
+) -> VerdictLabels {
+    let mut strata = [Share::default(), Share::default()];
+    let mut judged = Share { count: 0, of: 1_000 };
+    for _ in 0..judged.of {
+        let passes = random.share() < truth;
+        let verdict = random.share() < if passes { sensitivity } else { 1.0 - specificity };
+        judged.count += u64::from(verdict);
+        let stratum = usize::from(verdict);
+        if strata[stratum].of < labels[stratum] {
+            strata[stratum].of += 1;
+            strata[stratum].count += u64::from(passes);
+        }
+    }
+    VerdictLabels { judged, among_passed: strata[1], among_failed: strata[0] }
+}
+
+fn judges() {
+    for setting in
+        [(0.65, 0.95, 0.9), (0.65, 0.9, 0.7), (0.72, 0.9, 0.7), (0.72, 0.97, 0.5), (0.9, 0.95, 0.9), (0.9, 0.97, 0.5)]
+    {
+        let held = share(4_000, |random| {
+            let labels = labelled(random, setting, [20, 30]);
+            let found = poststratified(&labels, LEVEL, Target::Population).expect("there are verdicts");
+            holds(found.interval, setting.0)
+        });
+        let (truth, sensitivity, specificity) = setting;
+        println!("post-stratified, 50 labels, truth {truth}, judge {sensitivity} / {specificity}: {held:.3}");
+    }
+}
+
+fn pairs() {
+    for n in [20, 50, 100, 300, 1_000, 2_000] {
+        print!("Newcombe, {n} pairs:");
+        for (gain, loss, both) in [(0.1, 0.1, 0.6), (0.2, 0.05, 0.5), (0.05, 0.05, 0.7), (0.03, 0.01, 0.85)] {
+            let held = share(4_000, |random| {
+                let mut pairs = Pairs::default();
+                for _ in 0..n {
+                    let x = random.share();
+                    if x < gain {
+                        pairs.gains += 1;
+                    } else if x < gain + loss {
+                        pairs.losses += 1;
+                    } else if x < gain + loss + both {
+                        pairs.both += 1;
+                    } else {
+                        pairs.neither += 1;
+                    }
+                }
+                holds(newcombe_paired(&pairs, LEVEL).interval, gain - loss)
+            });
+            print!("  {held:.3}");
+        }
+        println!();
+    }
+}
+
+fn sequences() {
+    for p in [0.3, 0.5, 0.7, 0.9] {
+        let missed = 1.0
+            - share(2_000, |random| {
+                let mut passed = 0;
+                (1..=1_000).all(|seen: u64| {
+                    passed += u64::from(random.share() < p);
+                    log_evidence(passed, seen - passed, p, BetaPrior::USUAL) < evalflow::stats::float::ln(20.0)
+                })
+            });
+        println!("rate {p}: ever excluded in 1,000 looks {missed:.4}");
+    }
+}
+
+/// Scores in thirds with a mean of 0.6, looked at one by one.
+fn bets() {
+    let limit = evalflow::stats::float::ln(20.0);
+    let missed = share(1_000, |random| {
+        let mut betting = Betting::new(0.05);
+        (0..400).any(|_| {
+            betting.add(if random.share() < 0.4 { 1.0 } else { f64::from(random.below(3)) / 3.0 });
+            betting.log_capital(0.6) >= limit
+        })
+    });
+    println!("scores, mean 0.6: ever excluded in 400 looks {missed:.4}");
+}
+
+/// What share of a suite is judged until its own rate is decided.
+fn suites() {
+    let thresholds = evalflow::data::Thresholds { deploy: 0.7, fine_tune: 0.5 };
+    for suite in [200_u32, 1_000] {
+        print!("suite of {suite}, share judged until decided:");
+        for p in [0.3, 0.45, 0.6, 0.65, 0.75, 0.8, 0.9] {
+            #[expect(clippy::cast_possible_truncation, reason = "a share of the suite")]
+            let passes = (f64::from(suite) * p) as u32;
+            let (mut judged, mut wrong) = (0, 0);
+            for run in 0..200 {
+                let mut passed = 0;
+                for (drawn, place) in (1..).zip(Random::new(7, "suite", run).order(suite)) {
+                    passed += u64::from(place < passes);
+                    let whole = u64::from(suite);
+                    let found = suite_confidence_sequence(passed, drawn, whole, 0.05, BetaPrior::EVEN).rates(whole);
+                    let outcome = outcome_by_interval(found, &thresholds);
+                    if drawn == whole || outcome != evalflow::data::Outcome::Inconclusive {
+                        judged += drawn;
+                        wrong += u32::from(outcome != outcome_at(p, &thresholds));
+                        break;
+                    }
+                }
+            }
+            print!("  {:.2} ({:.3} wrong)", judged as f64 / 200.0 / f64::from(suite), f64::from(wrong) / 200.0);
+        }
+        println!();
+    }
+}
+
+fn designs() {
+    let thresholds = evalflow::data::Thresholds { deploy: 0.7, fine_tune: 0.5 };
+    for p in [0.3, 0.4, 0.45, 0.6, 0.65, 0.75, 0.8, 0.9] {
+        let plan = SequentialPlan::usual(1_000);
+        let (mut scenarios, mut correct, mut wrong) = (0, 0, 0);
+        for run in 0..400 {
+            let mut random = Random::new(7, "design", run);
+            let (mut passed, mut failed) = (0, 0);
+            loop {
+                let pass = u64::from(random.share() < p);
+                (passed, failed) = (passed + pass, failed + 1 - pass);
+                let found = sequential_decide(passed, failed, &plan, &thresholds);
+                if found.stop {
+                    scenarios += passed + failed;
+                    let is_decided = found.outcome != evalflow::data::Outcome::Inconclusive;
+                    correct += u32::from(found.outcome == outcome_at(p, &thresholds));
+                    wrong += u32::from(is_decided && found.outcome != outcome_at(p, &thresholds));
+                    break;
+                }
+            }
+        }
+        let share = |count: u32| f64::from(count) / 400.0;
+        println!(
+            "rate {p}: {:.0} scenarios of 1,000, right {:.3}, wrong {:.3}",
+            scenarios as f64 / 400.0,
+            share(correct),
+            share(wrong)
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! The true pass rate behind a judge that errs, from a few labels that people made.
+//!
+//! Owns the corrections: with labels of this very run, post-stratified by verdict ([`poststratified`], the default for verdicts
+//! that pass or fail); with labels carried over from another model, by the judge's errors ([`lang_reiczigel`]). Owns how many
+//! labels it takes, too. The uncorrected rate of a judge is worthless as an estimate of the truth, however many scenarios there
+//! are.
+
+use super::difference::Estimate;
+use super::interval::{Interval, wilson};
+use super::normal::two_sided_z;
+use super::scores::square;
+
+/// So many of so many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    /// How many did.
+    pub count: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Share {
+    /// The share as a number; none of none.
+    #[must_use]
+    pub fn rate(self) -> Option<f64> {
+        (self.of > 0).then(|| self.count.min(self.of) as f64 / self.of as f64)
+    }
+
+    /// Wilson's interval for it; [0, 1] for none of none.
+    #[must_use]
+    pub fn wilson(self, confidence: f64) -> Interval {
+        wilson(self.count.min(self.of) as f64, self.of as f64, confidence)
+    }
+}
+
+/// How a judge does on scenarios whose truth is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JudgeErrors {
+    /// The judge passes, of those that truly pass: its sensitivity.
+    pub passes: Share,
+    /// The judge fails, of those that truly fail: its specificity.
+    pub fails: Share,
+}
+
+impl JudgeErrors {
+    /// Youden's J, `sensitivity + specificity − 1`: by how much a true improvement shows. None without labels of both kinds.
+    #[must_use]
+    pub fn informedness(&self) -> Option<f64> {
+        Some(self.passes.rate()? + self.fails.rate()? - 1.0)
+    }
+
+    /// J with an interval recovered from Wilson's of both shares (MOVER). None without labels of both kinds.
+    #[must_use]
+    pub fn informedness_interval(&self, confidence: f64) -> Option<Estimate> {
+        let (sensitivity, specificity) = (self.passes.rate()?, self.fails.rate()?);
+        let (one, other) = (self.passes.wilson(confidence), self.fails.wilson(confidence));
+        let point = sensitivity + specificity - 1.0;
+        let lo = point - (square(sensitivity - one.lo) + square(specificity - other.lo)).sqrt();
+        let hi = point + (square(one.hi - sensitivity) + square(other.hi - specificity)).sqrt();
+        Some(Estimate { point, interval: Interval { lo: lo.max(-1.0), hi: hi.min(1.0) } })
+    }
+}
+
+/// The true rate by the judge's rate and its errors: `(p + sp − 1) / (se + sp − 1)` (Rogan and Gladen 1978). Not clipped to [0, 1];
+/// none for a judge that does no better than a coin.
+#[must_use]
+pub fn rogan_gladen(judged: f64, sensitivity: f64, specificity: f64) -> Option<f64> {
+    let informedness = sensitivity + specificity - 1.0;
+    (informedness > 0.0).then(|| (judged + specificity - 1.0) / informedness)
+}
+
+/// [`rogan_gladen`] clipped to [0, 1], with the interval of Lang and Reiczigel (2014), which takes the errors of the labels into
+/// account. For labels that were not drawn by verdict.
+///
+/// All three shares are shrunk towards a half by adding to their counts; the point is not, so it may lie outside of the interval
+/// where it is clipped. None for no verdict, no label of a kind, or a judge that does no better than a coin.
+#[must_use]
+pub fn lang_reiczigel(judged: Share, errors: &JudgeErrors, confidence: f64) -> Option<Estimate> {
+    let point = rogan_gladen(judged.rate()?, errors.passes.rate()?, errors.fails.rate()?)?.clamp(0.0, 1.0);
+    let z = two_sided_z(confidence);
+    let plus_one = |share: Share| (share.count.min(share.of) as f64 + 1.0) / (share.of as f64 + 2.0);
+    let n = judged.of as f64 + z * z;
+    let rate = (judged.count.min(judged.of) as f64 + z * z / 2.0) / n;
+    let (sensitivity, specificity) = (plus_one(errors.passes), plus_one(errors.fails));
+    let informedness = sensitivity + specificity - 1.0;
+    let shrunk = rogan_gladen(rate, sensitivity, specificity)?;
+    let pass_variance = sensitivity * (1.0 - sensitivity) / (errors.passes.of as f64 + 2.0);
+    let fail_variance = specificity * (1.0 - specificity) / (errors.fails.of as f64 + 2.0);
+    let shift = 2.0 * z * z * (shrunk * pass_variance - (1.0 - shrunk) * fail_variance);
+    let variance = rate * (1.0 - rate) / n + square(1.0 - shrunk) * fail_variance + square(shrunk) * pass_variance;
+    let (centre, half) = (shrunk + shift, z * variance.sqrt() / informedness);
+    let interval = Interval { lo: (centre - half).clamp(0.0, 1.0), hi: (centre + half).clamp(0.0, 1.0) };
+    Some(Estimate { point, interval })
+}
+
+/// What an estimate is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// New scenarios from the same source.
+    Population,
+    /// The scenarios of this suite only.
+    Suite,
+}
+
+/// Labels drawn at random among the scenarios that the judge passed, and among those that it failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VerdictLabels {
+    /// How many the judge passed, of all.
+    pub judged: Share,
+    /// Truly pass, of the labelled among those that the judge passed.
+    pub among_passed: Share,
+    /// Truly pass, of the labelled among those that the judge failed.
+    pub among_failed: Share,
+}
+
+/// The true pass rate, post-stratified by verdict, with an interval from Wilson's of both strata (MOVER). The default.
+///
+/// `θ = W₁μ₁ + W₀μ₀`, `lo = θ − √(W₁²(μ₁−l₁)² + W₀²(μ₀−l₀)² + z²(μ₁−μ₀)²W₁W₀/N)`, `hi` likewise. For the suite alone the last term falls
+/// away, and the others shrink by the share that is labelled: nothing is uncertain where all are. A stratum without labels is
+/// taken as ½ within [0, 1]. Within [0, 1]; none without any verdict. Never with labels made on another model's replies.
+#[must_use]
+pub fn poststratified(labels: &VerdictLabels, confidence: f64, target: Target) -> Option<Estimate> {
+    let passed = labels.judged.rate()?;
+    let n = labels.judged.of as f64;
+    let stratum = |weight: f64, share: Share, size: u64| {
+        let mean = share.rate().unwrap_or(0.5);
+        let limits = share.wilson(confidence);
+        let unlabelled = match target {
+            Target::Population => 1.0,
+            Target::Suite => 1.0 - share.of.min(size) as f64 / size.max(1) as f64,
+        };
+        let part = |side: f64| square(weight * side) * unlabelled;
+        (mean, part(mean - limits.lo), part(limits.hi - mean))
+    };
+    let failed = labels.judged.of - labels.judged.count.min(labels.judged.of);
+    let (one, one_below, one_above) = stratum(passed, labels.among_passed, labels.judged.of - failed);
+    let (other, other_below, other_above) = stratum(1.0 - passed, labels.among_failed, failed);
+    let between = match target {
+        Target::Population => square(two_sided_z(confidence) * (one - other)) * passed * (1.0 - passed) / n,
+        Target::Suite => 0.0,
+    };
+    let point = passed * one + (1.0 - passed) * other;
+    let interval = Interval {
+        lo: (point - (one_below + other_below + between).sqrt()).max(0.0),
+        hi: (point + (one_above + other_above + between).sqrt()).min(1.0),
+    };
+    Some(Estimate { point, interval })
+}
+
+/// Neyman's share of the labels for the scenarios that the judge passed: `W₁σ₁ / (W₁σ₁ + W₀σ₀)` for true rates `among_passed` and
+/// `among_failed` in both strata, as a pilot suggests them. Where neither varies, the share of those that passed; none without
+/// any verdict.
+#[must_use]
+pub fn neyman_share(judged: Share, among_passed: f64, among_failed: f64) -> Option<f64> {
+    let passed = judged.rate()?;
+    let (one, other) = (passed * spread(among_passed), (1.0 - passed) * spread(among_failed));
+    let whole = one + other;
+    Some(if whole > 0.0 { one / whole } else { passed })
+}
+
+/// The labels that bring the interval to about ± `half_width`, shared by [`neyman_share`]: `⌈(z/h)² (W₁σ₁ + W₀σ₀)²⌉`. None without any
+/// verdict or for a half-width of 0.
+#[must_use]
+pub fn labels_needed(
+    judged: Share,
+    among_passed: f64,
+    among_failed: f64,
+    half_width: f64,
+    confidence: f64,
+) -> Option<u64> {
+    let passed = judged.rate()?;
+    let whole = passed * spread(among_passed) + (1.0 - passed) * spread(among_failed);
+    let needed = square(two_sided_z(confidence) / half_width * whole).ceil();
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be small")]
+    (0.0..=1e15).contains(&needed).then_some(needed as u64)
+}
+
+fn spread(rate: f64) -> f64 {
+    let rate = rate.clamp(0.0, 1.0);
+    (rate * (1.0 - rate)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stats::Random;
+
+    const NONE: Share = Share { count: 0, of: 0 };
+
+    fn share(count: u64, of: u64) -> Share {
+        Share { count, of }
+    }
+
+    #[test]
+    fn nothing_says_nothing() {
+        let errors = JudgeErrors { passes: share(9, 10), fails: NONE };
+        assert!(errors.informedness().is_none() && errors.informedness_interval(0.9).is_none());
+        assert!(lang_reiczigel(share(5, 10), &errors, 0.95).is_none());
+        assert!(lang_reiczigel(NONE, &JudgeErrors { passes: share(9, 10), fails: share(9, 10) }, 0.95).is_none());
+        assert!(poststratified(&VerdictLabels::default(), 0.95, Target::Population).is_none());
+        assert!(neyman_share(NONE, 0.5, 0.5).is_none() && labels_needed(NONE, 0.5, 0.5, 0.05, 0.95).is_none());
+        assert!(labels_needed(share(5, 10), 0.5, 0.5, 0.0, 0.95).is_none());
+        assert_eq!(labels_needed(share(5, 10), 1.0, 0.0, 0.05, 0.95), Some(0));
+        assert_eq!(neyman_share(share(7, 10), 1.0, 0.0), Some(0.7));
+        let unlabelled = VerdictLabels { judged: share(7, 10), ..VerdictLabels::default() };
+        let found = poststratified(&unlabelled, 0.95, Target::Population).unwrap();
+        assert!((found.point - 0.5).abs() < 1e-12 && found.interval.hi - found.interval.lo > 0.7, "{found:?}");
+    }
+
+    #[test]
+    fn a_fully_labelled_suite_is_certain() {
+        let labels = VerdictLabels { judged: share(7, 10), among_passed: share(6, 7), among_failed: share(1, 3) };
+        let found = poststratified(&labels, 0.95, Target::Suite).unwrap();
+        assert!((found.point - 0.7).abs() < 1e-12 && found.interval.hi - found.interval.lo < 1e-12, "{found:?}");
+        let found = poststratified(&labels, 0.95, Target::Population).unwrap();
+        assert!(found.interval.hi - found.interval.lo > 0.3, "{found:?}");
+    }
+
+    #[test]
+    fn a_perfect_judge_is_believed() {
+        let labels = VerdictLabels { judged: share(70, 100), among_passed: share(30, 30), among_failed: share(0, 30) };
+        let found = poststratified(&labels, 0.95, Target::Population).unwrap();
+        assert!((found.point - 0.7).abs() < 1e-12);
+        let errors = JudgeErrors { passes: share(30, 30), fails: share(30, 30) };
+        assert!((lang_reiczigel(share(70, 100), &errors, 0.95).unwrap().point - 0.7).abs() < 1e-12);
+        let interval = errors.informedness_interval(0.9).unwrap();
+        assert!((interval.point - 1.0).abs() < 1e-12 && interval.interval.lo > 0.85 && interval.interval.hi <= 1.0);
+    }
+
+    /// One run: 400 scenarios, a judge with these errors, 50 labels at random within strata.
+    fn simulated(run: u64, truth: f64, sensitivity: f64, specificity: f64) -> VerdictLabels {
+        let mut random = Random::new(7, "judge", run);
+        let mut strata: [Vec<bool>; 2] = [Vec::new(), Vec::new()];
+        for _ in 0..400 {
+            let passes = random.share() < truth;
+            let judged = random.share() < if passes { sensitivity } else { 1.0 - specificity };
+            strata[usize::from(judged)].push(passes);
+        }
+        // Scenarios come in random order, so the first are a random sample.
+        let labelled = |stratum: &[bool], labels: usize| {
+            let some = &stratum[..labels.min(stratum.len())];
+            share(some.iter().filter(|passes| **passes).count() as u64, some.len() as u64)
+        };
+        let judged = share(strata[1].len() as u64, 400);
+        VerdictLabels { judged, among_passed: labelled(&strata[1], 30), among_failed: labelled(&strata[0], 20) }
+    }
+
+    #[test]
+    fn intervals_hold_the_truth_as_often_as_they_say() {
+        for (truth, sensitivity, specificity) in [(0.65, 0.9, 0.7), (0.72, 0.97, 0.5), (0.9, 0.95, 0.9)] {
+            let runs = 1_000;
+            let covered = (0..runs)
+                .filter(|run| {
+                    let labels = simulated(*run, truth, sensitivity, specificity);
+                    let Interval { lo, hi } = poststratified(&labels, 0.95, Target::Population).unwrap().interval;
+                    (lo..=hi).contains(&truth)
+                })
+                .count() as f64
+                / runs as f64;
+            // One point below the level, and three standard errors of the simulation.
+            assert!(covered >= 0.94 - 3.0 * (0.95_f64 * 0.05 / runs as f64).sqrt(), "{truth} {sensitivity}: {covered}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn estimates_lie_within_their_intervals(
+            k in 0_u64..200, more in 0_u64..200, x1 in 0_u64..30, m1 in 0_u64..30, x0 in 0_u64..30, m0 in 0_u64..30,
+        ) {
+            prop_assume!(k + more > 0);
+            let labels = VerdictLabels {
+                judged: share(k, k + more), among_passed: share(x1.min(m1), m1), among_failed: share(x0.min(m0), m0),
+            };
+            for target in [Target::Population, Target::Suite] {
+                let Estimate { point, interval } = poststratified(&labels, 0.95, target).unwrap();
+                prop_assert!(0.0 <= interval.lo && interval.lo <= point && point <= interval.hi && interval.hi <= 1.0);
+            }
+            let errors = JudgeErrors { passes: share(x1.min(m1), m1), fails: share(x0.min(m0), m0) };
+            if let Some(Estimate { point, interval }) = lang_reiczigel(labels.judged, &errors, 0.95) {
+                prop_assert!([point, interval.lo, interval.hi].iter().all(|x| (0.0..=1.0).contains(x)));
+            }
+        }
+    }
+}
