@@ -426,7 +426,13 @@ impl File {
     }
 
     fn cell(&self, row: usize, column: usize) -> &str {
-        self.rows[row].cells.get(column).unwrap_or_default().trim()
+        let text = self.rows[row].cells.get(column).unwrap_or_default();
+        // Each cell is looked at several times, and hardly one has white space around it.
+        match text.as_bytes() {
+            [] => text,
+            [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+            _ => text.trim(),
+        }
     }
 
     fn bad_cell(&self, row: usize, column: &str, value: &str, kind: Kind) -> CatalogError {
