@@ -42,6 +42,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::exit::Exit;
 use self::settings::Settings;
 use crate::spec;
+use crate::stage::generate::PARQUET_READER;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -142,6 +143,7 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
+    silence_readers();
     let settings = Settings::new(arguments.global);
     settings.start_log();
     let ended = match &arguments.command {
@@ -165,4 +167,15 @@ pub fn main() -> ExitCode {
     // What stopped a command on its way ends the program like any other end.
     let (Ok(exit) | Err(exit)) = ended;
     exit.into()
+}
+
+/// Keeps what a damaged Parquet file makes its reader say off the terminal: it might repeat what is in the file, and whoever
+/// waits for the reader tells what is wrong.
+fn silence_readers() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(PARQUET_READER) {
+            usual(panic);
+        }
+    }));
 }

@@ -64,6 +64,15 @@ impl FieldPath {
         Ok(Self { source: source.to_owned(), steps })
     }
 
+    /// The column of a table that it leads into; none where it may be any.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        match self.steps.first()? {
+            Step::Member(name) => Some(name),
+            Step::Item(_) | Step::First { member: _, value: _ } => None,
+        }
+    }
+
     /// What it leads to in a record; none where that is nothing, or null.
     #[must_use]
     pub fn find<'a>(&self, record: &'a Value) -> Option<&'a Value> {
@@ -141,6 +150,15 @@ mod tests {
         check("meta", Some(record["meta"].clone()));
         check("$", Some(record.clone()));
         check("$['$odd']", Some(json!("x")));
+    }
+
+    #[test]
+    fn paths_lead_into_columns() {
+        for (path, column) in
+            [("$.a[0].b", Some("a")), ("a.b", Some("a.b")), ("$['a.b']", Some("a.b")), ("$", None), ("$[0].a", None)]
+        {
+            assert_eq!(FieldPath::new(path).unwrap().column(), column, "{path}");
+        }
     }
 
     #[test]

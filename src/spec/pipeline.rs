@@ -468,6 +468,8 @@ pub enum ImportFormat {
     Csv,
     /// The same with tabs.
     Tsv,
+    /// A Parquet file, such as the datasets of Hugging Face come in.
+    Parquet,
     /// The tests of a promptfoo configuration, in YAML or JSON.
     Promptfoo,
     /// A dataset of Inspect: JSON Lines, JSON or CSV with `input`.
@@ -481,6 +483,7 @@ impl ImportFormat {
         ("json", Self::Json),
         ("csv", Self::Csv),
         ("tsv", Self::Tsv),
+        ("parquet", Self::Parquet),
         ("promptfoo", Self::Promptfoo),
         ("inspect", Self::Inspect),
     ];

@@ -1,6 +1,7 @@
 //! Prompt templates and conditions: minijinja, strict. What a template may name is known, so an unknown variable is
 //! found when the pipeline is checked and not at the thousandth row.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -96,8 +97,9 @@ fn try_samples<T>(
     names: &[String],
     attempt: impl Fn(&serde_json::Value) -> Result<T, TemplateError>,
 ) -> Result<(), TemplateError> {
+    let axes = axes_of(names);
     let axes: serde_json::Map<String, serde_json::Value> =
-        names.iter().filter_map(|name| Some((name.strip_prefix(AXES)?.to_owned(), "x".into()))).collect();
+        axes.into_iter().map(|axis| (axis.to_owned(), "x".into())).collect();
     for edge_case in [false, true] {
         let mut samples = Vec::new();
         for tags in [&[][..], &["x", "y", "z"]] {
@@ -111,6 +113,28 @@ fn try_samples<T>(
         attempt_any(&samples, &attempt)?;
     }
     Ok(())
+}
+
+/// The axes among names, each once.
+fn axes_of(names: &[String]) -> BTreeSet<&str> {
+    let axes = names.iter().filter_map(|name| name.strip_prefix(AXES));
+    axes.map(|name| name.split_once('.').map_or(name, |(axis, _)| axis)).collect()
+}
+
+/// The axes that something names and a suite with axes `known` does not have.
+///
+/// One that is asked about, as in `is defined`, or has a default is taken for meant, where it works without.
+fn unknown_axes<T>(
+    source: &str,
+    names: &[String],
+    known: &[&str],
+    attempt: impl Fn(&serde_json::Value) -> Result<T, TemplateError>,
+) -> Vec<String> {
+    let unknown: Vec<String> =
+        axes_of(names).into_iter().filter(|axis| !known.contains(axis)).map(str::to_owned).collect();
+    let is_asked_about = ["defined", "default", "|d(", "| d("].iter().any(|guard| source.contains(guard));
+    let known: Vec<String> = known.iter().map(|axis| format!("{AXES}{axis}")).collect();
+    if is_asked_about && try_samples(&known, attempt).is_ok() { Vec::new() } else { unknown }
 }
 
 /// Succeeds if the attempt does for any of the samples.
@@ -159,6 +183,15 @@ impl Template {
         Ok((Self { source: source.to_owned(), prepared: Prepared::default() }, names))
     }
 
+    /// The axes that it names and a suite with axes `known` does not have.
+    #[must_use]
+    pub fn unknown_axes(&self, known: &[&str]) -> Vec<String> {
+        let environment = environment();
+        let template = environment.template_from_str(&self.source).expect("it was parsed before");
+        let names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+        unknown_axes(&self.source, &names, known, |sample| self.render(sample))
+    }
+
     /// The template's text.
     #[must_use]
     pub fn source(&self) -> &str {
@@ -195,6 +228,15 @@ impl Condition {
         let condition = Self { source: source.to_owned(), prepared: Prepared::default() };
         try_samples(&names, |sample| condition.holds(sample))?;
         Ok(condition)
+    }
+
+    /// The axes that it names and a suite with axes `known` does not have.
+    #[must_use]
+    pub fn unknown_axes(&self, known: &[&str]) -> Vec<String> {
+        let environment = environment();
+        let expression = environment.compile_expression(&self.source).expect("it was parsed before");
+        let names: Vec<String> = expression.undeclared_variables(true).into_iter().collect();
+        unknown_axes(&self.source, &names, known, |sample| self.holds(sample))
     }
 
     /// The condition's text.
@@ -275,6 +317,23 @@ mod tests {
     #[test]
     fn all_unknown_names_are_found_at_once() {
         assert_eq!(Template::new("{{ b }}{{ scenario.topic }}{{ a }}{{ b }}").unwrap_err().unknown, ["a", "b"]);
+    }
+
+    #[test]
+    fn axes_that_a_suite_lacks_are_found() {
+        for (source, expected) in [
+            ("scenario.axes.severity == 'high'", &[][..]),
+            ("scenario.axes.severty == 'high'", &["severty"]),
+            ("scenario.topic == 'a' and scenario.axes.b == 'x' or scenario.axes.a == 'x'", &["a", "b"]),
+            ("scenario.axes.other is defined and scenario.axes.other == 'x'", &[]),
+            ("scenario.axes.other | default('x') == 'x'", &[]),
+            ("scenario.axes.other == 'x' or scenario.axes.more is defined", &["more", "other"]),
+            ("scenario.axes | length > 1", &[]),
+        ] {
+            assert_eq!(Condition::new(source).unwrap().unknown_axes(&["severity"]), expected, "{source}");
+            let template = Template::new(&format!("{{{{ {source} }}}}")).unwrap();
+            assert_eq!(template.unknown_axes(&["severity"]), expected, "{source}");
+        }
     }
 
     #[test]

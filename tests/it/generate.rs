@@ -178,6 +178,34 @@ fn personal_data_of_a_log_reaches_no_file() {
 }
 
 #[test]
+fn a_dataset_in_parquet_is_a_suite() {
+    let project = Project::scripted();
+    let dataset = include_bytes!("../data/parquet/chat.parquet");
+    let path = project.path("data/train-00000-of-00001.parquet");
+    fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+    fs_err::write(&path, dataset).unwrap();
+    let generate = "generate: { file: data/train-00000-of-00001.parquet, \
+                    fields: { opening: \"$.messages[role=user].content\", topic: $.meta.area } }";
+    project.edit("pipelines/p.yaml", "generate: { taxonomy: scenarios/p.yaml, seed: 1 }", generate);
+    let run = project.json();
+    let rows = table(&project, &run);
+    assert_eq!(rows.len(), 2);
+    assert_eq!(
+        (&rows[0]["id"], &rows[0]["topic"], &rows[0]["opening"]),
+        (&json!("7"), &json!("sleep"), &json!("cant sleep"))
+    );
+    assert_eq!(rows[0]["tags"], json!(["night", "work"]));
+
+    // This makes the library panic, which is nothing for anybody to see.
+    let mut damaged = dataset.to_vec();
+    damaged[123] ^= 0x10;
+    fs_err::write(&path, &damaged).unwrap();
+    let output = project.run(&["run", "pipelines/p.yaml"]).exits(1);
+    assert!(output.stderr.contains("train-00000-of-00001.parquet"), "{}", output.stderr);
+    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+}
+
+#[test]
 fn what_a_file_repeats_can_be_left_out() {
     let project = Project::scripted();
     let lines =

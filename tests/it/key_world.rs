@@ -16,6 +16,12 @@ pub(crate) const PIPELINE: &str = "pipelines/p.yaml";
 pub(crate) const CATALOG: &str = "catalog/models.csv";
 pub(crate) const TAXONOMY: &str = "scenarios/t.yaml";
 pub(crate) const IMPORTED: &str = "scenarios/s.jsonl";
+pub(crate) const SHAPED: &str = "scenarios/shaped.yaml";
+pub(crate) const KEPT: &str = "scenarios/kept.yaml";
+pub(crate) const FROZEN: &str = "scenarios/kept.jsonl";
+pub(crate) const LOG: &str = "logs/log.csv";
+pub(crate) const TRAINED: &str = "data/train.txt";
+pub(crate) const WRITER: &str = "pipelines/writer.md";
 pub(crate) const RUBRIC: &str = "rubrics/r.yaml";
 pub(crate) const SYSTEM: &str = "pipelines/system.md";
 pub(crate) const PROMPT: &str = "pipelines/prompt.md";
@@ -78,6 +84,16 @@ stages:
   weighed: { judge: { answers: answers, rubric: rubrics/r.yaml, model: server, mode: logprob, max_outside: 0.25 } }
   imported: { generate: { file: scenarios/s.jsonl } }
   near: { generate: { file: scenarios/s.jsonl, near_duplicates: { embed: server, above: 0.9 } } }
+  shaped:
+    generate:
+      taxonomy: scenarios/shaped.yaml
+      count: 9
+      writer: { model: server, prompt: pipelines/writer.md, batch: 2, attempts: 4 }
+      reject: { length: 5..90, language: [en, de], echo: false, personal_data: true }
+      near_duplicates: { shingles: 0.7, action: reject }
+      not_in: [data/train.txt]
+  mapped: { generate: { file: logs/log.csv, fields: { opening: $.text, axes.language: lang }, redact: true } }
+  frozen: { generate: { taxonomy: scenarios/kept.yaml, freeze: scenarios/kept.jsonl } }
   checked:
     judge: { answers: greedy, rubric: rubrics/checks.yaml }
 "#,
@@ -103,6 +119,39 @@ edge_cases:
 writer_prompt: "Write about {{ topic }}."
 "#,
     ),
+    (
+        SHAPED,
+        r#"name: shaped
+styles: { terse: Few words., long: { description: Many words., weight: 3 } }
+axes:
+  severity: { mild: Can wait., acute: { description: Cannot wait., weight: 0.5 } }
+topics:
+  - id: sleep
+    title: Sleep
+    weight: 4
+    subtopics: [{ id: waking, title: Waking at night, weight: 6, openings: { terse/mild: "wide awake" } }]
+  - { id: work, title: Work, subtopics: [{ id: boss, title: A boss, openings: { terse/mild: "he yelled" } }] }
+edge_cases:
+  - { id: hostile, topic: anger, style: terse, axes: { severity: mild }, tags: [hostile], opening: "be mean" }
+constraints:
+  - not: { style: long, severity: acute }
+must_cover:
+  - { topic: sleep, at_least: 2 }
+"#,
+    ),
+    (
+        KEPT,
+        r#"name: kept
+styles: { terse: Few words., long: Many words. }
+topics: []
+edge_cases:
+  - { id: hostile, topic: anger, style: terse, tags: [hostile], opening: "be mean" }
+"#,
+    ),
+    (FROZEN, "{\"id\": \"hostile\", \"opening\": \"be mean\"}\n"),
+    (LOG, "text,lang\nhi,en\n"),
+    (TRAINED, "What it was trained on.\n"),
+    (WRITER, "Write as somebody would about {{ topic }}.\n"),
     (
         RUBRIC,
         r#"name: keys

@@ -7,7 +7,10 @@ use evalflow::key::{Key, Recipe};
 use evalflow::stage;
 use serde_json::Value;
 
-use crate::key_world::{CATALOG, IMPORTED, PIPELINE, PROMPT, RUBRIC, SYSTEM, TAXONOMY, WEIGHTS, World};
+use crate::key_world::{
+    CATALOG, FROZEN, IMPORTED, KEPT, LOG, PIPELINE, PROMPT, RUBRIC, SHAPED, SYSTEM, TAXONOMY, TRAINED, WEIGHTS, WRITER,
+    World,
+};
 
 /// Each field of the recipes of stages that between them have all fields there are, and an edit of a file that must change
 /// it: stage, field, file, old and new.
@@ -55,6 +58,59 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("near", "embed.endpoint", PIPELINE, "127.0.0.1:8080", "127.0.0.1:9090"),
     ("near", "embed.engine", PIPELINE, "embed: server", "embed: canned"),
     ("near", "embed.model", PIPELINE, "model: qwen3", "model: qwen4"),
+    ("shaped", "taxonomy.style_weights.long", SHAPED, "weight: 3", "weight: 2"),
+    ("shaped", "taxonomy.axes[].name", SHAPED, "severity", "gravity"),
+    ("shaped", "taxonomy.axes[].values[].name", SHAPED, "acute", "grave"),
+    ("shaped", "taxonomy.axes[].values[].description", SHAPED, "Cannot wait", "Must not wait"),
+    ("shaped", "taxonomy.axes[].values[].weight", SHAPED, "weight: 0.5", "weight: 0.25"),
+    ("shaped", "taxonomy.topics[].weight", SHAPED, "weight: 4", "weight: 5"),
+    ("shaped", "taxonomy.topics[].subtopics[].weight", SHAPED, "weight: 6", "weight: 7"),
+    ("shaped", "taxonomy.topics[].subtopics[].openings.terse/mild", SHAPED, "wide awake", "awake"),
+    ("shaped", "taxonomy.edge_cases[].axes.severity", SHAPED, "axes: { severity: mild", "axes: { severity: acute"),
+    ("shaped", "taxonomy.constraints[].style[]", SHAPED, "not: { style: long", "not: { style: terse"),
+    ("shaped", "taxonomy.constraints[].severity[]", SHAPED, "long, severity: acute", "long, severity: mild"),
+    ("shaped", "taxonomy.must_cover[].of.topic[]", SHAPED, "{ topic: sleep", "{ topic: work"),
+    ("shaped", "taxonomy.must_cover[].at_least", SHAPED, "at_least: 2", "at_least: 3"),
+    ("shaped", "writing.prompt", WRITER, "Write as", "Say what"),
+    ("shaped", "writing.batch", PIPELINE, "batch: 2", "batch: 3"),
+    ("shaped", "writing.attempts", PIPELINE, "attempts: 4", "attempts: 5"),
+    ("shaped", "reject.length[]", PIPELINE, "5..90", "6..90"),
+    ("shaped", "reject.language.these[]", PIPELINE, "[en, de]", "[en, fr]"),
+    ("shaped", "reject.echo", PIPELINE, "echo: false", "echo: true"),
+    ("shaped", "reject.personal_data", PIPELINE, "personal_data: true", "personal_data: false"),
+    ("shaped", "near_duplicates.shingles", PIPELINE, "shingles: 0.7", "shingles: 0.8"),
+    ("shaped", "near_duplicates.action", PIPELINE, "action: reject", "action: mark"),
+    ("shaped", "not_in[]", TRAINED, "trained on", "tested on"),
+    ("mapped", "mapping.format", PIPELINE, "log.csv, fields", "log.csv, format: tsv, fields"),
+    ("mapped", "mapping.fields.opening", PIPELINE, "$.text", "$.said"),
+    ("mapped", "mapping.fields.axes.language", PIPELINE, "axes.language: lang", "axes.language: code"),
+    ("mapped", "mapping.redact", PIPELINE, "redact: true", "redact: false"),
+    ("frozen", "file", FROZEN, "be mean", "be nice"),
+    ("frozen", "frozen_of.count", PIPELINE, "freeze:", "count: 1, freeze:"),
+    ("frozen", "frozen_of.seed", PIPELINE, "freeze:", "seed: 3, freeze:"),
+    ("frozen", "frozen_of.styles[]", PIPELINE, "freeze:", "styles: [terse], freeze:"),
+    ("frozen", "frozen_of.taxonomy.name", KEPT, "name: kept", "name: other"),
+    ("frozen", "frozen_of.taxonomy.styles.terse", KEPT, "Few words", "Fewer words"),
+    ("frozen", "frozen_of.taxonomy.styles.long", KEPT, "Many words", "More words"),
+    (
+        "frozen",
+        "frozen_of.taxonomy.topics",
+        KEPT,
+        "topics: []",
+        "topics: [{ id: a, title: A, subtopics: [{ id: b, title: B, openings: { terse: x, long: y } }] }]",
+    ),
+    ("frozen", "frozen_of.taxonomy.edge_cases[].id", KEPT, "id: hostile", "id: mean"),
+    ("frozen", "frozen_of.taxonomy.edge_cases[].topic", KEPT, "topic: anger", "topic: rage"),
+    ("frozen", "frozen_of.taxonomy.edge_cases[].style", KEPT, "style: terse", "style: long"),
+    ("frozen", "frozen_of.taxonomy.edge_cases[].tags[]", KEPT, "tags: [hostile]", "tags: [rude]"),
+    ("frozen", "frozen_of.taxonomy.edge_cases[].opening", KEPT, "be mean", "be nice"),
+    (
+        "frozen",
+        "frozen_of.taxonomy.writer_prompt",
+        KEPT,
+        "name: kept",
+        "name: kept\nwriter_prompt: \"About {{ topic }}.\"",
+    ),
     ("repeated", "repeat", PIPELINE, "repeat: 3", "repeat: 4"),
     ("repeated", "sampling", PIPELINE, "repeat: 3", "repeat: 3, temperature: 0.1"),
     ("weighed", "mode.logprob.max_outside", PIPELINE, "max_outside: 0.25", "max_outside: 0.3"),
@@ -205,6 +261,12 @@ fn nothing_volatile_is_in_a_key() {
     for (from, to) in [
         (TAXONOMY, "elsewhere/t.yaml"),
         (IMPORTED, "elsewhere/s.jsonl"),
+        (SHAPED, "elsewhere/shaped.yaml"),
+        (KEPT, "elsewhere/kept.yaml"),
+        (FROZEN, "elsewhere/kept.jsonl"),
+        (LOG, "elsewhere/log.csv"),
+        (TRAINED, "elsewhere/train.txt"),
+        (WRITER, "elsewhere/writer.md"),
         (RUBRIC, "elsewhere/r.yaml"),
         (SYSTEM, "elsewhere/s.md"),
         (PROMPT, "elsewhere/p.md"),
@@ -214,7 +276,18 @@ fn nothing_volatile_is_in_a_key() {
         assert_eq!(keys(&world.moved(from, to)), before, "{from} → {to}");
     }
     let text = world.stages().iter().map(|(_, id)| world.recipe(id).canonical().to_owned()).collect::<String>();
-    for volatile in ["hunter2", "pipelines/", "scenarios/t", "rubrics/", "models/", "\"/", "download", "8080/v1/chat"] {
+    for volatile in [
+        "hunter2",
+        "pipelines/",
+        "scenarios/",
+        "logs/",
+        "data/",
+        "rubrics/",
+        "models/",
+        "\"/",
+        "download",
+        "8080/v1/chat",
+    ] {
         assert!(!text.contains(volatile), "{volatile} in {text}");
     }
 }

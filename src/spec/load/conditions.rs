@@ -59,9 +59,17 @@ pub(super) fn warn_of_never(all: &[Conditions], stages: &IndexMap<StageId, Stage
 }
 
 /// The scenarios that are answered, where they come from a taxonomy.
-fn suite<'a>(stages: &'a IndexMap<StageId, Stage>, answers: &StageId) -> Option<(&'a StageId, &'a Expand)> {
+pub(super) fn suite<'a>(stages: &'a IndexMap<StageId, Stage>, answers: &StageId) -> Option<(&'a StageId, &'a Expand)> {
     let Some(Stage::Infer(infer)) = stages.get(answers) else { return None };
-    let (id, stage) = stages.get_key_value(&infer.scenarios)?;
+    expanded(stages, &infer.scenarios)
+}
+
+/// What a stage makes of a taxonomy, if it does.
+pub(super) fn expanded<'a>(
+    stages: &'a IndexMap<StageId, Stage>,
+    scenarios: &StageId,
+) -> Option<(&'a StageId, &'a Expand)> {
+    let (id, stage) = stages.get_key_value(scenarios)?;
     let Stage::Generate(generate) = stage else { return None };
     Some((id, generate.expand()?))
 }

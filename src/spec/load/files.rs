@@ -157,14 +157,15 @@ impl Files<'_> {
     }
 
     /// Reads a prompt template over scenarios that the pipeline names.
-    pub(super) fn template(&self, field: Field<'_>) -> Option<Template> {
+    pub(super) fn template(&self, field: Field<'_>) -> Option<(Template, SourceText)> {
         let (file, text) = self.text(field)?;
         let report = |error: TemplateError| {
             let reader = Reader { file: &file, sink: self.sink };
             let place = |unknown: Option<&str>| error_span(&text, &error, unknown);
             report_template(reader, "template", place, &error, &known_names());
         };
-        Template::new(&text).map_err(report).ok()
+        let template = Template::new(&text).map_err(report).ok()?;
+        Some((template, file))
     }
 }
 
@@ -206,7 +207,7 @@ pub(super) fn error_span(text: &str, error: &TemplateError, unknown: Option<&str
 }
 
 /// Finds a name where it is not a part of a longer one; nor behind one of the letters `not_after`.
-fn find_name(text: &str, name: &str, not_after: &str) -> Option<Range<usize>> {
+pub(super) fn find_name(text: &str, name: &str, not_after: &str) -> Option<Range<usize>> {
     let is_inside = |letter: char| letter.is_alphanumeric() || letter == '_';
     text.match_indices(name).map(|(at, _)| at..at + name.len()).find(|range| {
         let before = text[..range.start].chars().next_back();

@@ -142,6 +142,7 @@ fn mapping(fields: &mut Fields<'_>, file: Field<'_>) -> Option<Option<Mapping>> 
         Some("json") => ImportFormat::Json,
         Some("csv") => ImportFormat::Csv,
         Some("tsv") => ImportFormat::Tsv,
+        Some("parquet") => ImportFormat::Parquet,
         Some("yaml" | "yml") => ImportFormat::Promptfoo,
         Some(_) | None => ImportFormat::Jsonl,
     };

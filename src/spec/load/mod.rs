@@ -4,6 +4,7 @@
 //! mistake is one problem. One file a part of the document. Start at [`load`].
 
 mod axes;
+mod axis_names;
 mod check;
 mod conditions;
 mod files;

@@ -6,6 +6,7 @@ use std::ops::{Bound, Range};
 
 use indexmap::IndexMap;
 
+use super::axis_names::{self, Prompt};
 use super::conditions::{self, Conditions};
 use super::files::Files;
 use super::mode::mode;
@@ -15,7 +16,7 @@ use super::rubric::{self, ReadRubric};
 use super::wires::{Kind, Need, Outline};
 use crate::ids::{ModelName, StageId};
 use crate::spec::pipeline::{Decide, Embedded, Gate, Infer, Judge, JudgeMode, Model, ModelRef, Pull, PullFrom, Stage};
-use crate::spec::problem::Code;
+use crate::spec::problem::{Code, SourceText};
 use crate::spec::read::{Field, Fields};
 use crate::spec::source::{FORMS, WeightsSource};
 use crate::spec::template::Template;
@@ -39,6 +40,8 @@ pub(super) struct Context<'a> {
     pub(super) files: &'a Files<'a>,
     /// The conditions of all rubrics that were read.
     conditions: RefCell<Vec<Conditions>>,
+    /// All prompts over scenarios that were read.
+    prompts: RefCell<Vec<Prompt>>,
 }
 
 /// Most tokens that a reply may have.
@@ -52,7 +55,7 @@ pub(super) fn read(
     embedded: &BTreeMap<ModelName, Embedded>,
     files: &Files<'_>,
 ) -> IndexMap<StageId, Stage> {
-    let context = Context { outline, embedded, files, conditions: RefCell::default() };
+    let context = Context { outline, embedded, files, conditions: RefCell::default(), prompts: RefCell::default() };
     let stages: IndexMap<StageId, Stage> = sketches
         .iter()
         .filter_map(|sketch| {
@@ -71,7 +74,9 @@ pub(super) fn read(
     report_second_decision(sketches);
     warn_of_self_judging(sketches, &stages, models);
     warn_of_equal_samples(sketches, &stages);
-    conditions::warn_of_never(&context.conditions.into_inner(), &stages, files.sink);
+    let conditions = context.conditions.into_inner();
+    axis_names::report_unknown(&context.prompts.into_inner(), &conditions, &stages, files.sink);
+    conditions::warn_of_never(&conditions, &stages, files.sink);
     stages
 }
 
@@ -158,20 +163,27 @@ impl Context<'_> {
         let model = fields.required("model").and_then(|field| self.model(field));
         let scenarios = fields.required("scenarios").and_then(|field| self.outline.stage(field, Need::Scenarios));
         let system = fields.optional("system").map(|field| self.files.template(field));
-        let prompt = match fields.optional("prompt") {
-            Some(field) => self.files.template(field),
-            None => Template::new("{{ scenario.opening }}").ok(),
-        };
+        let prompt = fields.optional("prompt").map(|field| self.files.template(field));
         let max_tokens = fields.optional("max_tokens").map_or(Some(256), |field| field.small(1..=LONGEST_REPLY));
         let sampling = sampling(&mut fields);
         let repeat = repeat(&mut fields);
         let context = context_size(&mut fields, model.as_ref());
         fields.finish();
+        if let Some(scenarios) = &scenarios {
+            let prompts = [&system, &prompt].into_iter().flatten().flatten().cloned();
+            let named = prompts.map(|(template, file)| Prompt { scenarios: scenarios.clone(), file, template });
+            self.prompts.borrow_mut().extend(named);
+        }
+        let text = |read: Option<(Template, SourceText)>| read.map(|(template, _)| template);
+        let prompt = match prompt {
+            Some(prompt) => text(prompt),
+            None => Template::new("{{ scenario.opening }}").ok(),
+        };
         let Sampling { temperature, top_p, seed } = sampling?;
         Some(Infer {
             model: model?,
             scenarios: scenarios?,
-            system: system.flatten(),
+            system: text(system.flatten()),
             prompt: prompt?,
             max_tokens: max_tokens?,
             temperature,

@@ -39,6 +39,26 @@ pub enum ScenarioFileError {
         /// What is wrong.
         message: String,
     },
+    /// It has no column of a name.
+    #[error("`{file}` has no column `{column}`: it has {columns}")]
+    Column {
+        /// The file, as the pipeline names it.
+        file: String,
+        /// The name.
+        column: String,
+        /// The columns that it has.
+        columns: String,
+    },
+    /// A column is compressed in a way that is not read.
+    #[error("column `{column}` of `{file}` is compressed with {compression}, which is not read")]
+    Compression {
+        /// The file, as the pipeline names it.
+        file: String,
+        /// The column.
+        column: String,
+        /// How it is compressed.
+        compression: &'static str,
+    },
     /// It has no line.
     #[error("`{file}` holds no scenario")]
     Empty {
@@ -66,6 +86,8 @@ impl ScenarioFileError {
         match self {
             Self::Read { .. } => "check the path and who may read the file",
             Self::Form { .. } => "correct the file, or say what it is with `format`",
+            Self::Column { .. } => "name a column that there is, such as with `fields: { opening: COLUMN }`",
+            Self::Compression { .. } => "write the file with `zstd`, `snappy`, `gzip` or no compression",
             Self::Empty { .. } => "write one JSON object a line, such as {\"opening\": \"I cannot sleep\"}",
             Self::Line { file: _, line: _, message: _, help } => help,
         }

@@ -1,7 +1,11 @@
 //! Scenarios out of files that were made for something else: logs, spreadsheets, datasets, the tests of other tools.
 //!
 //! Owns how a record becomes a scenario, and that personal data is covered before anything else sees it: what is not covered
-//! reaches no row, no message and no name. Files of lines are read line by line, others whole. Start at [`cells`].
+//! reaches no row, no message and no name. Files of lines and of columns are read row by row, others whole. Start at [`cells`].
+
+mod columnar;
+
+pub use columnar::READER;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -50,7 +54,7 @@ pub(super) fn cells(
     shown: &str,
     mapping: &Mapping,
 ) -> Result<impl Iterator<Item = Result<Cell, ScenarioFileError>> + Send + use<>, ScenarioFileError> {
-    let records = records(file, shown, mapping.format)?;
+    let records = records(file, shown, mapping)?;
     let (mapping, shown) = (mapping.clone(), shown.to_owned());
     let mut seen = Names::default();
     Ok(records.map(move |record| {
@@ -64,11 +68,11 @@ pub(super) fn cells(
 fn records(
     path: &Path,
     shown: &str,
-    format: ImportFormat,
+    mapping: &Mapping,
 ) -> Result<Box<dyn Iterator<Item = Record> + Send>, ScenarioFileError> {
     let failed = |source| ScenarioFileError::Read { file: shown.to_owned(), source };
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    let form = match (format, ending) {
+    let form = match (mapping.format, ending) {
         // What other tools write comes in several forms, which their endings tell.
         (ImportFormat::Promptfoo | ImportFormat::Inspect, "csv") => ImportFormat::Csv,
         (ImportFormat::Promptfoo | ImportFormat::Inspect, "jsonl") => ImportFormat::Jsonl,
@@ -83,6 +87,7 @@ fn records(
             place: 0,
             text: Vec::new(),
         })),
+        ImportFormat::Parquet => Ok(Box::new(columnar::records(path, shown, mapping)?)),
         ImportFormat::Csv => separated(path, shown, b','),
         ImportFormat::Tsv => separated(path, shown, b'\t'),
         ImportFormat::Json | ImportFormat::Promptfoo | ImportFormat::Inspect => {
@@ -259,9 +264,14 @@ impl Taker<'_> {
             (Some(path), _) => path.find(self.record),
             (None, ImportFormat::Promptfoo) => test_opening(self.record),
             (None, ImportFormat::Inspect) => self.record.get("input").and_then(asked),
-            (None, ImportFormat::Jsonl | ImportFormat::Json | ImportFormat::Csv | ImportFormat::Tsv) => {
-                self.record.get("opening")
-            }
+            (
+                None,
+                ImportFormat::Jsonl
+                | ImportFormat::Json
+                | ImportFormat::Csv
+                | ImportFormat::Tsv
+                | ImportFormat::Parquet,
+            ) => self.record.get("opening"),
         };
         let text = found.and_then(text_of).filter(|text| !text.trim().is_empty());
         match text {
