@@ -10,6 +10,8 @@ mod explain;
 mod facts;
 mod formats;
 mod known;
+mod licenses;
+mod listing;
 mod memory;
 mod number;
 mod presets;
@@ -28,10 +30,11 @@ mod training;
 
 pub use error::{CatalogError, NearestMiss, Spot};
 pub use facts::Facts;
+pub use listing::Listing;
 pub use memory::{Memory, estimate, memory_bytes};
 pub use research::research;
 pub use select::{SelectError, select};
-pub use table::Catalog;
+pub use table::{Catalog, Part};
 
 /// The formulas that reference vectors exist for.
 #[cfg(test)]

@@ -94,6 +94,15 @@ pub(super) struct Cell<'c> {
     row: usize,
 }
 
+/// Something that models are read from, with a name for messages.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'a> {
+    /// A file, whose name's end tells CSV from JSON, JSON Lines and YAML.
+    File(&'a str, &'a [u8]),
+    /// Rows that were made of a hub's answer.
+    Hub(&'a str, &'a [u8]),
+}
+
 impl Catalog {
     /// Reads files, each with a name for messages whose end tells CSV from JSON, JSON Lines and YAML.
     ///
@@ -104,9 +113,20 @@ impl Catalog {
     /// A file is of no known form or has no column `id`, a cell does not hold what its column is for, a model is described twice in one
     /// file, or there is no model at all.
     pub fn read<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, CatalogError> {
+        Self::of(files.into_iter().map(|(name, bytes)| Part::File(name, bytes)))
+    }
+
+    /// Reads files and rows, as [`Self::read`] does.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
+    pub fn of<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Result<Self, CatalogError> {
         let mut catalog = Self { files: Vec::new(), models: IndexMap::new() };
-        for (name, bytes) in files {
-            catalog.add(File::read(name, bytes)?)?;
+        for part in parts {
+            catalog.add(match part {
+                Part::File(name, bytes) => File::read(name, bytes)?,
+                Part::Hub(name, bytes) => File::read_rows(name, bytes)?,
+            })?;
         }
         if catalog.models.is_empty() { Err(CatalogError::NoModels) } else { Ok(catalog) }
     }
@@ -332,6 +352,12 @@ impl File {
             Some(entries) => Self::of_entries(name, &entries),
             None => Self::of_csv(name, bytes)?,
         };
+        file.check_cells()?;
+        Ok(file)
+    }
+
+    fn read_rows(name: &str, bytes: &[u8]) -> Result<Self, CatalogError> {
+        let file = Self::of_entries(name, &formats::hub_rows(name, bytes)?);
         file.check_cells()?;
         Ok(file)
     }

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
 use super::open;
-use super::output::{data, failure, json as print_json, readable_by_all, say, size};
+use super::output::{data, failure, json as print_json, readable_by_all, say, size, store_failure};
 use super::settings::Settings;
 use crate::key::Key;
-use crate::spec::Loaded;
+use crate::lock::Lock;
+use crate::plan::searched;
+use crate::spec::{Loaded, Pipeline, Stage};
 use crate::stats::text::{count, thousands};
-use crate::store::{ArchiveError, Exported, Imported};
+use crate::store::{ArchiveError, Exported, Imported, Store, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArguments {
@@ -46,7 +48,11 @@ pub(super) fn export(settings: &Settings, arguments: &ExportArguments) -> Result
     let (text, lock) = open::lock_text(&pipeline)?.ok_or_else(|| open::no_lock(&pipeline))?;
     open::has_store(settings, &pipeline.root)?;
     let store = open::store(settings, &pipeline.root)?;
-    let keys: Vec<Key> = lock.results().map(|(_, key, _, _)| key).collect();
+    let mut keys: Vec<Key> = lock.results().map(|(_, key, _, _)| key).collect();
+    keys.extend(searches(&pipeline, &store, &lock).map_err(|error| {
+        store_failure(&error);
+        Exit::Failed
+    })?);
     let exported = write_whole(&arguments.file, |file| {
         store.export_archive(&keys, text.as_bytes(), arguments.weights, env!("CARGO_PKG_VERSION"), file)
     });
@@ -80,6 +86,21 @@ pub(super) fn export(settings: &Settings, arguments: &ExportArguments) -> Result
         data(|out| writeln!(out, "{}: {contents}, {}", arguments.file.display(), size(bytes)))
     };
     if written { Ok(Exit::Ok) } else { Err(Exit::Failed) }
+}
+
+/// The receipts of searches that came to what the lock pins: whoever imports them need not ask the hub. Where it answered
+/// otherwise since, the rows that the lock pins go with the result that was made of them.
+fn searches(pipeline: &Pipeline, store: &Store, lock: &Lock) -> Result<Vec<Key>, StoreError> {
+    let mut keys = Vec::new();
+    for stage in pipeline.stages.values() {
+        let Stage::Research(research) = stage else { continue };
+        for search in research.searches() {
+            let receipt = searched(store, search)?;
+            let pinned = lock.catalogs.get(&search.to_string()).map(|catalog| catalog.rows);
+            keys.extend(receipt.filter(|receipt| Some(receipt.output) == pinned).map(|receipt| receipt.key));
+        }
+    }
+    Ok(keys)
 }
 
 /// Writes a file that is there as a whole or not at all. Gives its size too.

@@ -88,10 +88,12 @@ fn name(purpose: &ObjectUse) -> String {
             "infer" => "answers",
             "judge" => "verdicts",
             "decide" => "decisions",
+            "hub" => "answers of the hub",
             other => return format!("results of {other}"),
         },
         ObjectUse::Also(kind) => match kind.as_str() {
             "pull" => "weights",
+            "research" => "answers of the hub",
             other => return format!("files of {other}"),
         },
     };

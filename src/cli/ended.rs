@@ -7,12 +7,14 @@ use serde_json::json;
 
 use super::account::Account;
 use super::exit::Exit;
+use super::fetched;
 use super::output::{data, failure, json as json_to_stdout, say};
 use super::settings::Settings;
 use super::write::replace;
 use crate::data::{Decision, Outcome as What};
 use crate::engine::embedded;
 use crate::exec::{RunEnd, StageEnd, StageRun};
+use crate::lock::Lock;
 use crate::report::{self, ReportModel, Style};
 use crate::spec::{Pipeline, Stage};
 use crate::store::{Store, StoreError};
@@ -23,6 +25,8 @@ pub(super) struct Show<'a> {
     pub(super) json: bool,
     /// Whether the pipeline's report is written: not where the run is only a part of it.
     pub(super) writes_report: bool,
+    /// The lock that the results were taken by, where they were.
+    pub(super) lock: Option<&'a Lock>,
     /// Warnings of the pipeline, for the report.
     pub(super) notes: Vec<String>,
 }
@@ -41,12 +45,12 @@ pub(super) fn report(
     ended: &RunEnd,
     account: &Account,
 ) -> Result<Outcome, StoreError> {
-    let Show { settings, json, writes_report, notes } = show;
+    let Show { settings, json, writes_report, lock, notes } = show;
     let finished = ended.stages.iter().all(|stage| stage.receipt().is_some());
     let mut exit = Exit::Ok;
     let mut decision = None;
     if finished {
-        let inputs = inputs(pipeline, store, ended, notes)?;
+        let inputs = inputs(pipeline, store, ended, lock, notes)?;
         exit = exit_of(inputs.decision.as_ref());
         decision.clone_from(&inputs.decision);
         let model = report::build(inputs);
@@ -109,6 +113,7 @@ fn inputs<'a>(
     pipeline: &'a Pipeline,
     store: &Store,
     ended: &RunEnd,
+    lock: Option<&Lock>,
     notes: Vec<String>,
 ) -> Result<report::Inputs<'a>, StoreError> {
     let mut inputs = report::Inputs {
@@ -118,6 +123,7 @@ fn inputs<'a>(
         engine: Some(format!("evalflow {}, {}", env!("CARGO_PKG_VERSION"), embedded::build())),
         stages: Vec::new(),
         candidates: None,
+        catalogs: Vec::new(),
         weights: Vec::new(),
         coverage: None,
         judging: BTreeMap::new(),
@@ -141,7 +147,11 @@ fn inputs<'a>(
             rows: receipt.rows,
         });
         match &pipeline.stages[id] {
-            Stage::Research(_) => inputs.candidates = Some(record(store, receipt)?),
+            Stage::Research(research) => {
+                let found = record(store, receipt)?;
+                inputs.catalogs = fetched::ages(research, &found, store, lock, &inputs.date)?;
+                inputs.candidates = Some(found);
+            }
             Stage::Pull(_) => inputs.weights.push((id.clone(), record(store, receipt)?)),
             Stage::Generate(_) => {
                 inputs.coverage = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());

@@ -9,6 +9,7 @@ mod cache;
 mod doctor;
 mod ended;
 mod exit;
+mod fetched;
 mod figures;
 mod freeze;
 mod gc;

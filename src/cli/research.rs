@@ -4,19 +4,24 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use serde::Serialize;
 
+use super::access;
 use super::exit::Exit;
+use super::fetched;
 use super::open;
-use super::output::{data, failure, json as print_json, say};
+use super::output::{data, failure, json as print_json, say, store_failure};
 use super::settings::Settings;
 use super::table::Table;
 use super::write::replace;
 use crate::catalog;
 use crate::data::{Candidate, Candidates, Place};
-use crate::exec;
+use crate::exec::{self, Engines, Fetching, Limits};
 use crate::ids::StageId;
-use crate::report;
+use crate::lock::day;
+use crate::report::{self, CatalogAge};
 use crate::spec::{Loaded, Pipeline, Research, Stage};
+use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -36,6 +41,12 @@ pub(super) struct Arguments {
     /// Most rows [default: the pipeline's `shortlist`]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
+    /// Ask the hub again for what it answered before
+    #[arg(long)]
+    refresh: bool,
+    /// Ask nothing of other machines: a catalog that was never fetched fails
+    #[arg(long)]
+    offline: bool,
     /// How to print the table
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
@@ -59,17 +70,59 @@ enum Format {
 pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
     let Loaded { pipeline, warnings: _ } = open::pipeline(settings, &arguments.file)?;
     let research = stage(&pipeline, arguments.stage.as_deref())?;
-    let found = find(&pipeline, research, arguments)?;
+    // Files are looked at without a store; what a server answered is kept in one.
+    let store = if research.searches().next().is_some() {
+        Some(fetch(settings, &pipeline, research, arguments)?)
+    } else {
+        None
+    };
+    let found = find(&pipeline, research, store.as_ref(), arguments)?;
+    let today = day(settings.now);
+    let ages = store.as_ref().map(|store| fetched::ages(research, &found, store, None, &today)).transpose();
+    let ages = ages.map_err(|error| {
+        store_failure(&error);
+        Exit::Failed
+    })?;
+    let ages = ages.unwrap_or_default();
     if let Some(file) = &arguments.chart {
         draw(&found, file)?;
     }
     let written = match arguments.format {
-        Format::Table => data(|out| write(&found, out)),
-        Format::Markdown => data(|out| report::candidates_markdown(&found, out)),
+        Format::Table => data(|out| write(&found, &ages, out)),
+        Format::Markdown => data(|out| report::candidates_markdown(&found, &ages, out)),
         Format::Csv => data(|out| report::candidates_csv(&found, out)),
-        Format::Json => print_json(&found),
+        Format::Json => print_json(&Everything { found: &found, fetched: &ages }),
     };
     if written { Ok(Exit::Ok) } else { Err(Exit::Failed) }
+}
+
+/// The table for scripts.
+#[derive(Serialize)]
+struct Everything<'a> {
+    #[serde(flatten)]
+    found: &'a Candidates,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fetched: &'a [CatalogAge],
+}
+
+/// Fetches the catalogs that are not in the store yet, or all of them, and gives the store.
+fn fetch(settings: &Settings, pipeline: &Pipeline, research: &Research, arguments: &Arguments) -> Result<Store, Exit> {
+    let store = open::store(settings, &pipeline.root)?;
+    let engines = Engines::new(Limits { offline: arguments.offline, ..Limits::default() })
+        .with_access(access::access(&settings.environment));
+    let fetching = Fetching {
+        store: &store,
+        engines: &engines,
+        now: settings.now,
+        again: arguments.refresh,
+        note: &|text| say(text),
+    };
+    let fetched = open::runtime().block_on(exec::fetch_catalogs(&fetching, research));
+    fetched.map_err(|error| {
+        failure(&error.message, error.help.as_deref());
+        Exit::Failed
+    })?;
+    Ok(store)
 }
 
 /// The stage that is asked for, or the only one there is.
@@ -99,12 +152,17 @@ fn stage<'a>(pipeline: &'a Pipeline, asked: Option<&str>) -> Result<&'a Research
 }
 
 /// Makes the table, of all models that meet the requirements where it is filtered or sorted, and cuts it.
-fn find(pipeline: &Pipeline, research: &Research, arguments: &Arguments) -> Result<Candidates, Exit> {
+fn find(
+    pipeline: &Pipeline,
+    research: &Research,
+    store: Option<&Store>,
+    arguments: &Arguments,
+) -> Result<Candidates, Exit> {
     let failed = |error: exec::StageFailure| {
         failure(&error.message, error.help.as_deref());
         Exit::Failed
     };
-    let catalog = exec::catalog(&pipeline.root, research).map_err(failed)?;
+    let catalog = exec::catalog(&pipeline.root, research, store).map_err(failed)?;
     let limit = arguments.limit.map_or(research.shortlist, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let selects = arguments.condition.is_some() || !arguments.sort.is_empty();
     let asked = Research { shortlist: if selects { catalog.len() } else { limit }, ..research.clone() };
@@ -135,7 +193,7 @@ fn draw(found: &Candidates, file: &std::path::Path) -> Result<(), Exit> {
     Ok(())
 }
 
-fn write(found: &Candidates, out: &mut dyn Write) -> io::Result<()> {
+fn write(found: &Candidates, ages: &[CatalogAge], out: &mut dyn Write) -> io::Result<()> {
     let mut table =
         Table::new(&["rank", "stars", "model", "place", "fit", "params", "context", "memory", "price", "concerns"]);
     for row in &found.shortlist {
@@ -152,6 +210,9 @@ fn write(found: &Candidates, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(pinned) = &found.pinned {
         writeln!(out, "taken by a reviewer: {}; computed was {}; {}", pinned.id, pinned.computed, pinned.stands)?;
+    }
+    for age in ages {
+        writeln!(out, "{}: fetched {}", age.source, age.words())?;
     }
     for note in &found.notes {
         writeln!(out, "note: {note}")?;

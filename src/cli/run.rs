@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     /// Most rows that a stage has in work at once [default: what its model can use]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Ask every call again, and keep the new replies in place of the old
+    /// Ask every call again, and the hub for catalogs, and keep the new replies in place of the old
     #[arg(long)]
     refresh: bool,
     /// Ask nothing of other machines: what is not in the store fails
@@ -92,7 +92,7 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
         store_failure(&error);
         Exit::Failed
     };
-    let found = lock.map(|lock| frozen(&pipeline, &graph, &store, &lock)).transpose().map_err(|error| {
+    let found = lock.as_ref().map(|lock| frozen(&pipeline, &graph, &store, lock)).transpose().map_err(|error| {
         failure(&error.to_string(), Some(&error.help()));
         Exit::Failed
     })?;
@@ -109,7 +109,7 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
     let wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let account = Account::of(&pipeline, &ended, wall_ms);
     let notes = warnings.iter().map(|warning| warning.message.clone()).collect();
-    let show = Show { settings, json: arguments.json, writes_report: whole, notes };
+    let show = Show { settings, json: arguments.json, writes_report: whole, lock: lock.as_ref(), notes };
     let outcome = report(show, &pipeline, &store, &ended, &account).map_err(failed)?;
     recorder.end(&store, &ended, &account, &outcome).map_err(failed)?;
     Ok(outcome.exit)

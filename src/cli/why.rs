@@ -130,7 +130,7 @@ fn stage_text(why: &Why) -> Vec<String> {
         Status::Cached(receipt) => format!("cached, made {}", time(receipt.created_at)),
         Status::Run(Reason::Changed(_)) => "would run, because it changed".to_owned(),
         Status::Run(Reason::Waits(read)) => format!("waits for `{read}`, which would run"),
-        Status::Run(reason @ (Reason::New | Reason::Incomplete | Reason::Lost | Reason::Forced)) => {
+        Status::Run(reason @ (Reason::New | Reason::Incomplete | Reason::Lost | Reason::Forced | Reason::Fetches)) => {
             format!("would run: {reason}")
         }
         Status::Left | Status::Blocked(_) => unreachable!("everything is selected"),

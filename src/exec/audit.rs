@@ -239,7 +239,7 @@ impl Walk<'_> {
             }
             match resolve(pipeline, id, stage, &settled, store)? {
                 Resolved::Hit(receipt) => settled.settle(id.clone(), &receipt),
-                Resolved::Miss(..) => {
+                Resolved::Miss(..) | Resolved::Unfetched => {
                     self.found.left_out.push((id.clone(), "its result is not in the store".to_owned()));
                     continue;
                 }

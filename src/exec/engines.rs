@@ -185,6 +185,15 @@ impl Engines {
         Err(StageFailure::new(message, Some("run once without `--offline`, or import a baseline".to_owned())))
     }
 
+    /// Whether the hub may be searched.
+    pub(super) fn may_search(&self) -> Result<(), StageFailure> {
+        if !self.limits.offline || fetch::is_hub_here(&self.access) {
+            return Ok(());
+        }
+        let message = "the hub would be asked for a catalog, and the run is offline";
+        Err(StageFailure::new(message, Some("run once without `--offline`, or import a baseline".to_owned())))
+    }
+
     /// Who answers a stage's calls; nobody where it names no model.
     ///
     /// # Errors

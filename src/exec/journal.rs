@@ -82,7 +82,7 @@ impl Cause {
     #[must_use]
     pub fn of(reason: &Reason) -> Self {
         match reason {
-            Reason::New => Self::New,
+            Reason::New | Reason::Fetches => Self::New,
             Reason::Changed(_) | Reason::Incomplete | Reason::Forced | Reason::Lost => Self::Changed,
             Reason::Waits(_) => Self::Waits,
         }

@@ -5,6 +5,7 @@
 pub mod audit;
 mod caller;
 mod callers;
+mod catalogs;
 mod earlier;
 mod engines;
 mod feed;
@@ -17,10 +18,10 @@ pub mod verify;
 pub mod weights;
 mod whole;
 
+pub use catalogs::{Fetching, catalog, fetch_catalogs};
 pub use engines::{EngineError as StartError, Engines, Limits};
 pub use journal::{Cause, Entry, Happened};
 pub use schedule::run;
-pub use whole::catalog;
 
 use std::sync::Arc;
 
@@ -214,7 +215,7 @@ pub struct Run<'a> {
     pub engines: &'a Engines,
     /// When the run started, in seconds since 1970.
     pub now: i64,
-    /// Whether all calls are asked again, and their replies replace those in the store.
+    /// Whether all calls and all catalogs of servers are asked for again, and replace those in the store.
     pub refresh: bool,
     /// Whether stages that do not read a failed one are still started.
     pub keep_going: bool,
@@ -239,6 +240,8 @@ impl Run<'_> {
 pub(crate) struct Output {
     pub(crate) blob: BlobId,
     pub(crate) also: Vec<BlobId>,
+    /// Blobs that it was made of and that may have no other receipt by now.
+    pub(crate) read: Vec<BlobId>,
     /// The keys of the calls it rests on.
     pub(crate) calls: Option<BlobId>,
     /// What each row came to, and how many rows were taken, where a later result may take rows over.
@@ -255,6 +258,7 @@ impl Output {
         Self {
             blob,
             also: Vec::new(),
+            read: Vec::new(),
             calls: None,
             shares: None,
             rows: None,

@@ -424,6 +424,7 @@ impl<'a> Out<'a> {
         Ok(Output {
             blob,
             also: Vec::new(),
+            read: Vec::new(),
             calls,
             shares: shares.map(|shares| (shares, self.rows)),
             rows: Some(rows),

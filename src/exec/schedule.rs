@@ -12,13 +12,14 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::caller::Flights;
+use super::catalogs::{Fetching, fetch_catalogs};
 use super::feed::{Cut, TableReader, TableWriter};
 use super::stages::{self, Executed, Task};
 use super::{Event, Output, Run, RunEnd, StageEnd, StageFailure, StageRun};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::{self, Pending, Reason, Resolved, Settled, Slot, pipeline_name, resolve};
-use crate::spec::Stage;
+use crate::spec::{Research, Stage};
 use crate::stage;
 use crate::store::{Receipt, StoreError, Tally};
 
@@ -90,6 +91,8 @@ struct Schedule<'a> {
     tables: BTreeMap<StageId, Vec<(StageId, TableReader, Option<u64>)>>,
     streaming: VecDeque<Working<'a>>,
     started: BTreeSet<StageId>,
+    /// Stages whose catalogs were fetched in this run.
+    fetched: BTreeSet<StageId>,
     /// Streamed results whose upstream's end has not been heard of yet.
     early: BTreeMap<StageId, Vec<Ended>>,
     /// Stages that what is selected needs.
@@ -128,6 +131,7 @@ impl<'a> Schedule<'a> {
             tables: BTreeMap::new(),
             streaming: VecDeque::new(),
             started: BTreeSet::new(),
+            fetched: BTreeSet::new(),
             early: BTreeMap::new(),
             needed,
             stopping: false,
@@ -199,6 +203,11 @@ impl<'a> Schedule<'a> {
         }
         // Weights that were never hashed are read here, which may take its time.
         let resolved = tokio::task::block_in_place(|| self.resolve(id));
+        if let (Ok(resolved), Some(research)) = (&resolved, self.may_fetch(id))
+            && (self.run.refresh || matches!(resolved, Resolved::Unfetched))
+        {
+            return Some(self.fetch(id, research));
+        }
         let (keyed, reason) = match resolved {
             Ok(Resolved::Hit(receipt)) if !self.run.selection.forces(self.run.graph, id) && !self.asks_again(id) => {
                 self.end(id.clone(), StageEnd::Cached(*receipt));
@@ -216,6 +225,10 @@ impl<'a> Schedule<'a> {
                 }
             }
             Ok(Resolved::Miss(recipe, reason)) => (Keyed { recipe, replace: false }, reason),
+            Ok(Resolved::Unfetched) => {
+                self.end(id.clone(), StageEnd::Failed(not_to_be_computed(id, &Reason::Fetches)));
+                return None;
+            }
             Err(failure) => {
                 self.end(id.clone(), StageEnd::Failed(failure));
                 return None;
@@ -246,7 +259,29 @@ impl<'a> Schedule<'a> {
             }
             Resolved::Miss(recipe, _) => store.set_latest(&name, id, recipe),
             Resolved::Hit(receipt) => store.set_latest_to_receipt(&name, id, &receipt.key),
+            Resolved::Unfetched => Ok(()),
         }
+    }
+
+    /// The stage, if it searches servers for catalogs and these may be asked now.
+    fn may_fetch(&self, id: &StageId) -> Option<&'a Research> {
+        let Stage::Research(research) = self.stage(id) else { return None };
+        let is_asked_for = self.run.selection.includes(self.run.graph, id) && !self.fetched.contains(id);
+        (is_asked_for && research.searches().next().is_some()).then_some(&**research)
+    }
+
+    /// Fetches the catalogs of a stage, which starts after that: its key is not known before.
+    fn fetch(&mut self, id: &StageId, research: &'a Research) -> Working<'a> {
+        let run = self.run;
+        self.fetched.insert(id.clone());
+        let id = id.clone();
+        Box::pin(async move {
+            let note = |text: &str| (run.events)(Event::Note { stage: &id, text });
+            let fetching =
+                Fetching { store: run.store, engines: run.engines, now: run.now, again: run.refresh, note: &note };
+            let fetched = fetch_catalogs(&fetching, research).await;
+            Ended { id, keyed: None, executed: fetched.map(|()| Executed::Fetched).map_err(Cut::Failure), wall_ms: 0 }
+        })
     }
 
     /// Whether the run is there to ask this stage's model again.
@@ -352,6 +387,10 @@ impl<'a> Schedule<'a> {
         let end = match executed {
             // The whole table was read, and then its stage could not keep it.
             Ok(_) if let Some(because) = lost => StageEnd::Skipped { because: because.clone() },
+            Ok(Executed::Fetched) => {
+                self.ready.push_back(id);
+                return;
+            }
             Ok(Executed::Found(receipt)) => StageEnd::Cached(receipt),
             Ok(Executed::Made(output)) => match self.keep(&id, keyed, output, wall_ms) {
                 Ok(end) => end,
@@ -368,7 +407,7 @@ impl<'a> Schedule<'a> {
 
     /// Writes the receipt, last of all: every blob of it is in the store by now.
     fn keep(&self, id: &StageId, keyed: Option<Keyed>, output: Output, wall_ms: u64) -> Result<StageEnd, StageFailure> {
-        let Output { blob, also, calls, shares, rows, summary, tally, complete } = output;
+        let Output { blob, also, read, calls, shares, rows, summary, tally, complete } = output;
         let Keyed { recipe, replace } = match keyed {
             Some(keyed) => keyed,
             // What it read is settled only now, and may be what it read before.
@@ -391,6 +430,7 @@ impl<'a> Schedule<'a> {
             kind: self.run.kind(id).to_owned(),
             output: blob,
             also,
+            read,
             calls,
             rows,
             summary,

@@ -10,11 +10,11 @@ use super::engines::{Asker, Askers};
 use super::feed::{Cut, TableReader, TableWriter};
 use super::rows::{Source, Word, Work, drive};
 use super::scenarios::{scenario_source, scenarios};
-use super::{Output, Run, StageFailure, weights, whole};
+use super::{Output, Run, StageFailure, catalogs, weights, whole};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Decide, Generate, JudgeMode, Research, Stage};
+use crate::spec::{CatalogFrom, Decide, Generate, HubSearch, JudgeMode, Research, Stage};
 use crate::stage::{self, Known as _, RowStage};
 use crate::store::{Receipt, Store};
 
@@ -24,6 +24,8 @@ pub(super) enum Executed {
     Found(Receipt),
     /// This one made it.
     Made(Output),
+    /// What it reads was fetched: now it can be keyed.
+    Fetched,
 }
 
 /// The work of one stage, with all that it takes from others.
@@ -178,9 +180,17 @@ pub(super) fn put_record(store: &Store, record: &impl serde::Serialize) -> Resul
 }
 
 fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Output, StageFailure> {
-    let check = |read: &BlobId, path: &Path| check_unchanged(recipe, read, path);
-    let candidates = whole::candidates(&run.pipeline.root, research, check)?;
-    Ok(Output::record(put_record(run.store, &candidates)?))
+    let mut read = Vec::new();
+    let check = |id: &BlobId, from: &CatalogFrom| match from {
+        CatalogFrom::File(path) => check_unchanged(recipe, id, path),
+        CatalogFrom::Hub(search) => {
+            read.push(*id);
+            check_unchanged(recipe, id, Path::new(&search.to_string()))
+        }
+    };
+    let rows = |search: &HubSearch| catalogs::latest(run.store, search);
+    let candidates = catalogs::candidates(&run.pipeline.root, research, &rows, check)?;
+    Ok(Output { read, ..Output::record(put_record(run.store, &candidates)?) })
 }
 
 fn decision(run: &Run<'_>, decide: &Decide, verdicts: &BlobId) -> Result<Output, StageFailure> {

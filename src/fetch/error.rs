@@ -136,6 +136,22 @@ pub enum FetchError {
         /// Whether credentials were shown.
         has_token: bool,
     },
+    /// The hub does not answer a search.
+    #[error("the hub at `{hub}` answered {status} to a search: {}", search_meaning(*status, *has_token))]
+    SearchRefused {
+        /// Its address.
+        hub: String,
+        /// The HTTP status.
+        status: u16,
+        /// Whether credentials were shown.
+        has_token: bool,
+    },
+    /// The hub knows no model that a search is for.
+    #[error("the hub knows no model for `{search}`")]
+    NothingFound {
+        /// The search.
+        search: String,
+    },
     /// A repository has no such model.
     #[error("`{repository}` has no {}", wanted.as_ref().map_or("GGUF model".to_owned(), |wanted| format!("model `{wanted}`")))]
     NoModel {
@@ -276,6 +292,15 @@ fn hub_meaning(status: u16, has_token: bool) -> &'static str {
     }
 }
 
+fn search_meaning(status: u16, has_token: bool) -> &'static str {
+    match (status, has_token) {
+        (401 | 403, true) => "the token is not valid, or may not search",
+        (401 | 403, false) => "it wants a token",
+        (404 | 410, _) => "it has no list of models",
+        _ => meaning(status),
+    }
+}
+
 impl FetchError {
     /// A failure to read or write `path`; a full disk is told apart.
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
@@ -320,6 +345,11 @@ impl FetchError {
                     "check the name; if the model is gated, accept its terms on `{page}` and set `HF_TOKEN`"
                 ));
             }
+            Self::SearchRefused { status: 401 | 403, has_token: true, .. } => "renew `HF_TOKEN`, or unset it",
+            Self::SearchRefused { status: 401 | 403, has_token: false, .. } => "set `HF_TOKEN`, or check `HF_ENDPOINT`",
+            Self::SearchRefused { status: 408 | 429 | 500..=599, .. } => "run again later",
+            Self::SearchRefused { .. } => "check `HF_ENDPOINT` and the search",
+            Self::NothingFound { .. } => "search for less: leave out a part of it, or widen `params_b`",
             Self::NoModel { models, .. } if models.is_empty() => {
                 "name a repository with `.gguf` files; those of a model often lie in one of their own, with `-GGUF` in its name"
             }

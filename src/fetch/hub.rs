@@ -10,10 +10,15 @@ use serde::Deserialize;
 
 use super::https::{self, Patience, Remote};
 use super::{Access, FetchError, Watch};
-use crate::spec::HubChoice;
+use crate::spec::{HubChoice, WeightsSource};
 
 /// How many models are named where the wanted one is not among them.
 const MODELS_NAMED: usize = 24;
+
+/// Quantisations in the order in which one is taken where nobody chose: a good one of the usual size, then larger ones, then
+/// smaller ones.
+const USUAL: [&str; 12] =
+    ["Q4_K_M", "Q4_K_S", "Q5_K_M", "Q5_K_S", "Q6_K", "Q8_0", "IQ4_XS", "Q4_0", "Q4_1", "Q3_K_L", "F16", "BF16"];
 
 /// A model of a repository as it was at some commit.
 #[derive(Debug)]
@@ -141,6 +146,17 @@ fn is_quantized(name: &str, quantization: &str) -> bool {
     let Some(before) = name.strip_suffix(&wanted) else { return false };
     let is_word = before.is_empty() || before.ends_with(['-', '.', '/', '_']);
     is_word && !before.trim_end_matches(['-', '_', '.']).ends_with("ud")
+}
+
+/// The source of the weights in a repository with these files: of the quantisations that people run most, the first of which
+/// it has one whole model; without one, its only model.
+#[must_use]
+pub fn usual_weights(repository: &str, files: &[&str]) -> Option<WeightsSource> {
+    let listed = |name: &&str| Sibling { rfilename: (*name).to_owned(), size: None, lfs: None };
+    let files: Vec<Sibling> = files.iter().map(listed).collect();
+    let named = USUAL.iter().map(|name| HubChoice::Quantization((*name).to_owned()));
+    let choice = named.chain([HubChoice::Only]).find(|choice| choose(repository, choice, &files).is_ok())?;
+    Some(WeightsSource::Hub { repository: repository.to_owned(), choice, revision: None })
 }
 
 fn choose<'a>(repository: &str, choice: &HubChoice, files: &'a [Sibling]) -> Result<Vec<&'a Sibling>, FetchError> {

@@ -10,6 +10,7 @@ mod follow;
 pub mod gguf;
 mod https;
 mod hub;
+mod hub_search;
 mod object;
 mod ollama;
 mod partial;
@@ -28,6 +29,8 @@ mod transfer;
 
 pub use access::Access;
 pub use error::FetchError;
+pub use hub::usual_weights;
+pub use hub_search::search_hub;
 pub use partial::progress;
 pub use place::Place;
 pub use size::Size;
@@ -236,6 +239,12 @@ fn check_digest(place: &Place, expected: Option<&str>, digests: Digests) -> Resu
     }
 }
 
+/// Whether the hub can be asked without asking another machine.
+#[must_use]
+pub fn is_hub_here(access: &Access) -> bool {
+    access.hub.parse().is_ok_and(|url| net::is_loopback(&url))
+}
+
 /// Whether weights can be brought without asking another machine.
 #[must_use]
 pub fn is_here(source: &WeightsSource, access: &Access) -> bool {
@@ -243,12 +252,14 @@ pub fn is_here(source: &WeightsSource, access: &Access) -> bool {
     match source {
         WeightsSource::File(_) => true,
         WeightsSource::Https(url) => is_loopback(url),
-        WeightsSource::Hub { .. } => is_loopback(&access.hub),
+        WeightsSource::Hub { .. } => is_hub_here(access),
         WeightsSource::Ollama { name, tag } => ollama::is_here(access, name, tag.as_deref()),
         WeightsSource::Object { keeper, .. } => object::is_here(access, *keeper),
         WeightsSource::Pypi { .. } => false,
     }
 }
 
+#[cfg(test)]
+mod hub_search_tests;
 #[cfg(test)]
 mod hub_tests;

@@ -39,6 +39,8 @@ pub struct Lock {
     pub decision: Option<LockedDecision>,
     /// What each `pull` stage brought.
     pub weights: BTreeMap<StageId, LockedWeights>,
+    /// What servers answered that are catalogs, by what was asked.
+    pub catalogs: BTreeMap<String, LockedCatalog>,
     /// All stages.
     pub stages: BTreeMap<StageId, LockedStage>,
 }
@@ -63,6 +65,15 @@ pub struct LockedWeights {
     pub sha256: String,
     /// Its size.
     pub bytes: u64,
+}
+
+/// A catalog that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedCatalog {
+    /// Its rows.
+    pub rows: BlobId,
+    /// The day on which they were fetched, `2026-11-22`.
+    pub fetched: String,
 }
 
 /// One stage.
@@ -226,10 +237,11 @@ impl Lock {
     /// Whether both were made of the same and came to the same, by whatever build.
     #[must_use]
     pub fn same_results(&self, other: &Self) -> bool {
-        let Self { pipeline, engine: _, decision, weights, stages } = self;
+        let Self { pipeline, engine: _, decision, weights, catalogs, stages } = self;
         *pipeline == other.pipeline
             && *decision == other.decision
             && *weights == other.weights
+            && *catalogs == other.catalogs
             && *stages == other.stages
     }
 
@@ -267,6 +279,12 @@ impl Lock {
             None => Ok(()),
         }
     }
+}
+
+/// The day of a time in seconds since 1970, as a lock has it.
+#[must_use]
+pub fn day(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
 }
 
 /// A recipe taken apart.

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::{MessageFormatter, UserMessageFormatter};
 
 use super::{
-    EngineBuild, Lock, LockedCriterion, LockedDecision, LockedRate, LockedStage, LockedWeights, Share, VERSION,
+    EngineBuild, Lock, LockedCatalog, LockedCriterion, LockedDecision, LockedRate, LockedStage, LockedWeights, Share,
+    VERSION,
 };
 use crate::data::Outcome;
 use crate::ids::{CriterionId, StageId};
@@ -76,6 +77,8 @@ struct File {
     #[serde(default)]
     weights: BTreeMap<StageId, Weights>,
     #[serde(default)]
+    catalogs: BTreeMap<String, Catalog>,
+    #[serde(default)]
     stages: BTreeMap<StageId, Stage>,
 }
 
@@ -93,6 +96,13 @@ struct Weights {
     blake3: BlobId,
     sha256: String,
     bytes: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Catalog {
+    rows: BlobId,
+    fetched: String,
 }
 
 #[derive(Deserialize)]
@@ -165,13 +175,14 @@ impl Lock {
         if found != VERSION {
             return Err(LockError::Version { found, known: VERSION });
         }
-        let File { _version: _, pipeline, engine, decision, weights, stages } = parse(text)?;
+        let File { _version: _, pipeline, engine, decision, weights, catalogs, stages } = parse(text)?;
         let Build { evalflow, llama_cpp, backend } = engine;
         Ok(Self {
             pipeline,
             engine: EngineBuild { evalflow, llama_cpp, backend },
             decision: decision.map(Into::into),
             weights: weights.into_iter().map(|(id, weights)| (id, weights.into())).collect(),
+            catalogs: catalogs.into_iter().map(|(name, catalog)| (name, catalog.into())).collect(),
             stages: stages.into_iter().map(|(id, stage)| (id, stage.into())).collect(),
         })
     }
@@ -180,6 +191,12 @@ impl Lock {
 impl From<Weights> for LockedWeights {
     fn from(Weights { blake3, sha256, bytes }: Weights) -> Self {
         Self { blake3, sha256, bytes }
+    }
+}
+
+impl From<Catalog> for LockedCatalog {
+    fn from(Catalog { rows, fetched }: Catalog) -> Self {
+        Self { rows, fetched }
     }
 }
 

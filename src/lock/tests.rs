@@ -20,6 +20,7 @@ fn lock_of(recipe: &Recipe) -> Lock {
         engine: EngineBuild { evalflow: "0.1.0".into(), llama_cpp: "llama 1, 2".into(), backend: "cpu".into() },
         decision: None,
         weights: BTreeMap::new(),
+        catalogs: BTreeMap::new(),
         stages: BTreeMap::from([(id("answers"), stage)]),
     }
 }
@@ -53,6 +54,8 @@ fn a_lock_is_a_text_for_diffs() {
     lock.decision = Some(decision());
     let weights = LockedWeights { blake3: BlobId::of(b"w"), sha256: "0".repeat(64), bytes: 7 };
     lock.weights.insert(id("1e5"), weights);
+    let catalog = LockedCatalog { rows: BlobId::of(b"[]"), fetched: day(1_767_225_600) };
+    lock.catalogs.insert("hub?gguf=true&limit=200".to_owned(), catalog);
     insta::assert_snapshot!(lock.write());
     assert_eq!(Lock::read(&lock.write()), Ok(lock));
 }
@@ -220,6 +223,7 @@ proptest! {
         decision in prop::option::of(decisions()),
         stages in prop::collection::btree_map("[a-z0-9][a-z0-9_-]{0,8}", stages(), 0..4),
         weights in prop::collection::btree_map("[a-z0-9][a-z0-9_-]{0,8}", (any::<[u8; 32]>(), "[0-9]{64}|[0-9a-f]{64}", any::<u64>()), 0..2),
+        catalogs in prop::collection::btree_map("hub\\?\\PC{0,20}", (any::<[u8; 32]>(), "[0-9]{4}-[0-9]{2}-[0-9]{2}"), 0..2),
     ) {
         let weights = weights.into_iter().map(|(name, (bytes, sha256, size))| {
             (id(&name), LockedWeights { blake3: BlobId::from_bytes(bytes), sha256, bytes: size })
@@ -229,6 +233,7 @@ proptest! {
             engine: EngineBuild { evalflow: "0.1.0".into(), llama_cpp: "a, b".into(), backend: "cpu".into() },
             decision,
             weights: weights.collect(),
+            catalogs: catalogs.into_iter().map(|(name, (rows, fetched))| (name, LockedCatalog { rows: BlobId::from_bytes(rows), fetched })).collect(),
             stages: stages.into_iter().map(|(name, stage)| (id(&name), stage)).collect(),
         };
         let text = lock.write();

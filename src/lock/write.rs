@@ -1,6 +1,8 @@
 //! From a lock to a file's text: one value a line, always in the same order, so that a diff shows what moved.
 
-use super::{EngineBuild, Lock, LockedCriterion, LockedDecision, LockedRate, LockedStage, LockedWeights, VERSION};
+use super::{
+    EngineBuild, Lock, LockedCatalog, LockedCriterion, LockedDecision, LockedRate, LockedStage, LockedWeights, VERSION,
+};
 use crate::data::Outcome;
 
 /// What every lock begins with.
@@ -108,7 +110,7 @@ impl Lock {
     /// The text of the lock file.
     #[must_use]
     pub fn write(&self) -> String {
-        let Self { pipeline, engine, decision, weights, stages } = self;
+        let Self { pipeline, engine, decision, weights, catalogs, stages } = self;
         let EngineBuild { evalflow, llama_cpp, backend } = engine;
         let mut text = Text { text: format!("{MARK}\n"), depth: 0 };
         text.number("evalflow_lock", VERSION);
@@ -122,6 +124,7 @@ impl Lock {
             text.section("decision", |text| write_decision(text, decision));
         }
         text.map("weights", weights.iter().map(|(id, weights)| (id.as_str(), weights)), write_weights);
+        text.map("catalogs", catalogs.iter().map(|(name, catalog)| (name.as_str(), catalog)), write_catalog);
         text.map("stages", stages.iter().map(|(id, stage)| (id.as_str(), stage)), write_stage);
         text.text
     }
@@ -157,6 +160,12 @@ fn write_weights(text: &mut Text, LockedWeights { blake3, sha256, bytes }: &Lock
     text.digest("blake3", &blake3.to_string());
     text.digest("sha256", sha256);
     text.number("bytes", bytes);
+}
+
+fn write_catalog(text: &mut Text, LockedCatalog { rows, fetched }: &LockedCatalog) {
+    text.digest("rows", &rows.to_string());
+    // Some readers take a day for something else than text.
+    text.digest("fetched", fetched);
 }
 
 fn write_stage(text: &mut Text, LockedStage { kind, key, output, rows, fields }: &LockedStage) {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::frozen::{FrozenError, compare, frozen};
-use super::{Graph, PlanError, PlannedStage, Resolved, Settled, Status, plan, resolve};
+use super::{Graph, PlanError, PlannedStage, Resolved, Settled, Status, plan, resolve, searched};
 use crate::data::{Decision, WeightsRecord};
 use crate::engine::embedded;
 use crate::ids::StageId;
-use crate::lock::{EngineBuild, Lock, LockedStage};
-use crate::spec::{Pipeline, Stage};
+use crate::lock::{EngineBuild, Lock, LockedCatalog, LockedStage, day};
+use crate::spec::{Pipeline, Research, Stage};
 use crate::stage::{self, RecipeError};
 use crate::store::{Receipt, Store, StoreError};
 
@@ -68,6 +68,7 @@ pub fn bless(pipeline: &Pipeline, graph: &Graph, store: &Store) -> Result<Lock, 
         engine: this_build(),
         decision: None,
         weights: BTreeMap::new(),
+        catalogs: BTreeMap::new(),
         stages: BTreeMap::new(),
     };
     let mut settled = Settled::new(pipeline, store);
@@ -81,6 +82,9 @@ pub fn bless(pipeline: &Pipeline, graph: &Graph, store: &Store) -> Result<Lock, 
         let recipe = stage::recipe(pipeline, stage, &settled).map_err(|error| PlanError::from_recipe(id, error))?;
         lock.stages.insert(id.clone(), LockedStage::new(&recipe, receipt.output, receipt.rows));
         note_record(&mut lock, id, stage, &receipt, store)?;
+        if let Stage::Research(research) = stage {
+            note_catalogs(&mut lock, research, store)?;
+        }
         settled.settle(id.clone(), &receipt);
     }
     Ok(lock)
@@ -129,6 +133,17 @@ fn of_receipts(
         }
     }
     Ok(made)
+}
+
+/// Pins what was fetched: these rows and no later ones.
+fn note_catalogs(lock: &mut Lock, research: &Research, store: &Store) -> Result<(), StoreError> {
+    for search in research.searches() {
+        if let Some(receipt) = searched(store, search)? {
+            let catalog = LockedCatalog { rows: receipt.output, fetched: day(receipt.created_at) };
+            lock.catalogs.insert(search.to_string(), catalog);
+        }
+    }
+    Ok(())
 }
 
 fn note_record(

@@ -320,7 +320,7 @@ fn expected(
     }
     Ok(match resolve(pipeline, &planned.id, stage, settled, store)? {
         Resolved::Hit(receipt) => Some(*receipt),
-        Resolved::Miss(..) => None,
+        Resolved::Miss(..) | Resolved::Unfetched => None,
     })
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{PlanError, Settled, fields_changed};
 use crate::ids::StageId;
 use crate::key::{BlobId, FieldChange, Recipe};
-use crate::spec::{ModelRef, NearDuplicates, Pipeline, PullFrom, Stage};
+use crate::spec::{HubSearch, ModelRef, NearDuplicates, Pipeline, PullFrom, Stage};
 use crate::stage::{self, Known, RecipeError};
 use crate::store::StoreError;
 
@@ -22,6 +22,7 @@ pub(super) fn recipe_so_far(
         Err(RecipeError::Known(Missing::Store(error))) => Err(error.into()),
         Err(
             RecipeError::Known(Missing::Unsettled)
+            | RecipeError::NotFetched { .. }
             | RecipeError::NoWeights { .. }
             | RecipeError::NoCandidate { .. }
             | RecipeError::BadSource { .. }
@@ -109,5 +110,9 @@ impl Known for SoFar<'_> {
 
     fn file(&self, path: &Path) -> Result<BlobId, Missing> {
         Ok(self.0.file(path)?)
+    }
+
+    fn search(&self, search: &HubSearch) -> Result<Option<BlobId>, Missing> {
+        Ok(self.0.search(search)?)
     }
 }

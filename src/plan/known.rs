@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::ids::StageId;
 use crate::key::BlobId;
-use crate::spec::Pipeline;
-use crate::stage::{Known, RecipeError};
+use crate::spec::{HubSearch, Pipeline};
+use crate::stage::{Known, RecipeError, research};
 use crate::store::{Receipt, Store, StoreError};
 
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +69,19 @@ impl Known for Settled<'_> {
             found => found,
         }
     }
+
+    fn search(&self, search: &HubSearch) -> Result<Option<BlobId>, StoreError> {
+        Ok(searched(self.store, search)?.map(|receipt| receipt.output))
+    }
+}
+
+/// The receipt of a search whose rows are in the store.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn searched(store: &Store, search: &HubSearch) -> Result<Option<Receipt>, StoreError> {
+    let Some(receipt) = store.receipt(&research::search_recipe(search).key())? else { return Ok(None) };
+    Ok(if store.has(&receipt.output)? { Some(receipt) } else { None })
 }
 
 /// Why it cannot be said what a stage would do.
@@ -91,7 +104,8 @@ impl PlanError {
     pub(crate) fn from_recipe(stage: &StageId, error: RecipeError<StoreError>) -> Self {
         match error {
             RecipeError::Known(error) => Self::Store(error),
-            error @ (RecipeError::NoWeights { .. }
+            error @ (RecipeError::NotFetched { .. }
+            | RecipeError::NoWeights { .. }
             | RecipeError::NoCandidate { .. }
             | RecipeError::BadSource { .. }
             | RecipeError::BadRecord { .. }) => Self::Input { stage: stage.clone(), error: Box::new(error) },
@@ -104,6 +118,7 @@ impl PlanError {
         match self {
             Self::Store(error) => error.help(),
             Self::Input { error, .. } => match error.as_ref() {
+                RecipeError::NotFetched { .. } => "run the pipeline once without `--offline` and `--frozen`".to_owned(),
                 RecipeError::NoWeights { model } => format!(
                     "add a row for `{model}` with a `weights` column to a catalog file, or write `pull: {{ from: … }}`"
                 ),

@@ -22,7 +22,7 @@ pub use changed_rows::{ChangedRows, Rows};
 pub use forecast::{Basis, CallsForecast, Figure, Forecast, ForecastError, StageForecast, forecast};
 pub use frozen::{FrozenError, Locked, LockedInputs, compare, frozen};
 pub use graph::Graph;
-pub use known::{PlanError, Settled};
+pub use known::{PlanError, Settled, searched};
 pub use memory::Needs;
 pub use residency::{Loaded, Pending, Slot, Turn, held, leaves, next, turns};
 pub use selection::{Force, Selection};
@@ -36,7 +36,7 @@ use crate::engine::{Answer, Question};
 use crate::ids::StageId;
 use crate::key::{FieldChange, Key, Recipe, diff};
 use crate::spec::{Pipeline, Stage};
-use crate::stage;
+use crate::stage::{self, RecipeError};
 use crate::store::{CallReader, Receipt, Store, StoreError};
 
 /// What one stage would do.
@@ -80,6 +80,8 @@ pub enum Reason {
     Incomplete,
     /// Its result was in the store, but the bytes are gone or damaged.
     Lost,
+    /// A catalog that it reads has yet to be fetched.
+    Fetches,
     /// Its result is in the store, but it is to be computed again all the same. Calls still come from the store.
     Forced,
 }
@@ -90,6 +92,7 @@ impl std::fmt::Display for Reason {
             Self::New => f.write_str("never run"),
             Self::Waits(stage) => write!(f, "reads `{stage}`, which runs"),
             Self::Incomplete => f.write_str("not finished last time"),
+            Self::Fetches => f.write_str("asks the hub for its catalog"),
             Self::Lost => f.write_str("its result is gone from the store"),
             Self::Forced => f.write_str("computed again by `--force`"),
             Self::Changed(changes) => {
@@ -108,6 +111,8 @@ pub enum Resolved {
     Hit(Box<Receipt>),
     /// It has to run.
     Miss(Recipe, Reason),
+    /// A catalog that it reads has yet to be fetched: until then it has no key.
+    Unfetched,
 }
 
 /// Finds out what a stage, all of whose inputs are settled, has to do.
@@ -121,7 +126,10 @@ pub fn resolve(
     settled: &Settled<'_>,
     store: &Store,
 ) -> Result<Resolved, PlanError> {
-    let recipe = stage::recipe(pipeline, stage, settled).map_err(|error| PlanError::from_recipe(id, error))?;
+    let recipe = match stage::recipe(pipeline, stage, settled) {
+        Err(RecipeError::NotFetched { .. }) => return Ok(Resolved::Unfetched),
+        recipe => recipe.map_err(|error| PlanError::from_recipe(id, error))?,
+    };
     let name = pipeline_name(pipeline);
     let reason = match store.receipt(&recipe.key())? {
         Some(receipt) => {
@@ -215,6 +223,8 @@ pub fn plan_selected(
                 }
                 Resolved::Miss(recipe, _) if !selected => (Some(recipe.key()), Status::Left),
                 Resolved::Miss(recipe, reason) => (Some(recipe.key()), Status::Run(reason)),
+                Resolved::Unfetched if !selected => (None, Status::Left),
+                Resolved::Unfetched => (None, Status::Run(Reason::Fetches)),
             },
             _ if !selected => (None, Status::Left),
             (Some(read), _) => (None, Status::Blocked(read.clone())),
@@ -226,7 +236,7 @@ pub fn plan_selected(
                 Some((_, old)) => own_changes(pipeline, stage, &settled, &old)?,
                 None => Vec::new(),
             },
-            Status::Run(Reason::New | Reason::Incomplete | Reason::Lost | Reason::Forced)
+            Status::Run(Reason::New | Reason::Incomplete | Reason::Lost | Reason::Forced | Reason::Fetches)
             | Status::Cached(_)
             | Status::Left
             | Status::Blocked(_) => Vec::new(),

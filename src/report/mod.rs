@@ -19,7 +19,7 @@ use std::io;
 
 pub use chart::chart;
 pub use markdown::{candidates_markdown, markdown};
-pub use model::{CriterionText, Inputs, NextStep, ReportModel, StageRecord, StageWeights, build};
+pub use model::{CatalogAge, CriterionText, Inputs, NextStep, ReportModel, StageRecord, StageWeights, build};
 pub use table::candidates_csv;
 pub use terminal::{Style, terminal};
 

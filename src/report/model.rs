@@ -10,7 +10,7 @@ use crate::data::{Candidates, Coverage, Decision, Judging, Outcome, Place, Weigh
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
 use crate::spec;
-use crate::stats::text::round_percent;
+use crate::stats::text::{count, round_percent};
 
 /// Version of the JSON form, raised when a member changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -30,6 +30,8 @@ pub struct Inputs<'a> {
     pub stages: Vec<StageRecord>,
     /// The research table.
     pub candidates: Option<Candidates>,
+    /// The age of catalogs that were fetched, on `date`.
+    pub catalogs: Vec<CatalogAge>,
     /// The weights that `pull` stages brought.
     pub weights: Vec<(StageId, WeightsRecord)>,
     /// What the scenarios cover.
@@ -40,6 +42,25 @@ pub struct Inputs<'a> {
     pub decision: Option<Decision>,
     /// Warnings that a reader must see, such as a model that judged itself: sentences.
     pub notes: Vec<String>,
+}
+
+/// When a catalog was fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CatalogAge {
+    /// The catalog, as the research table names it.
+    pub source: String,
+    /// The day on which it was fetched.
+    pub fetched: String,
+    /// Days from then to the day of the report.
+    pub age_days: u64,
+}
+
+impl CatalogAge {
+    /// In words: `2026-11-22, 3 days old`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!("{}, {} old", self.fetched, count(self.age_days, "day"))
+    }
 }
 
 /// One stage and what it came to.
@@ -87,6 +108,9 @@ pub struct ReportModel {
     pub chart: Option<String>,
     /// The research table; null without a `research` stage.
     pub candidates: Option<Candidates>,
+    /// When catalogs were fetched; absent where all are files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub catalogs: Vec<CatalogAge>,
     /// Weights, one entry a `pull` stage.
     pub weights: Vec<StageWeights>,
     /// What the scenarios cover; null without a `generate` stage.
@@ -147,8 +171,20 @@ pub struct NextStep {
 /// Puts together what the report says.
 #[must_use]
 pub fn build(inputs: Inputs<'_>) -> ReportModel {
-    let Inputs { pipeline, date, command, engine, stages, candidates, weights, coverage, mut judging, decision, notes } =
-        inputs;
+    let Inputs {
+        pipeline,
+        date,
+        command,
+        engine,
+        stages,
+        candidates,
+        catalogs,
+        weights,
+        coverage,
+        mut judging,
+        decision,
+        notes,
+    } = inputs;
     let chain = Chain::of(pipeline);
     let criteria: Vec<CriterionText> = chain
         .judge
@@ -177,6 +213,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         notes,
         chart: candidates.as_ref().and_then(|candidates| chart_name(pipeline, candidates)),
         candidates,
+        catalogs,
         weights: weights.into_iter().map(|(stage, record)| StageWeights { stage, record }).collect(),
         coverage,
         answered_by: chain.infer.map(|infer| answered_by(pipeline, infer)),

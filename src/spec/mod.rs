@@ -5,6 +5,7 @@
 
 mod env;
 mod field_path;
+mod hub_search;
 mod language;
 mod load;
 mod pipeline;
@@ -24,6 +25,7 @@ mod units;
 mod url;
 
 pub use field_path::{FieldPath, InvalidPath};
+pub use hub_search::{CatalogFrom, HubSearch};
 pub use language::Language;
 pub use load::{Loaded, load};
 pub use pipeline::*;

@@ -1,17 +1,16 @@
 //! The checked form of `research: {...}`: which catalogs, what a candidate must satisfy, what makes one better.
 
-use std::path::PathBuf;
-
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::hub_search::{CatalogFrom, HubSearch};
 use super::pipeline::KvCache;
 
 /// `research: {...}`
 #[derive(Debug, Clone)]
 pub struct Research {
-    /// Files of models, relative to the root; later ones add to and override rows of earlier ones by `id`.
-    pub catalog: Vec<PathBuf>,
+    /// Where models are described; later ones add to and override rows of earlier ones by `id`.
+    pub catalog: Vec<CatalogFrom>,
     /// What a candidate must satisfy.
     pub require: Require,
     /// What makes one candidate better than another.
@@ -24,6 +23,16 @@ pub struct Research {
     pub hosting: Option<Hosting>,
     /// The day from which the age of scores is counted, `2026-11-22`; that of the catalogs' newest source if absent.
     pub as_of: Option<String>,
+}
+
+impl Research {
+    /// The searches among its catalogs, in their order.
+    pub fn searches(&self) -> impl Iterator<Item = &HubSearch> {
+        self.catalog.iter().filter_map(|from| match from {
+            CatalogFrom::File(_) => None,
+            CatalogFrom::Hub(search) => Some(search),
+        })
+    }
 }
 
 /// Filters; an absent one lets everything pass.

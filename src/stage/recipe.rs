@@ -12,7 +12,10 @@ use crate::data::{Candidates, WeightsRecord};
 use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
-use crate::spec::{Adapter, GenerateFrom, Model, ModelRef, NearDuplicates, Pipeline, PullFrom, Stage, WeightsSource};
+use crate::spec::{
+    Adapter, CatalogFrom, GenerateFrom, HubSearch, Model, ModelRef, NearDuplicates, Pipeline, PullFrom, Stage,
+    WeightsSource,
+};
 
 /// What is known of upstream results and of files when a recipe is made.
 pub trait Known {
@@ -33,6 +36,12 @@ pub trait Known {
     /// # Errors
     /// The file cannot be read.
     fn file(&self, path: &Path) -> Result<BlobId, Self::Error>;
+
+    /// The id of the rows that a search of the hub came to; none where it was never put.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn search(&self, search: &HubSearch) -> Result<Option<BlobId>, Self::Error>;
 }
 
 /// Why a recipe could not be made.
@@ -41,6 +50,12 @@ pub enum RecipeError<E> {
     /// Something could not be found out.
     #[error(transparent)]
     Known(E),
+    /// A catalog has yet to be fetched.
+    #[error("`{search}` was never fetched")]
+    NotFetched {
+        /// The search that it is.
+        search: String,
+    },
     /// The research table names no weights for the model.
     #[error("no source of weights is known for `{model}`")]
     NoWeights {
@@ -78,8 +93,17 @@ pub enum RecipeError<E> {
 pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result<Recipe, RecipeError<K::Error>> {
     let (version, own, inputs) = match stage {
         Stage::Research(stage) => {
-            let files: Result<Vec<BlobId>, _> = stage.catalog.iter().map(|path| known.file(path)).collect();
-            (research::VERSION, research::fields(stage), json!({ "catalog": files.map_err(RecipeError::Known)? }))
+            let id = |from: &CatalogFrom| match from {
+                CatalogFrom::File(path) => Ok(json!(known.file(path).map_err(RecipeError::Known)?)),
+                // What was read, and neither when nor what for. Read as rows, the same bytes are another catalog than as a file.
+                CatalogFrom::Hub(search) => {
+                    let rows = known.search(search).map_err(RecipeError::Known)?;
+                    let rows = rows.ok_or_else(|| RecipeError::NotFetched { search: search.to_string() })?;
+                    Ok(json!({ "hub": rows }))
+                }
+            };
+            let catalog: Result<Vec<Value>, _> = stage.catalog.iter().map(id).collect();
+            (research::VERSION, research::fields(stage), json!({ "catalog": catalog? }))
         }
         Stage::Pull(stage) => {
             let wanted = wanted(stage, known)?;
@@ -184,6 +208,10 @@ impl<K: Known> Known for ButTable<'_, K> {
 
     fn file(&self, path: &Path) -> Result<BlobId, K::Error> {
         self.known.file(path)
+    }
+
+    fn search(&self, search: &HubSearch) -> Result<Option<BlobId>, K::Error> {
+        self.known.search(search)
     }
 }
 

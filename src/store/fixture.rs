@@ -31,6 +31,7 @@ pub(super) async fn put_result(store: &Store, n: u8, calls: &[u8], created_at: i
         kind: "infer".to_owned(),
         output: store.put(format!("output {n}").as_bytes()).unwrap(),
         also: vec![store.put(format!("also {n}").as_bytes()).unwrap()],
+        read: Vec::new(),
         calls: Some(put_calls(store, calls).await),
         rows: Some(1),
         summary: None,

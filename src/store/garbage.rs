@@ -174,7 +174,17 @@ impl<'a> Sweep<'a> {
         self.each_text("SELECT record FROM runs JOIN kept_runs USING (id)", |text| {
             let run: RunRecord = self.read(text, "the record of a run")?;
             run.stages.iter().filter_map(|stage| stage.key.as_ref()).try_for_each(|key| keep(key).map(drop))
-        })
+        })?;
+        // What a result that stays was made of is found again as well, and not asked for once more.
+        mark(
+            "INSERT OR IGNORE INTO kept_receipts SELECT key FROM receipts
+             WHERE json_extract(receipt, '$.output') IN (
+                 SELECT part.value FROM receipts AS made JOIN kept_receipts USING (key),
+                        json_each(made.receipt, '$.read') AS part
+             )",
+            &[],
+        )
+        .map(drop)
     }
 
     fn mark_what_receipts_name(&mut self) -> Result<(), StoreError> {
@@ -186,7 +196,8 @@ impl<'a> Sweep<'a> {
                 |key: Key| call.execute([key.as_bytes()]).map(drop).map_err(|error| self.failed(&error));
             self.each_text("SELECT receipt FROM receipts JOIN kept_receipts USING (key)", |text| {
                 let receipt: Receipt = self.read(text, "a receipt")?;
-                for id in std::iter::once(&receipt.output).chain(&receipt.also).chain(&receipt.calls) {
+                let named = std::iter::once(&receipt.output).chain(&receipt.also).chain(&receipt.read);
+                for id in named.chain(&receipt.calls) {
                     blob.execute([id.as_bytes()]).map_err(|error| self.failed(&error))?;
                 }
                 let rests_on_calls = receipt.tally.calls_made + receipt.tally.calls_cached > 0;
@@ -363,7 +374,7 @@ mod tests {
     use super::*;
     use crate::ids::StageId;
     use crate::key::Recipe;
-    use crate::store::fixture::{call_key, calls_left, put_calls, put_result, results_left};
+    use crate::store::fixture::{call_key, calls_left, put_calls, put_result, recipe, results_left};
     use crate::store::{RunEnded, RunStage, Tally};
 
     /// Objects are as old as the machine's clock says: a time after all of them.
@@ -513,6 +524,21 @@ mod tests {
         assert_eq!(shelf.remove(&keep).without_calls, 1);
         shelf.open().replace_receipt(&recipe, &Receipt { calls: None, tally: Tally::default(), ..receipt }).unwrap();
         assert_eq!(shelf.remove(&keep).calls.count, 2);
+    }
+
+    #[tokio::test]
+    async fn what_a_result_was_made_of_stays_with_its_receipt() {
+        let shelf = Shelf::new();
+        let store = shelf.open();
+        let mut keys = Vec::new();
+        for n in 1..4 {
+            keys.push(put_result(&store, n, &[], 0).await);
+        }
+        let [answer, made] = [0, 2].map(|at: usize| store.receipt(&keys[at]).unwrap().unwrap());
+        store.replace_receipt(&recipe(3), &Receipt { read: vec![answer.output], ..made }).unwrap();
+        drop(store);
+        shelf.remove(&Keep { roots: &keys[2..], runs: 0, since: LATER });
+        assert_eq!(results_left(&shelf.open(), &keys), [true, false, true]);
     }
 
     #[tokio::test]

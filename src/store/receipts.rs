@@ -20,6 +20,9 @@ pub struct Receipt {
     pub output: BlobId,
     /// Other blobs that belong to the result: the weights of a `pull`.
     pub also: Vec<BlobId>,
+    /// Blobs that it was made of and that may have no other receipt by now: what a server answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read: Vec<BlobId>,
     /// The keys of all calls the result rests on: 32 bytes each, in the order in which they were needed.
     #[serde(default)]
     pub calls: Option<BlobId>,

@@ -22,6 +22,7 @@ fn receipt(recipe: &Recipe, output: BlobId) -> Receipt {
         kind: "infer".to_owned(),
         output,
         also: vec![],
+        read: Vec::new(),
         calls: None,
         rows: Some(1),
         summary: None,

@@ -123,6 +123,7 @@ impl Store {
                 };
                 name(&receipt.output, "output")?;
                 receipt.also.iter().try_for_each(|id| name(id, "also"))?;
+                receipt.read.iter().try_for_each(|id| name(id, "read"))?;
                 receipt.calls.iter().try_for_each(|id| name(id, "calls"))?;
             }
             names.execute("INSERT OR IGNORE INTO uses SELECT shares, 'shares', '' FROM earlier", []).map_err(failed)?;
@@ -139,7 +140,8 @@ impl Store {
                         let (role, kind): (String, String) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
                         match role.as_str() {
                             "output" => ObjectUse::Output(kind),
-                            "also" => ObjectUse::Also(kind),
+                            // Where its own receipt is there too, either name is right.
+                            "also" | "read" => ObjectUse::Also(kind),
                             "shares" => ObjectUse::Shares,
                             _ => ObjectUse::Calls,
                         }

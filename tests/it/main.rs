@@ -11,6 +11,7 @@ mod generate;
 mod gguf;
 mod history;
 mod http;
+mod hub;
 mod incremental;
 mod key_calls;
 mod key_golden;

@@ -47,6 +47,14 @@ pub(super) fn entries(name: &str, bytes: &[u8]) -> Result<Option<Entries>, Catal
     of_value(&value).map(Some).ok_or_else(|| CatalogError::UnknownForm { file: name.to_owned() })
 }
 
+/// Reads rows that were made of a hub's answer.
+pub(super) fn hub_rows(name: &str, bytes: &[u8]) -> Result<Entries, CatalogError> {
+    let unreadable = |message: String| CatalogError::NotRead { file: name.to_owned(), message };
+    let rows: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
+    let entries = table(&rows).ok_or_else(|| CatalogError::UnknownForm { file: name.to_owned() })?;
+    Ok(Entries { format: "search of the Hugging Face Hub", ..entries })
+}
+
 fn lines(text: &str) -> Result<Vec<Value>, String> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(at, line)| serde_json::from_str(line).map_err(|error| format!("line {}: {error}", at + 1))).collect()

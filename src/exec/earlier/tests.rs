@@ -55,6 +55,7 @@ impl Shelf {
             kind: "infer".to_owned(),
             output: self.store.put(output.as_bytes()).unwrap(),
             also: Vec::new(),
+            read: Vec::new(),
             calls: Some(self.store.put(&calls).unwrap()),
             rows: None,
             summary: None,

@@ -21,14 +21,14 @@ use self::sample::Picked;
 use super::engines::Askers;
 use super::scenarios::failed_file;
 use super::stages::row_stage;
-use super::{Engines, StageFailure, StartError, whole};
+use super::{Engines, StageFailure, StartError, catalogs, whole};
 use crate::data::{Decision, Scenario, WeightsRecord};
 use crate::fetch::{Fetched, gguf};
 use crate::ids::StageId;
 use crate::key::BlobId;
 use crate::lock::{Lock, LockedDecision, LockedStage};
 use crate::plan::{FrozenError, Graph, Locked, frozen};
-use crate::spec::{Decide, Generate, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Stage};
+use crate::spec::{Decide, Generate, HubSearch, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Stage};
 use crate::stage::generate::{Cell, Marker};
 use crate::stage::{self, generate, pull};
 use crate::store::{Lines, Receipt, Store, StoreError};
@@ -258,7 +258,13 @@ impl State<'_> {
     }
 
     fn research(&self, research: &Research, locked: &LockedStage) -> Result<Found, StageFailure> {
-        let made = whole::candidates(&self.verify.pipeline.root, research, |_, _| Ok(()))?;
+        let Verify { pipeline, store, lock, .. } = self.verify;
+        // What the lock pins, whatever the hub would answer today.
+        let rows = |search: &HubSearch| match lock.catalogs.get(&search.to_string()) {
+            Some(catalog) => Ok((catalog.rows, store.read(&catalog.rows)?)),
+            None => catalogs::latest(store, search),
+        };
+        let made = catalogs::candidates(&pipeline.root, research, &rows, |_, _| Ok(()))?;
         Ok(same_record(&made, locked))
     }
 

@@ -8,7 +8,7 @@ mod ask;
 mod headers;
 mod spread;
 
-pub(super) use ask::ask;
+pub(super) use ask::{LONGEST, ask, ask_page};
 
 use std::io;
 use std::time::Duration;

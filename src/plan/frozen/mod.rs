@@ -10,12 +10,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Graph, PlanError};
+use super::{Graph, PlanError, searched};
 use crate::engine::embedded::apart_from_machine;
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::lock::{Difference, Lock, LockedStage};
-use crate::spec::{Pipeline, PullFrom, Stage, WeightsSource};
+use crate::spec::{HubSearch, Pipeline, PullFrom, Stage, WeightsSource};
 use crate::stage::{self, Known, RecipeError};
 use crate::store::{Receipt, Store, StoreError};
 
@@ -119,6 +119,7 @@ impl<'a> Locked<'a> {
         let gone = match &error {
             RecipeError::Known(StoreError::Missing { id } | StoreError::Corrupt { id, .. }) => Some(*id),
             RecipeError::Known(_)
+            | RecipeError::NotFetched { .. }
             | RecipeError::NoWeights { .. }
             | RecipeError::NoCandidate { .. }
             | RecipeError::BadSource { .. }
@@ -183,6 +184,16 @@ impl Known for LockedInputs<'_> {
             }
             found => found,
         }
+    }
+
+    /// What was fetched then, whatever was fetched since. Of another search than those of the lock the rows are others, or
+    /// none, which is a difference.
+    fn search(&self, search: &HubSearch) -> Result<Option<BlobId>, StoreError> {
+        if let Some(catalog) = self.locked.lock.catalogs.get(&search.to_string()) {
+            return Ok(Some(catalog.rows));
+        }
+        let found = searched(self.locked.store, search)?;
+        Ok(Some(found.map_or_else(|| BlobId::of(b"[]"), |receipt| receipt.output)))
     }
 }
 

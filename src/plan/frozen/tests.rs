@@ -73,6 +73,7 @@ impl Project {
             let stage = &pipeline.stages[id];
             let receipt = match resolve(pipeline, id, stage, &settled, &self.store).unwrap() {
                 Resolved::Hit(receipt) => *receipt,
+                Resolved::Unfetched => unreachable!("its catalogs are files"),
                 Resolved::Miss(recipe, _) => {
                     let (output, also) = match stage {
                         Stage::Pull(_) => {
@@ -90,6 +91,7 @@ impl Project {
                         kind: "any".to_owned(),
                         output: self.store.put(output.as_bytes()).unwrap(),
                         also,
+                        read: Vec::new(),
                         calls: None,
                         rows: Some(1),
                         summary: None,

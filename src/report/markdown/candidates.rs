@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 
+use super::super::model::CatalogAge;
 use super::escape::{inline, sentence};
 use super::{full_sentence, heading, table_head, table_row};
 use crate::data::{Candidate, Candidates, CatalogSource, Pinned, Place, QuantizedMemory, TrainingMemory};
 use crate::stats::text::thousands;
 
-/// Writes the research table, with headings of `level` below it.
-pub(super) fn write(candidates: &Candidates, level: usize, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the research table, with headings of `level` below it, and how old the catalogs are that were fetched.
+pub(super) fn write(candidates: &Candidates, ages: &[CatalogAge], level: usize, out: &mut dyn Write) -> io::Result<()> {
     let Candidates {
         considered,
         dropped,
@@ -57,7 +58,7 @@ pub(super) fn write(candidates: &Candidates, level: usize, out: &mut dyn Write) 
         heading(level, "Near misses", out)?;
         table(near_misses, "Why rejected", out)?;
     }
-    list_sources(sources, level, out)
+    list_sources(sources, ages, level, out)
 }
 
 fn table(rows: &[Candidate], why: &str, out: &mut dyn Write) -> io::Result<()> {
@@ -219,15 +220,24 @@ fn concerns(rows: &[Candidate], level: usize, out: &mut dyn Write) -> io::Result
     Ok(())
 }
 
-fn list_sources(sources: &[CatalogSource], level: usize, out: &mut dyn Write) -> io::Result<()> {
+fn list_sources(sources: &[CatalogSource], ages: &[CatalogAge], level: usize, out: &mut dyn Write) -> io::Result<()> {
     if sources.is_empty() {
         return Ok(());
     }
     heading(level, "Catalogs", out)?;
-    table_head(&["Catalog", "What it is", ">Models", "Newest entry"], out)?;
+    let mut head = vec!["Catalog", "What it is", ">Models", "Newest entry"];
+    if !ages.is_empty() {
+        head.push("Fetched");
+    }
+    table_head(&head, out)?;
     for CatalogSource { name, format, models, newest } in sources {
         let newest = newest.as_deref().map_or_else(|| "–".to_owned(), inline);
-        table_row(&[inline(name), inline(format), thousands(*models as u64), newest], out)?;
+        let mut cells = vec![inline(name), inline(format), thousands(*models as u64), newest];
+        if !ages.is_empty() {
+            let age = ages.iter().find(|age| age.source == *name);
+            cells.push(age.map_or_else(|| "–".to_owned(), |age| inline(&age.words())));
+        }
+        table_row(&cells, out)?;
     }
     writeln!(out, "\nA later catalog's cell counts where several describe a model; an empty cell says nothing.")
 }

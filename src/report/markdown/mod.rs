@@ -14,7 +14,7 @@ mod suite;
 use std::io::{self, Write};
 
 use self::escape::{block, code, inline, sentence};
-use super::model::{NextStep, ReportModel};
+use super::model::{CatalogAge, NextStep, ReportModel};
 use super::text::bar;
 use crate::data::{Candidates, Decision, Outcome};
 use crate::stats::text::{list, round_percent};
@@ -42,8 +42,8 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
 ///
 /// # Errors
 /// `out` does not take it.
-pub fn candidates_markdown(found: &Candidates, out: &mut dyn Write) -> io::Result<()> {
-    candidates::write(found, 2, out)
+pub fn candidates_markdown(found: &Candidates, ages: &[CatalogAge], out: &mut dyn Write) -> io::Result<()> {
+    candidates::write(found, ages, 2, out)
 }
 
 fn heading(level: usize, text: &str, out: &mut dyn Write) -> io::Result<()> {

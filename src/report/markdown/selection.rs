@@ -11,7 +11,7 @@ use crate::stats::text::thousands;
 pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     heading(2, "Model selection", out)?;
     if let Some(candidates) = &model.candidates {
-        candidates::write(candidates, 3, out)?;
+        candidates::write(candidates, &model.catalogs, 3, out)?;
         if let Some(chart) = &model.chart {
             writeln!(out, "\n![Domain fit against memory or price]({})", escape::link(chart))?;
         }

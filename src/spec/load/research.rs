@@ -6,6 +6,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::files::Files;
+use crate::spec::hub_search::{CatalogFrom, HubSearch};
 use crate::spec::pipeline::KvCache;
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields};
@@ -29,9 +30,7 @@ const ABOVE_ZERO: (Bound<f64>, Bound<f64>) = (Bound::Excluded(0.0), Bound::Unbou
 const FROM_ZERO: (Bound<f64>, Bound<f64>) = (Bound::Included(0.0), Bound::Unbounded);
 
 pub(super) fn research(mut fields: Fields<'_>, files: &Files<'_>) -> Option<Research> {
-    let catalog = fields.required("catalog").and_then(Field::texts).map(|paths| {
-        paths.into_iter().map(|(field, path)| files.existing(field, Path::new(path))).collect::<Option<Vec<_>>>()
-    });
+    let catalog = fields.required("catalog").and_then(|field| catalog(field, files));
     let require = fields.optional("require").map_or(Some(Require::default()), require);
     let profile = fields.optional("profile").map_or(Some(Profile::default()), profile);
     let shortlist = fields.optional("shortlist").map_or(Some(10), |field| field.count(1..=50));
@@ -40,13 +39,49 @@ pub(super) fn research(mut fields: Fields<'_>, files: &Files<'_>) -> Option<Rese
     let as_of = fields.optional("as_of").map_or(Some(None), |field| day(field).map(Some));
     fields.finish();
     Some(Research {
-        catalog: catalog??,
+        catalog: catalog?,
         require: require?,
         profile: profile?,
         shortlist: shortlist?,
         pin: pin?,
         hosting: hosting?,
         as_of: as_of?,
+    })
+}
+
+/// One catalog or a list of them: a path, or `{ hub: {...} }`.
+fn catalog(field: Field<'_>, files: &Files<'_>) -> Option<Vec<CatalogFrom>> {
+    let is_one = field.node.value.as_text().is_some() || field.node.value.as_map().is_some();
+    let items = if is_one { vec![field] } else { field.list()? };
+    let count = items.len();
+    let read = |item: Field<'_>| {
+        if item.node.value.as_map().is_none() {
+            return files.existing(item, Path::new(item.text()?)).map(CatalogFrom::File);
+        }
+        let mut fields = item.fields()?;
+        let search = fields.required("hub").and_then(hub_search);
+        fields.finish();
+        search.map(CatalogFrom::Hub)
+    };
+    let found: Vec<CatalogFrom> = items.into_iter().filter_map(read).collect();
+    (found.len() == count).then_some(found)
+}
+
+fn hub_search(field: Field<'_>) -> Option<HubSearch> {
+    let mut fields = field.fields()?;
+    let mut text = |name| fields.optional(name).map_or(Some(None), |f| f.text().map(|text| Some(text.to_owned())));
+    let (search, pipeline_tag, license) = (text("search"), text("pipeline_tag"), text("license"));
+    let params_b = fields.optional("params_b").map_or(Some(None), |field| params(field).map(Some));
+    let gguf = fields.optional("gguf").map_or(Some(false), Field::flag);
+    let limit = fields.optional("limit").map_or(Some(200), |field| field.small(1..=1000));
+    fields.finish();
+    Some(HubSearch {
+        search: search?,
+        pipeline_tag: pipeline_tag?,
+        license: license?,
+        params_b: params_b?,
+        gguf: gguf?,
+        limit: limit?,
     })
 }
 

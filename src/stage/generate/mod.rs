@@ -20,8 +20,8 @@ mod write;
 
 pub use cells::{Brief, BriefValue, Cell, Cells, cells};
 pub use file::{Checked, Lines, ScenarioFileError, check as check_file};
-pub use languages::LanguageSample;
 pub use import::READER as PARQUET_READER;
+pub use languages::LanguageSample;
 pub use leak::{Leaks, texts};
 pub use mark::{Marker, Verdict};
 pub use near::UnlikeLengths;

@@ -142,7 +142,7 @@ impl ArchiveError {
 /// The blobs of a receipt, with or without the files that belong to it besides.
 fn blobs(receipt: &Receipt, also: bool) -> impl Iterator<Item = &BlobId> {
     let also = if also { receipt.also.as_slice() } else { &[] };
-    std::iter::once(&receipt.output).chain(also).chain(&receipt.calls)
+    std::iter::once(&receipt.output).chain(also).chain(&receipt.read).chain(&receipt.calls)
 }
 
 #[cfg(test)]
