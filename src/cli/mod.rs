@@ -72,6 +72,9 @@ struct Global {
     /// Memory that models on the embedded engine may take, such as `12GiB` [default: what is free]
     #[arg(long, global = true, value_name = "SIZE", env = "EVALFLOW_MEMORY", value_parser = memory)]
     memory: Option<u64>,
+    /// Keep new weights without having them make a token first, as for another machine
+    #[arg(long, global = true, env = "EVALFLOW_UNTRIED")]
+    untried: bool,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,

@@ -152,7 +152,12 @@ fn pull(
             progress.event(&event);
         }
     };
-    let limits = Limits { memory: settings.free_memory(), offline: arguments.offline, ..Limits::default() };
+    let limits = Limits {
+        memory: settings.free_memory(),
+        offline: arguments.offline,
+        tries_weights: settings.tries_weights(),
+        ..Limits::default()
+    };
     let force = if arguments.force { Force::Stages(pulls.clone()) } else { Force::Nothing };
     let ended = until_interrupted(&exec::Run {
         pipeline,

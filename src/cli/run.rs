@@ -149,6 +149,7 @@ impl Work<'_> {
             jobs: arguments.jobs.map(usize::from),
             memory: settings.free_memory(),
             offline: arguments.offline,
+            tries_weights: settings.tries_weights(),
         })
         .with_access(access::access(&settings.environment));
         let run = exec::Run {

@@ -80,6 +80,11 @@ impl Settings {
         stderr().is_terminal() && self.environment.get("TERM").is_none_or(|term| term != "dumb")
     }
 
+    /// Whether new weights are to make a token before they count as here.
+    pub(super) fn tries_weights(&self) -> bool {
+        !self.global.untried
+    }
+
     /// Bytes of memory that models on the embedded engine may take, where that is stated or the system tells.
     pub(super) fn free_memory(&self) -> Option<u64> {
         self.stated_memory().or_else(|| machine::memory().free)

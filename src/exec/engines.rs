@@ -72,6 +72,8 @@ pub(super) enum Tried {
     Yes,
     /// They were not loaded, for this reason.
     No(String),
+    /// They were not loaded, for this reason, and nobody expected it.
+    Unexpected(&'static str),
 }
 
 /// Who answers a stage's calls.
@@ -144,6 +146,8 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Whether nothing may be asked of other machines.
     pub offline: bool,
+    /// Whether new weights are to make a token before they count as here.
+    pub tries_weights: bool,
 }
 
 impl std::fmt::Debug for Engines {
@@ -282,7 +286,10 @@ impl Engines {
         store: &Store,
     ) -> Result<Tried, EngineError> {
         if !cfg!(feature = "llama") {
-            return Ok(Tried::No("this build has no embedded engine".to_owned()));
+            return Ok(Tried::Unexpected("this build has no embedded engine"));
+        }
+        if !self.limits.tries_weights {
+            return Ok(Tried::Unexpected("it was not wanted"));
         }
         let encodes_only = header.architecture.contains("bert") || header.architecture.contains("encoder");
         if header.adapter.is_some() || encodes_only {

@@ -153,12 +153,10 @@ impl Bringing<'_> {
         let token = match tried {
             Tried::Yes => "made".to_owned(),
             Tried::No(why) => {
-                // Without the engine nothing is ever tried, and nobody expects it.
-                if cfg!(feature = "llama") {
-                    fetch::Watch::note(watch, &format!("not tried out: {why}"));
-                }
+                fetch::Watch::note(watch, &format!("not tried out: {why}"));
                 format!("not tried: {why}")
             }
+            Tried::Unexpected(why) => format!("not tried: {why}"),
         };
         let template = if header.chat_template.is_some() { "rendered" } else { "none" };
         Ok(json!({ "template": template, "token": token }))

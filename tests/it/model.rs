@@ -25,6 +25,22 @@ fn project() -> Project {
 }
 
 #[test]
+fn new_weights_make_a_token_before_they_count_as_here() {
+    let mut project = Project::empty();
+    project.set("EVALFLOW_UNTRIED", "false");
+    let good = format!("file:{}", weights());
+    project.run(&["pull", &good]).exits(0);
+    let mut bytes = fs_err::read(weights()).unwrap();
+    let name = b"llama.attention.layer_norm_rms_epsilon";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[at] = b'L';
+    fs_err::write(project.path("bad.gguf"), &bytes).unwrap();
+    let output = project.run(&["pull", "file:bad.gguf"]).exits(1);
+    assert!(output.stderr.contains("is not usable") && output.stderr.contains("pull other weights"), "{output}");
+    project.run(&["pull", "file:bad.gguf", "--untried"]).exits(0);
+}
+
+#[test]
 fn the_whole_job_runs_on_real_weights_and_reruns_identically() {
     let one = project();
     let first = one.json();

@@ -62,8 +62,8 @@ impl LanguageSample {
 mod tests {
     use super::*;
 
-    const GERMAN: &str = "Ich kann seit drei Wochen nicht mehr schlafen und weiß nicht, was ich noch tun soll.";
-    const ENGLISH: &str = "I have not been able to sleep for three weeks and do not know what else to do about it.";
+    const GERMAN: &str = "Ich liege seit drei Uhr morgens wach, wie jede Nacht in dieser Woche.";
+    const ENGLISH: &str = "I have been awake since three in the morning, as on every night of this week.";
 
     /// One in four is German.
     fn count(most: usize, number: usize, order: impl Fn(usize) -> usize) -> (BTreeMap<String, u64>, Option<u64>) {
