@@ -5,6 +5,7 @@
 
 mod env;
 mod field_path;
+mod generate;
 mod hub_search;
 mod language;
 mod load;
@@ -25,6 +26,10 @@ mod units;
 mod url;
 
 pub use field_path::{FieldPath, InvalidPath};
+pub use generate::{
+    Embeds, Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,
+    Writer, WriterOptions,
+};
 pub use hub_search::{CatalogFrom, HubSearch};
 pub use language::Language;
 pub use load::{Loaded, load};

@@ -10,7 +10,8 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::ids::StageId;
-use crate::spec::pipeline::{Expand, Stage};
+use crate::spec::generate::Expand;
+use crate::spec::pipeline::Stage;
 use crate::spec::problem::{Code, Problem, SourceText};
 use crate::spec::read::{Sink, closest, did_you_mean, shorten};
 use crate::spec::taxonomy::{EdgeCase, Grid, GridCell};

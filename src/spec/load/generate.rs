@@ -8,10 +8,10 @@ use super::stages::Context;
 use super::taxonomy::{self, ReadTaxonomy};
 use crate::ids::CriterionId;
 use crate::spec::field_path::FieldPath;
-use crate::spec::language::Language;
-use crate::spec::pipeline::{
+use crate::spec::generate::{
     Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,
 };
+use crate::spec::language::Language;
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, Reader, did_you_mean, shorten};
 use crate::spec::taxonomy::{Demand, Grid, GridCell, Selector};
