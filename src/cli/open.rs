@@ -38,11 +38,13 @@ fn load(settings: &Settings, file: &Path, sources: &dyn Sources) -> Result<Loade
     match spec::load(file, &settings.root(file), sources, &settings.environment) {
         Ok(mut loaded) => {
             problems::show(settings, &loaded.warnings);
-            let machine = settings.whole_memory();
-            if loaded.pipeline.set_machine_memory(machine.unwrap_or(0)) && machine.is_none() {
-                let help = "write an amount such as `24GiB` into the pipeline, or give it as `--memory`";
-                failure("`fits: { memory: machine }`: the system does not tell its memory", Some(help));
-                return Err(Exit::BadInput);
+            if loaded.pipeline.asks_for_machine_memory() {
+                let Some(bytes) = settings.whole_memory() else {
+                    let help = "write an amount such as `24GiB` into the pipeline, or give it as `--memory`";
+                    failure("`fits: { memory: machine }`: the system does not tell its memory", Some(help));
+                    return Err(Exit::BadInput);
+                };
+                loaded.pipeline.set_machine_memory(bytes);
             }
             Ok(loaded)
         }

@@ -50,7 +50,17 @@ fn digest(text: &str) -> Result<String, String> {
     }
 }
 
+/// Has the system give memory out in small pages. With large ones each of the many buffers of a transfer takes two megabytes,
+/// and nothing here is read often enough to gain by it.
+fn take_memory_in_small_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!("memory comes in large pages: {error}");
+    }
+}
+
 pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
+    take_memory_in_small_pages();
     let mut pipelines = Vec::new();
     for what in &arguments.what {
         pipelines.push(match source(what) {

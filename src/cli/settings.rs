@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
 
 use super::{ColorChoice, Global, machine};
+use crate::engine::embedded;
 use crate::spec;
 
 pub(super) struct Settings {
@@ -90,9 +91,10 @@ impl Settings {
         self.stated_memory().or_else(|| machine::memory().free)
     }
 
-    /// Bytes of memory that models may take when nothing else runs, where that is stated or the system tells.
+    /// Bytes of memory that models may take when nothing else runs: where that is stated, of the graphics processors that this
+    /// program computes on, or what the system tells.
     pub(super) fn whole_memory(&self) -> Option<u64> {
-        self.stated_memory().or_else(|| machine::memory().total)
+        self.stated_memory().or_else(embedded::graphics_memory).or_else(|| machine::memory().total)
     }
 
     /// The same as [`Self::free_memory`], if it is stated.

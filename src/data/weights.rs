@@ -25,7 +25,7 @@ pub struct WeightsRecord {
     pub architecture: String,
     /// Number of parameters: the sum of all tensors' elements.
     pub parameters: u64,
-    /// The quantisation most weights have: `Q4_1`, `Q4_K`, `F16`…
+    /// How the file says it was quantised, or else the type that most weights have: `Q4_K_M`, `Q4_1`, `F16`…
     pub quantization: String,
     /// Context the model was trained for, in tokens.
     pub context_length: Option<u64>,

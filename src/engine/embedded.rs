@@ -35,6 +35,16 @@ pub(crate) const BACKEND: &str = if cfg!(feature = "cuda") {
     "cpu"
 };
 
+/// Bytes of memory that the graphics processors have which the engine computes on; none where it computes elsewhere.
+#[must_use]
+pub fn graphics_memory() -> Option<u64> {
+    match BACKEND {
+        #[cfg(feature = "llama")]
+        "cuda" | "vulkan" => super::llama::gpu_memory(&[]).map(|memory| memory.total),
+        _ => None,
+    }
+}
+
 /// The processor's extensions that the engine computes with: sums come out differently with others.
 fn processor() -> Vec<&'static str> {
     #[cfg(feature = "llama")]

@@ -494,7 +494,12 @@ fn check_adapter(stage: &StageId, adapter: &gguf::Header, weights: &gguf::Header
 #[cfg(feature = "llama")]
 fn gpu_memory(model: &Embedded) -> Option<u64> {
     // With some layers on each side nobody knows how much goes where.
-    model.gpu_layers.is_none().then(|| crate::engine::llama::gpu_memory(&model.devices)).flatten()
+    model
+        .gpu_layers
+        .is_none()
+        .then(|| crate::engine::llama::gpu_memory(&model.devices))
+        .flatten()
+        .map(|memory| memory.free)
 }
 
 #[cfg(not(feature = "llama"))]

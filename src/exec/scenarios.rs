@@ -4,7 +4,6 @@
 //! behind it wait, while their calls go on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufReader;
 use std::path::Path;
 
 use super::feed::Cut;
@@ -15,7 +14,7 @@ use crate::data::{Coverage, FrozenSuite, LeakReport, NearDuplicates, Rejected, R
 use crate::ids::{ScenarioId, StageId};
 use crate::key::{BlobId, Recipe};
 use crate::spec::{Expand, Freeze, Generate, GenerateFrom, Grid};
-use crate::stage::generate::{self, Cell, LanguageSample, Leaks, Marker, Verdict};
+use crate::stage::generate::{self, Cell, LanguageSample, Leaks, Marker, ScenarioFileError, Verdict};
 use crate::stage::{Drawn, Row};
 use crate::stats::text::count;
 
@@ -196,20 +195,13 @@ fn frozen_in_words(suite: &FrozenSuite) -> Option<String> {
 
 /// Looks for the openings in the files that they should not stand in.
 fn search(run: &Run<'_>, generate: &Generate, recipe: &Recipe, leaks: Leaks) -> Result<LeakReport, StageFailure> {
-    let unreadable = |path: &Path, error: &std::io::Error| {
-        let message = format!("`{}` cannot be read: {error}", path.display());
-        StageFailure::new(message, Some("check the path and who may read the file".to_owned()))
-    };
-    let mut texts: Vec<Box<dyn Iterator<Item = std::io::Result<String>>>> = Vec::new();
+    let failed = |error: ScenarioFileError| failed_file(&error);
+    let mut texts: Vec<generate::Texts> = Vec::new();
     for path in &generate.not_in {
-        let file = fs_err::File::open(run.pipeline.root.join(path)).map_err(|error| unreadable(path, &error))?;
-        let is_json =
-            path.extension().is_some_and(|ending| ["jsonl", "ndjson", "json"].iter().any(|one| ending == *one));
-        texts.push(Box::new(generate::texts(BufReader::new(file), is_json)));
+        let shown = path.display().to_string();
+        texts.push(generate::texts(&run.pipeline.root.join(path), &shown).map_err(failed)?);
     }
-    let mut report = leaks
-        .search(texts.into_iter().flatten())
-        .map_err(|error| StageFailure::new(format!("a file of `not_in` cannot be read: {error}"), None))?;
+    let mut report = leaks.search(texts.into_iter().flatten()).map_err(failed)?;
     for path in &generate.not_in {
         let read = run.store.file_id(&run.pipeline.root.join(path)).map_err(StageFailure::from)?;
         check_unchanged(recipe, &read, path)?;
@@ -247,6 +239,6 @@ fn rejected_in_words(rejected: &Rejected) -> Option<String> {
     (rejected.all() > 0).then(|| format!("{} not taken{missing}: see the report", count(rejected.all(), "opening")))
 }
 
-pub(super) fn failed_file(error: &generate::ScenarioFileError) -> StageFailure {
+pub(super) fn failed_file(error: &ScenarioFileError) -> StageFailure {
     StageFailure::new(error.to_string(), Some(error.help().to_owned()))
 }

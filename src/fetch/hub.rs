@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::https::{self, Patience, Remote};
+use super::shards::{Piece, shard};
 use super::{Access, FetchError, Watch};
 use crate::spec::{HubChoice, WeightsSource};
 
@@ -26,15 +27,7 @@ pub(super) struct Located {
     /// The commit.
     pub(super) commit: String,
     /// Its file, or its shards in their order.
-    pub(super) files: Vec<HubFile>,
-}
-
-/// A file of a repository.
-#[derive(Debug)]
-pub(super) struct HubFile {
-    pub(super) remote: Remote,
-    /// Its size, where the hub says it.
-    pub(super) bytes: Option<u64>,
+    pub(super) files: Vec<Piece>,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +74,7 @@ pub(super) async fn locate(
     let file = |sibling: &Sibling| {
         let sha256 = sibling.lfs.as_ref().map(|lfs| lfs.sha256.to_ascii_lowercase());
         let path = sibling.rfilename.split('/').map(encode).collect::<Vec<_>>().join("/");
-        HubFile {
+        Piece {
             remote: remote(format!("{endpoint}/{repository}/resolve/{}/{path}", found.sha), sha256),
             bytes: sibling.lfs.as_ref().map(|lfs| lfs.size).or(sibling.size),
         }
@@ -102,7 +95,7 @@ pub(super) fn refused(error: FetchError, access: &Access, repository: &str, revi
 }
 
 /// The file in the cache that the hub's own programs keep, if it has exactly these bytes.
-pub(super) fn cached(access: &Access, repository: &str, file: &HubFile) -> Option<PathBuf> {
+pub(super) fn cached(access: &Access, repository: &str, file: &Piece) -> Option<PathBuf> {
     let directory = format!("models--{}", repository.replace('/', "--"));
     let path = access.hub_cache.as_ref()?.join(directory).join("blobs").join(file.remote.sha256.as_ref()?);
     let is_whole = fs_err::metadata(&path).is_ok_and(|found| found.is_file() && Some(found.len()) == file.bytes);
@@ -130,14 +123,6 @@ fn models(files: &[Sibling]) -> BTreeMap<&str, Vec<(u32, u32, &Sibling)>> {
     }
     models.values_mut().for_each(|files| files.sort_by_key(|(number, _, _)| *number));
     models
-}
-
-/// Takes `name-00002-of-00005` apart.
-fn shard(stem: &str) -> Option<(&str, u32, u32)> {
-    let (rest, count) = stem.rsplit_once("-of-")?;
-    let (name, number) = rest.rsplit_once('-')?;
-    let read = |digits: &str| (digits.len() == 5).then(|| digits.parse().ok()).flatten();
-    Some((name, read(number)?, read(count)?))
 }
 
 /// Whether a model's name ends in a quantisation, as a word of its own. `UD-Q4_K_M` is another one than `Q4_K_M`.

@@ -246,6 +246,24 @@ async fn shards_are_brought_and_joined() {
     assert!(matches!(error, FetchError::TooLittleSpace { needed, .. } if needed == 2 * all), "{error}");
 }
 
+#[tokio::test]
+async fn shards_are_found_beside_the_first_one() {
+    let files = shards();
+    let names: Vec<String> = files.keys().map(|name| format!("/{name}?token=x")).collect();
+    let server = Server::start(move |_, request| {
+        let path = request.path.trim_start_matches('/').split('?').next().unwrap_or_default();
+        files.get(path).map_or(Answer::new(404, b""), |bytes| Answer::new(200, bytes))
+    })
+    .await;
+    let bench = Bench::new();
+    let url = server.url(&names[0]);
+    let fetched = bench.fetch(&WeightsSource::Https(url), None).await.unwrap();
+    assert_eq!(server.requests().iter().map(|request| request.path.clone()).collect::<Vec<_>>(), names);
+    let header = gguf::read(&bench.partial()).unwrap();
+    assert_eq!(header.parameters, 4096 + 128 + 8);
+    assert_eq!(fetched.sha256, sha256(&fs_err::read(bench.partial()).unwrap()));
+}
+
 /// Answers as a registry of Ollama does for `library/tiny:1b`.
 fn registry(request: &Request) -> Answer {
     let digest = sha256(&weights(5));

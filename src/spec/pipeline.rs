@@ -44,20 +44,27 @@ impl Pipeline {
         }
     }
 
-    /// Fills in what the machine has, rounded down to whole 256 MiB, where a `research` stage asks for what fits into that;
-    /// says whether one does. A system's own count of its memory wavers a little from boot to boot.
-    pub fn set_machine_memory(&mut self, bytes: u64) -> bool {
+    /// Whether a `research` stage asks for what fits into this machine.
+    #[must_use]
+    pub fn asks_for_machine_memory(&self) -> bool {
+        let asks = |stage: &Stage| match stage {
+            Stage::Research(research) => research.require.fits.as_ref().is_some_and(|fits| fits.of_machine),
+            Stage::Pull(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => false,
+        };
+        self.stages.values().any(asks)
+    }
+
+    /// Fills in what the machine has, rounded down to whole 256 MiB, where a `research` stage asks for what fits into that:
+    /// a system's own count of its memory wavers a little from boot to boot.
+    pub fn set_machine_memory(&mut self, bytes: u64) {
         const STEP: u64 = 256 << 20;
-        let mut asked = false;
         for stage in self.stages.values_mut() {
             if let Stage::Research(research) = stage
                 && let Some(fits) = research.require.fits.as_mut().filter(|fits| fits.of_machine)
             {
                 fits.memory_bytes = bytes / STEP * STEP;
-                asked = true;
             }
         }
-        asked
     }
 
     /// Lets every `generate` stage make only the first so many rows of its table.

@@ -366,7 +366,8 @@ fn what_research_asks_for_is_in_its_key() {
     // What the machine has is keyed by its bytes, rounded down to whole 256 MiB, and by nothing else.
     let mut machine = world.edited(PIPELINE, "memory: 24GiB", "memory: machine");
     assert_ne!(machine.recipe(&choosy).key(), before.key());
-    assert!(machine.pipeline.set_machine_memory((24 << 30) + (255 << 20)));
+    assert!(machine.pipeline.asks_for_machine_memory());
+    machine.pipeline.set_machine_memory((24 << 30) + (255 << 20));
     assert_eq!(machine.recipe(&choosy).key(), before.key());
 }
 

@@ -17,7 +17,7 @@ use llama_cpp_2::{
 use tracing::field::{Field, Visit};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber, span};
 
-use super::{AdapterConfig, LlamaConfig};
+use super::{AdapterConfig, GpuMemory, LlamaConfig};
 use crate::engine::embedded::BACKEND;
 use crate::engine::template::ChatTemplate;
 use crate::engine::{EngineError, EngineErrorKind};
@@ -114,15 +114,19 @@ fn on_devices(params: LlamaModelParams, config: &LlamaConfig) -> Result<LlamaMod
     params.with_devices(&config.devices).map_err(|error| format!("the model's `devices` cannot be used: {error}"))
 }
 
-/// Bytes of memory that are free on the graphics processors that a model is computed on; none where there is none.
-pub(super) fn gpu_memory(devices: &[usize]) -> Option<u64> {
+/// The memory of the graphics processors that a model is computed on; none where there is none.
+pub(super) fn gpu_memory(devices: &[usize]) -> Option<GpuMemory> {
     backend();
     let is_meant = |device: &LlamaBackendDevice| {
         matches!(device.device_type, LlamaBackendDeviceType::Gpu | LlamaBackendDeviceType::IntegratedGpu)
             && (devices.is_empty() || devices.contains(&device.index))
     };
-    let free = list_llama_ggml_backend_devices().into_iter().filter(is_meant);
-    free.map(|device| device.memory_free as u64).reduce(u64::saturating_add)
+    let memory =
+        |device: LlamaBackendDevice| GpuMemory { free: device.memory_free as u64, total: device.memory_total as u64 };
+    list_llama_ggml_backend_devices().into_iter().filter(is_meant).map(memory).reduce(|one, other| GpuMemory {
+        free: one.free.saturating_add(other.free),
+        total: one.total.saturating_add(other.total),
+    })
 }
 
 fn load_adapter(weights: &mut LlamaModel, config: &AdapterConfig, error_log: &ErrorLog) -> Result<Adapter, String> {

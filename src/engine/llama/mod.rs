@@ -106,9 +106,18 @@ pub struct AdapterConfig {
     pub scale: f64,
 }
 
-/// Bytes of memory that are free on the graphics processors with these numbers, or on all; none where there is none.
+/// Bytes of memory of graphics processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GpuMemory {
+    /// What nobody uses.
+    pub free: u64,
+    /// All there is.
+    pub total: u64,
+}
+
+/// The memory of the graphics processors with these numbers, or of all; none where there is none.
 #[must_use]
-pub fn gpu_memory(devices: &[usize]) -> Option<u64> {
+pub fn gpu_memory(devices: &[usize]) -> Option<GpuMemory> {
     load::gpu_memory(devices)
 }
 

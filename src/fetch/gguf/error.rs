@@ -86,7 +86,10 @@ impl GgufError {
             Self::HeaderCut { .. } | Self::Truncated { .. } | Self::Malformed { .. } => {
                 "get the file again: it was not transferred whole"
             }
-            Self::Split { .. } => "join the parts with `llama-gguf-split --merge` and name the result",
+            Self::Split { .. } => {
+                "name the first part by its address on a server, `…-00001-of-….gguf`, and all are brought and joined; \
+                 parts on this machine are joined with `llama-gguf-split --merge`"
+            }
             Self::NoTensors => "name a file that holds weights: this one is a vocabulary",
             Self::Io { .. } => return None,
         };

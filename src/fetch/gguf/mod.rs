@@ -23,7 +23,7 @@ use std::path::Path;
 use fs_err::File;
 
 use reader::Reader;
-use types::tensor_type;
+use types::{mixture, tensor_type};
 
 /// Most entries of metadata; real files have about fifty.
 const MOST_ENTRIES: u64 = 65_536;
@@ -66,7 +66,8 @@ pub struct Header {
     pub value_length: Option<u64>,
     /// Number of parameters: the sum of all tensors' elements.
     pub parameters: u64,
-    /// The type that most parameters have: `Q4_1`, `Q4_K`, `F16`…
+    /// The mixture that the file says it was quantised with, such as `Q4_K_M`, or else the type that most parameters have:
+    /// `Q4_1`, `F16`… A small model's mixture may leave most of its parameters, those of its vocabulary, as another type.
     pub quantization: String,
     /// Bytes that all tensors take.
     pub tensor_bytes: u64,
@@ -167,7 +168,7 @@ impl Metadata {
         "adapter.type",
         "tokenizer.chat_template",
     ];
-    const NUMBERS: [&str; 4] = ["general.alignment", "split.count", "split.no", VOCABULARY];
+    const NUMBERS: [&str; 5] = ["general.alignment", FILE_TYPE, "split.count", "split.no", VOCABULARY];
     /// Names of numbers below the architecture's own name.
     const OWN_NUMBERS: [&str; 7] = [
         "context_length",
@@ -246,6 +247,8 @@ impl Metadata {
         let kv_heads = own("attention.head_count_kv").or(heads);
         let key_length = own("attention.key_length").or(head_length);
         let value_length = own("attention.value_length").or(head_length);
+        let most_common = tensors.most_common_type().ok_or(GgufError::NoTensors)?;
+        let quantization = self.number(FILE_TYPE).and_then(mixture).unwrap_or(most_common);
         Ok(Header {
             context_length,
             layers,
@@ -261,12 +264,14 @@ impl Metadata {
             license,
             chat_template,
             parameters: tensors.parameters,
-            quantization: tensors.most_common_type().ok_or(GgufError::NoTensors)?.to_owned(),
+            quantization: quantization.to_owned(),
             tensor_bytes: tensors.bytes,
         })
     }
 }
 
+/// The number of the mixture that a file was quantised with.
+const FILE_TYPE: &str = "general.file_type";
 /// The list of all tokens.
 const VOCABULARY: &str = "tokenizer.ggml.tokens";
 /// The number of the type whose values are texts.

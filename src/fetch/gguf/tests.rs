@@ -118,6 +118,9 @@ fn the_type_of_most_parameters_counts() {
     let sample =
         Sample { tensors: vec![(vec![4], 0), (vec![4], 0), (vec![32], 8), (vec![2, 2], 1)], ..Sample::default() };
     assert_eq!(good(&sample).quantization, "Q8_0");
+    // Most of a small model is its vocabulary, which a mixture keeps larger.
+    let of = |file_type| good(&sample.clone().with("general.file_type", Value::U32(file_type))).quantization;
+    assert_eq!([of(15), of(7), of(1024)], ["Q4_K_M", "Q8_0", "Q8_0"]);
 }
 
 #[test]

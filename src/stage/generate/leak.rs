@@ -5,10 +5,13 @@
 //! have are how suites begin and end, and do not count. Sixteen bytes a word are kept of openings, nothing of the texts.
 //! Start at [`Leaks`].
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 
 use serde_json::Value;
 
+use super::file::ScenarioFileError;
+use super::import;
 use super::reject::words;
 use crate::data::{Leak, LeakReport, NearPair, Scenario};
 use crate::ids::ScenarioId;
@@ -69,7 +72,7 @@ impl Leaks {
     ///
     /// # Errors
     /// A text cannot be read.
-    pub fn search(self, texts: impl Iterator<Item = io::Result<String>>) -> io::Result<LeakReport> {
+    pub fn search<E>(self, texts: impl Iterator<Item = Result<String, E>>) -> Result<LeakReport, E> {
         let mut all: Vec<u64> =
             self.openings.iter().flat_map(|one| one.short.iter().chain(&one.long)).copied().collect();
         all.sort_unstable();
@@ -125,8 +128,31 @@ fn hash(run: &[String]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// The texts of a file: of JSON Lines every text in every record, of all else each paragraph.
-pub fn texts(reader: impl BufRead, is_json: bool) -> impl Iterator<Item = io::Result<String>> {
+/// The texts of a file: of Parquet and JSON Lines every text in every record, of all else each paragraph.
+///
+/// # Errors
+/// It cannot be read.
+pub fn texts(path: &Path, shown: &str) -> Result<Texts, ScenarioFileError> {
+    let is = |endings: &[&str]| path.extension().is_some_and(|ending| endings.iter().any(|one| ending == *one));
+    if is(&["parquet"]) {
+        let records = import::columnar_texts(path, shown)?;
+        return Ok(Box::new(records.flat_map(|record| {
+            let mut texts = Vec::new();
+            let failed = record.map(|record| collect(record, &mut texts)).err();
+            texts.into_iter().map(Ok).chain(failed.map(Err))
+        })));
+    }
+    let shown = shown.to_owned();
+    let failed = move |source| ScenarioFileError::Read { file: shown.clone(), source };
+    let file = fs_err::File::open(path).map_err(&failed)?;
+    let texts = written(BufReader::new(file), is(&["jsonl", "ndjson", "json"]));
+    Ok(Box::new(texts.map(move |text| text.map_err(&failed))))
+}
+
+/// Texts of a file, one after the other.
+pub type Texts = Box<dyn Iterator<Item = Result<String, ScenarioFileError>>>;
+
+fn written(reader: impl BufRead, is_json: bool) -> impl Iterator<Item = io::Result<String>> {
     let mut lines = reader.lines();
     let mut waiting: Vec<String> = Vec::new();
     std::iter::from_fn(move || {
@@ -175,9 +201,23 @@ mod tests {
     fn search(openings: &[&str], texts: &[&str]) -> (Vec<(String, f64)>, u64) {
         let mut leaks = Leaks::default();
         openings.iter().for_each(|opening| leaks.add(&scenario(opening, &[])));
-        let report = leaks.search(texts.iter().map(|text| Ok((*text).to_owned()))).unwrap();
+        let report = leaks.search(texts.iter().map(|text| io::Result::Ok((*text).to_owned()))).unwrap();
         assert_eq!(report.leaked, report.first.len() as u64);
         (report.first.into_iter().map(|leak| (leak.opening, leak.share)).collect(), report.too_short)
+    }
+
+    #[test]
+    fn texts_of_a_dataset_are_those_of_all_its_columns() {
+        let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/parquet/chat.parquet"));
+        let mut all: Vec<String> = texts(file, "chat.parquet").unwrap().collect::<Result<_, _>>().unwrap();
+        all.sort_unstable();
+        assert!(all.contains(&"boss yelled — ぬ".to_owned()) && all.contains(&"cant sleep".to_owned()), "{all:?}");
+        let directory = tempfile::tempdir().unwrap();
+        let broken = directory.path().join("t.parquet");
+        fs_err::write(&broken, b"PAR1 no dataset PAR1").unwrap();
+        let error = texts(&broken, "t.parquet").unwrap().find_map(Result::err).unwrap();
+        assert!(error.to_string().starts_with("`t.parquet` is not a Parquet file"), "{error}");
+        assert!(texts(&directory.path().join("none.txt"), "none.txt").is_err());
     }
 
     const LONG_TEXT: &str = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
@@ -212,7 +252,7 @@ mod tests {
     #[test]
     fn texts_are_read_out_of_records_and_paragraphs() {
         let read = |text: &str, is_json| {
-            let mut all: Vec<String> = texts(text.as_bytes(), is_json).collect::<Result<_, _>>().unwrap();
+            let mut all: Vec<String> = written(text.as_bytes(), is_json).collect::<Result<_, _>>().unwrap();
             all.sort_unstable();
             all
         };

@@ -22,7 +22,7 @@ pub use cells::{Brief, BriefValue, Cell, Cells, cells};
 pub use file::{Checked, Lines, ScenarioFileError, check as check_file};
 pub use import::READER as PARQUET_READER;
 pub use languages::LanguageSample;
-pub use leak::{Leaks, texts};
+pub use leak::{Leaks, Texts, texts};
 pub use mark::{Marker, Verdict};
 pub use near::UnlikeLengths;
 pub use rows::{Rows, rows};

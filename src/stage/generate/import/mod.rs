@@ -65,6 +65,17 @@ pub(super) fn cells(
     }))
 }
 
+/// All texts in the rows of a Parquet file, whatever its columns are called.
+///
+/// # Errors
+/// It cannot be read, or is not of its form.
+pub(super) fn columnar_texts(
+    path: &Path,
+    shown: &str,
+) -> Result<impl Iterator<Item = Result<Value, ScenarioFileError>> + use<>, ScenarioFileError> {
+    Ok(columnar::records(path, shown, columnar::Columns::Texts)?.map(|record| Ok(record?.1)))
+}
+
 fn records(
     path: &Path,
     shown: &str,
@@ -87,7 +98,7 @@ fn records(
             place: 0,
             text: Vec::new(),
         })),
-        ImportFormat::Parquet => Ok(Box::new(columnar::records(path, shown, mapping)?)),
+        ImportFormat::Parquet => Ok(Box::new(columnar::records(path, shown, columnar::Columns::Of(mapping.clone()))?)),
         ImportFormat::Csv => separated(path, shown, b','),
         ImportFormat::Tsv => separated(path, shown, b'\t'),
         ImportFormat::Json | ImportFormat::Promptfoo | ImportFormat::Inspect => {

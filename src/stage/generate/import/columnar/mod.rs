@@ -1,4 +1,4 @@
-//! The rows of a Parquet file as records: of the columns that a mapping names, and of no others.
+//! The rows of a Parquet file as records: of the columns that a mapping names, or of those that hold text, and of no others.
 //!
 //! A damaged file makes the library panic now and then, so it is read on a thread of its own, named [`READER`], and what ends
 //! that thread is an error like any other. Rows come page by page, so that memory does not grow with them. What the library
@@ -13,7 +13,7 @@ use std::thread::{Builder, JoinHandle};
 
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp, ToSpan, civil};
-use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit};
+use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
@@ -35,6 +35,15 @@ const MOST_NAMED: usize = 12;
 /// What a scenario is filled from where the mapping names nothing.
 const UNNAMED: &[&str] = &["opening", "id", "topic", "subtopic", "style", "tags", "edge_case"];
 
+/// Which columns are read.
+#[derive(Debug, Clone)]
+pub(super) enum Columns {
+    /// Those that a mapping names, and those that a scenario is filled from without being named.
+    Of(Mapping),
+    /// All but those whose bytes are no text.
+    Texts,
+}
+
 /// The rows of a file, from 1.
 ///
 /// # Errors
@@ -42,15 +51,15 @@ const UNNAMED: &[&str] = &["opening", "id", "topic", "subtopic", "style", "tags"
 pub(super) fn records(
     path: &Path,
     shown: &str,
-    mapping: &Mapping,
+    columns: Columns,
 ) -> Result<impl Iterator<Item = Record> + Send + use<>, ScenarioFileError> {
     let failed = |source| ScenarioFileError::Read { file: shown.to_owned(), source };
     let file = fs_err::File::open(path).map_err(failed)?.into_file();
     let (sender, receiver) = sync_channel(AHEAD);
-    let (mapping, name) = (mapping.clone(), shown.to_owned());
+    let name = shown.to_owned();
     let reader = Builder::new().name(READER.to_owned());
     let reader = reader.spawn(move || {
-        if let Err(error) = send_rows(file, &name, &mapping, &sender) {
+        if let Err(error) = send_rows(file, &name, &columns, &sender) {
             sender.send(Err(error)).ok();
         }
     });
@@ -96,7 +105,7 @@ fn damaged(file: &str, row: u64) -> ScenarioFileError {
 fn send_rows(
     mut file: std::fs::File,
     shown: &str,
-    mapping: &Mapping,
+    columns: &Columns,
     rows: &SyncSender<Record>,
 ) -> Result<(), ScenarioFileError> {
     let failed = |source| ScenarioFileError::Read { file: shown.to_owned(), source };
@@ -104,7 +113,11 @@ fn send_rows(
         return Err(unsound(shown));
     }
     let reader = SerializedFileReader::new(file).map_err(|_| unsound(shown))?;
-    let schema = chosen(reader.metadata().file_metadata().schema(), shown, mapping)?;
+    let schema = reader.metadata().file_metadata().schema();
+    let schema = match columns {
+        Columns::Of(mapping) => chosen(schema, shown, mapping)?,
+        Columns::Texts => readable(schema, shown)?,
+    };
     check_columns(&reader, &schema, shown)?;
     let iter = RowIter::from_file_into(Box::new(reader)).project(Some(schema.clone())).map_err(|_| unsound(shown))?;
     for (place, row) in (1..).zip(iter) {
@@ -145,8 +158,24 @@ fn chosen(schema: &Type, shown: &str, mapping: &Mapping) -> Result<Type, Scenari
         return Err(missing("opening"));
     }
     wanted.extend(UNNAMED.iter().copied().filter(|field| !mapping.fields.contains_key(*field)));
-    let is_wanted = |column: &&TypePtr| takes_all || wanted.contains(column.name());
-    let columns = schema.get_fields().iter().filter(is_wanted).cloned().collect();
+    part(schema, shown, |column| takes_all || wanted.contains(column.name()))
+}
+
+/// The part of a schema that can be read as text, numbers and dates: pictures and other bytes are left out.
+fn readable(schema: &Type, shown: &str) -> Result<Type, ScenarioFileError> {
+    fn is_readable(column: &Type) -> bool {
+        if column.is_group() {
+            return column.get_fields().iter().all(|inner| is_readable(inner));
+        }
+        let holds_bytes = matches!(column.get_physical_type(), Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY);
+        let basic = column.get_basic_info();
+        !holds_bytes || basic.logical_type_ref().is_some() || basic.converted_type() != ConvertedType::NONE
+    }
+    part(schema, shown, is_readable)
+}
+
+fn part(schema: &Type, shown: &str, is_wanted: impl Fn(&Type) -> bool) -> Result<Type, ScenarioFileError> {
+    let columns = schema.get_fields().iter().filter(|column| is_wanted(column)).cloned().collect();
     Type::group_type_builder(schema.name()).with_fields(columns).build().map_err(|_| unsound(shown))
 }
 

@@ -23,7 +23,7 @@ fn read(bytes: &[u8], fields: &[(&str, &str)]) -> Result<Vec<Value>, ScenarioFil
     fs_err::write(&path, bytes).unwrap();
     let fields = fields.iter().map(|(name, path)| ((*name).to_owned(), FieldPath::new(path).unwrap())).collect();
     let mapping = Mapping { format: ImportFormat::Parquet, fields, redact: false };
-    records(&path, "t.parquet", &mapping)?.map(|record| record.map(|(_, record)| record)).collect()
+    records(&path, "t.parquet", Columns::Of(mapping))?.map(|record| record.map(|(_, record)| record)).collect()
 }
 
 #[test]
