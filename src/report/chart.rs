@@ -6,12 +6,17 @@ use std::fmt::Write as _;
 
 use crate::data::{Candidate, Candidates, Place};
 
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 440.0;
+const WIDTH: f64 = 860.0;
+/// The ends of the axes; the lower one is further down where many names need the room.
 const LEFT: f64 = 60.0;
-const RIGHT: f64 = 30.0;
+const RIGHT: f64 = 600.0;
 const TOP: f64 = 40.0;
-const BOTTOM: f64 = 60.0;
+const BOTTOM: f64 = 380.0;
+/// What is below the axes.
+const FOOT: f64 = 60.0;
+/// Where names begin, and how far they are apart at least.
+const NAMES: f64 = 632.0;
+const NAME_HEIGHT: f64 = 17.0;
 
 /// Names longer than this are cut.
 const LONGEST_NAME: usize = 32;
@@ -56,10 +61,36 @@ fn points(candidates: &Candidates, cost: impl Fn(&Candidate) -> Option<f64>) -> 
     points
 }
 
+/// What the axes show: costs from 0, and that part of all fits in which the points are.
+struct Axes {
+    most: f64,
+    low: f64,
+    high: f64,
+    bottom: f64,
+}
+
+impl Axes {
+    fn of(points: &[Point<'_>]) -> Self {
+        let most = points.iter().map(|point| point.cost).fold(0.0, f64::max);
+        let (low, high) =
+            points.iter().fold((1.0_f64, 0.0_f64), |(low, high), point| (low.min(point.fit), high.max(point.fit)));
+        let (low, high) = ((low * 10.0 - 0.2).floor() / 10.0, (high * 10.0 + 0.2).ceil() / 10.0);
+        let bottom = BOTTOM.max(TOP + NAME_HEIGHT * points.len() as f64);
+        Self { most: scale_end(most), low: low.max(0.0), high: high.min(1.0), bottom }
+    }
+
+    fn x(&self, cost: f64) -> f64 {
+        LEFT + cost / self.most * (RIGHT - LEFT)
+    }
+
+    fn y(&self, fit: f64) -> f64 {
+        self.bottom - (fit - self.low) / (self.high - self.low) * (self.bottom - TOP)
+    }
+}
+
 fn draw(axis: &str, points: &[Point<'_>]) -> String {
-    let most = scale_end(points.iter().map(|point| point.cost).fold(0.0, f64::max));
-    let x = |cost: f64| LEFT + cost / most * (WIDTH - LEFT - RIGHT);
-    let y = |fit: f64| TOP + (1.0 - fit) * (HEIGHT - TOP - BOTTOM);
+    let axes = Axes::of(points);
+    let height = axes.bottom + FOOT;
     let mut svg = String::new();
     let mut line = |text: String| {
         svg.push_str(&text);
@@ -67,61 +98,91 @@ fn draw(axis: &str, points: &[Point<'_>]) -> String {
     };
     line("<!-- Written by evalflow: run it again rather than edit this file. -->".to_owned());
     line(format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH:.0} {HEIGHT:.0}\" role=\"img\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH:.0} {height:.0}\" role=\"img\" \
          font-family=\"sans-serif\" font-size=\"12\">"
     ));
     line("<title>Domain fit of the candidates against what they cost</title>".to_owned());
-    line(format!("<rect width=\"{WIDTH:.0}\" height=\"{HEIGHT:.0}\" fill=\"#ffffff\"/>"));
-    for step in 0..=5_u32 {
-        let share = f64::from(step) / 5.0;
-        let (across, up) = (x(share * most), y(share));
-        line(format!(
-            "<path d=\"M{LEFT:.1} {up:.1}H{:.1}M{across:.1} {TOP:.1}V{:.1}\" stroke=\"#e3e3e3\" fill=\"none\"/>",
-            WIDTH - RIGHT,
-            HEIGHT - BOTTOM
-        ));
-        line(format!(
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#555\">{share:.1}</text>",
-            LEFT - 8.0,
-            up + 4.0
-        ));
-        line(format!(
-            "<text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#555\">{}</text>",
-            HEIGHT - BOTTOM + 18.0,
-            tick(share * most)
-        ));
-    }
+    line(format!("<rect width=\"{WIDTH:.0}\" height=\"{height:.0}\" fill=\"#ffffff\"/>"));
+    grid(&axes, &mut line);
     line(format!(
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{axis}</text>",
-        LEFT.midpoint(WIDTH - RIGHT),
-        HEIGHT - 16.0
+        LEFT.midpoint(RIGHT),
+        axes.bottom + 44.0
     ));
     line(format!("<text x=\"{LEFT:.1}\" y=\"22\">domain fit; the Pareto front is filled and joined</text>"));
     let front: Vec<&Point<'_>> = points.iter().filter(|point| point.on_front).collect();
     if let Some((first, rest)) = front.split_first() {
-        let mut path = format!("M{:.1} {:.1}", x(first.cost), y(first.fit));
+        let mut path = format!("M{:.1} {:.1}", axes.x(first.cost), axes.y(first.fit));
         for point in rest {
-            write!(path, "H{:.1}V{:.1}", x(point.cost), y(point.fit)).expect("writing to a text cannot fail");
+            write!(path, "H{:.1}V{:.1}", axes.x(point.cost), axes.y(point.fit)).expect("writing to a text cannot fail");
         }
         line(format!(
             "<path d=\"{path}\" stroke=\"#1f6feb\" stroke-width=\"1.5\" fill=\"none\" stroke-dasharray=\"4 3\"/>"
         ));
     }
-    for Point { row, cost, fit, on_front } in points {
-        let (x, y) = (x(*cost), y(*fit));
-        let fill = if *on_front { "#1f6feb" } else { "#ffffff" };
-        let radius = if row.place == Place::Primary { 7.0 } else { 5.0 };
-        let (anchor, beside) = if x > WIDTH * 0.6 { ("end", x - 11.0) } else { ("start", x + 11.0) };
-        let weight = if row.place == Place::Primary { " font-weight=\"bold\"" } else { "" };
-        line(format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\" stroke=\"#1f6feb\"/>"));
-        line(format!(
-            "<text x=\"{beside:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\"{weight}>{}</text>",
-            y + 4.0,
-            name(&row.id)
-        ));
-    }
+    named(&axes, points, &mut line);
     line("</svg>".to_owned());
     svg
+}
+
+fn grid(axes: &Axes, line: &mut impl FnMut(String)) {
+    for step in 0..=5_u32 {
+        let share = f64::from(step) / 5.0;
+        let (cost, fit) = (share * axes.most, axes.low + share * (axes.high - axes.low));
+        let (across, up) = (axes.x(cost), axes.y(fit));
+        line(format!(
+            "<path d=\"M{LEFT:.1} {up:.1}H{RIGHT:.1}M{across:.1} {TOP:.1}V{:.1}\" stroke=\"#e3e3e3\" fill=\"none\"/>",
+            axes.bottom
+        ));
+        line(format!(
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#555\">{}</text>",
+            LEFT - 8.0,
+            up + 4.0,
+            tick(fit)
+        ));
+        line(format!(
+            "<text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#555\">{}</text>",
+            axes.bottom + 18.0,
+            tick(cost)
+        ));
+    }
+}
+
+/// The points, each led to its name in the column beside them: candidates lie close together, names must not.
+fn named(axes: &Axes, points: &[Point<'_>], line: &mut impl FnMut(String)) {
+    let mut order: Vec<&Point<'_>> = points.iter().collect();
+    order.sort_by(|a, b| b.fit.total_cmp(&a.fit).then(b.cost.total_cmp(&a.cost)).then(a.row.id.cmp(&b.row.id)));
+    let heights = spread(&order.iter().map(|point| axes.y(point.fit)).collect::<Vec<_>>(), axes.bottom);
+    for (Point { cost, fit, .. }, height) in order.iter().zip(&heights) {
+        let (x, y) = (axes.x(*cost), axes.y(*fit));
+        line(format!(
+            "<path d=\"M{x:.1} {y:.1}L{:.1} {height:.1}H{:.1}\" stroke=\"#c8c8c8\" fill=\"none\"/>",
+            RIGHT + 6.0,
+            NAMES - 6.0
+        ));
+    }
+    for (Point { row, cost, fit, on_front }, height) in order.iter().zip(&heights) {
+        let fill = if *on_front { "#1f6feb" } else { "#ffffff" };
+        let is_primary = row.place == Place::Primary;
+        let (radius, weight) = if is_primary { (7.0, " font-weight=\"bold\"") } else { (5.0, "") };
+        let (x, y) = (axes.x(*cost), axes.y(*fit));
+        line(format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\" stroke=\"#1f6feb\"/>"));
+        line(format!("<text x=\"{NAMES:.1}\" y=\"{:.1}\"{weight}>{}</text>", height + 4.0, name(&row.id)));
+    }
+}
+
+/// Heights near the ones wanted, which ascend, so far apart that names have room.
+fn spread(wanted: &[f64], bottom: f64) -> Vec<f64> {
+    let mut heights = wanted.to_vec();
+    for at in 1..heights.len() {
+        heights[at] = heights[at].max(heights[at - 1] + NAME_HEIGHT);
+    }
+    let mut lowest = bottom;
+    for height in heights.iter_mut().rev() {
+        *height = height.min(lowest);
+        lowest = *height - NAME_HEIGHT;
+    }
+    heights
 }
 
 /// The next of 1, 2, 2.5 and 5 times a power of ten.
@@ -190,6 +251,22 @@ mod tests {
         assert!(chart(&all).unwrap().contains("US dollars"));
         let one = Candidates { shortlist: vec![priced("a", 0.4)], ..candidates() };
         assert_eq!(chart(&one), None);
+    }
+
+    #[test]
+    fn names_have_room() {
+        let far = BOTTOM - 5.0;
+        for wanted in [vec![], vec![50.0], vec![50.0; 12], vec![50.0, 60.0, 200.0, far, far, far]] {
+            let heights = spread(&wanted, BOTTOM);
+            assert!(heights.windows(2).all(|two| two[1] - two[0] >= NAME_HEIGHT - 1e-9), "{heights:?}");
+            assert!(heights.iter().all(|height| (TOP..=BOTTOM).contains(height)), "{heights:?}");
+        }
+        assert!(
+            spread(&[50.0, 200.0], BOTTOM)
+                .iter()
+                .zip([50.0, 200.0])
+                .all(|(found, wanted)| (found - wanted).abs() < 1e-9)
+        );
     }
 
     #[test]
