@@ -39,23 +39,22 @@ pub(super) struct Watch<'a> {
 }
 
 /// One board's benchmarks, and the profiles of the models that have a score in each.
-struct Board {
+pub(super) struct Board {
     names: &'static [&'static str],
     /// By model, in the catalog's order.
     profiles: Vec<Option<Vec<f64>>>,
 }
 
 impl<'a> Watch<'a> {
-    /// Prepares to watch: reads the boards that the catalogs have. Ages are counted from `as_of`, or else from the
-    /// catalogs' newest source.
+    /// Prepares to watch. Ages are counted from `as_of`, or else from the catalogs' newest source.
     pub(super) fn new(
         catalog: &'a Catalog,
+        boards: Vec<Board>,
         facts: &[Facts<'_>],
         hosting: Option<Hosting>,
         as_of: Option<&str>,
     ) -> Self {
         let newest = || facts.iter().filter_map(|facts| facts.source_date).flat_map(|dates| dates.split(';')).max();
-        let boards = BOARDS.iter().map(|names| Board::read(catalog, names)).collect();
         let others = catalog
             .columns()
             .filter_map(known::find)
@@ -146,6 +145,11 @@ impl<'a> Watch<'a> {
 }
 
 impl Board {
+    /// Reads the boards that the catalogs have.
+    pub(super) fn all(catalog: &Catalog) -> Vec<Self> {
+        BOARDS.iter().map(|names| Self::read(catalog, names)).collect()
+    }
+
     fn read(catalog: &Catalog, names: &'static [&'static str]) -> Self {
         let columns: Vec<(Column, Benchmark)> =
             names.iter().filter_map(|name| Some((catalog.column(name), known::find(name)?.benchmark?))).collect();
@@ -328,7 +332,7 @@ mod tests {
     #[test]
     fn old_and_saturated_scores_are_told_of() {
         let catalog = Catalog::read([("a.csv", &b"id\na\n"[..])]).unwrap();
-        let watch = |as_of| Watch::new(&catalog, &[Facts::default()], None, Some(as_of));
+        let watch = |as_of| Watch::new(&catalog, Board::all(&catalog), &[Facts::default()], None, Some(as_of));
         let scores = [evidence("ifeval", 96.1, Some("2025-03-21")), evidence("bbh", 50.0, Some("2024-07-07"))];
         assert_eq!(
             watch("2026-03-22").stale(&scores).unwrap(),
@@ -355,7 +359,7 @@ mod tests {
         csv.push_str("odd,chat,40,41,97,40,42,41\nhole,chat,40,41,42,2,42,41\nfew,chat,40,41,,,,\n");
         let catalog = Catalog::read([("a.csv", csv.as_bytes())]).unwrap();
         let facts = catalog.facts();
-        let watch = Watch::new(&catalog, &facts, None, None);
+        let watch = Watch::new(&catalog, Board::all(&catalog), &facts, None, None);
         let of = |id: &str| watch.jagged(facts.iter().position(|facts| facts.id == id).unwrap(), &facts);
         assert_eq!(of("even3"), Vec::<String>::new());
         assert!(
@@ -373,7 +377,7 @@ mod tests {
         let csv = "id,ifeval,bbh,math_lvl5,gpqa,musr,mmlu_pro\na,50,51,52,53,49,99\nb,50,51,52,53,49,48\n";
         let catalog = Catalog::read([("a.csv", csv.as_bytes())]).unwrap();
         let facts = catalog.facts();
-        let watch = Watch::new(&catalog, &facts, None, None);
+        let watch = Watch::new(&catalog, Board::all(&catalog), &facts, None, None);
         let odd = watch.jagged(0, &facts);
         assert!(odd.len() == 1 && odd[0].starts_with("mmlu_pro is far above its other scores (z "), "{odd:?}");
         assert_eq!(watch.jagged(1, &facts), Vec::<String>::new());

@@ -216,12 +216,23 @@ pub(super) fn rank<'p>(
     facts: &[Facts<'_>],
     members: &[usize],
 ) -> Vec<Ranked<'p>> {
-    let columns: Vec<Vec<Option<Mark>>> = preferences.iter().map(|preference| marks(preference, members)).collect();
-    let mut ranked: Vec<Ranked<'p>> = members
+    rank_some(preferences, avoid, facts, members, members)
+}
+
+/// As [`rank`], of `wanted` members alone: their places are those among all members.
+pub(super) fn rank_some<'p>(
+    preferences: &[Preference],
+    avoid: &'p [String],
+    facts: &[Facts<'_>],
+    members: &[usize],
+    wanted: &[usize],
+) -> Vec<Ranked<'p>> {
+    let scales: Vec<Scale> = preferences.iter().map(|preference| Scale::of(preference, members)).collect();
+    let mut ranked: Vec<Ranked<'p>> = wanted
         .iter()
-        .enumerate()
-        .map(|(index, &model)| {
-            let marks: Vec<Option<Mark>> = columns.iter().map(|column| column[index]).collect();
+        .map(|&model| {
+            let mark = |(scale, preference): (&Scale, &Preference)| preference.scores[model].map(|s| scale.mark(s));
+            let marks: Vec<Option<Mark>> = scales.iter().zip(preferences).map(mark).collect();
             let (fit, covered) = fit(preferences, &marks);
             let avoided = avoid.iter().map(String::as_str).filter(|tag| has_tag(&facts[model], tag)).collect();
             Ranked { model, fit, covered, marks, avoided }
@@ -253,19 +264,30 @@ fn fit(preferences: &[Preference], marks: &[Option<Mark>]) -> (Option<f64>, f64)
     if weights > 0.0 { (Some(sum / weights), weights / total) } else { (None, 0.0) }
 }
 
-fn marks(preference: &Preference, members: &[usize]) -> Vec<Option<Mark>> {
-    let sign = if known::lower_is_better(&preference.name) { -1.0 } else { 1.0 };
-    let mut sorted: Vec<f64> =
-        members.iter().filter_map(|&model| preference.scores[model]).map(|score| sign * score).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let of = sorted.len();
-    let mark = |score: f64| {
+/// The scores that members have in a column, in order.
+struct Scale {
+    sign: f64,
+    sorted: Vec<f64>,
+}
+
+impl Scale {
+    fn of(preference: &Preference, members: &[usize]) -> Self {
+        let sign = if known::lower_is_better(&preference.name) { -1.0 } else { 1.0 };
+        let mut sorted: Vec<f64> =
+            members.iter().filter_map(|&model| preference.scores[model]).map(|score| sign * score).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        Self { sign, sorted }
+    }
+
+    /// The place of a score that a member has.
+    fn mark(&self, score: f64) -> Mark {
+        let Self { sign, sorted } = self;
+        let of = sorted.len();
         let below = sorted.partition_point(|other| *other < sign * score);
         let not_above = sorted.partition_point(|other| *other <= sign * score);
         let percentile = (below + not_above) as f64 / (2 * of) as f64;
         Mark { score, percentile, rank: of - not_above + 1, of }
-    };
-    members.iter().map(|&model| preference.scores[model].map(mark)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -277,8 +299,10 @@ mod tests {
     }
 
     fn check_marks(name: &str, scores: &[Option<f64>], members: &[usize], expected: &[Option<(f64, usize, usize)>]) {
-        let found: Vec<_> = marks(&preference(name, 1.0, scores), members)
-            .into_iter()
+        let scale = Scale::of(&preference(name, 1.0, scores), members);
+        let found: Vec<_> = members
+            .iter()
+            .map(|&model| scores[model].map(|score| scale.mark(score)))
             .map(|mark| mark.map(|mark| (mark.percentile, mark.rank, mark.of)))
             .collect();
         assert_eq!(found, expected);

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::concerns::Watch;
+use super::concerns::{Board, Watch};
 use super::error::{CatalogError, NearestMiss, closest};
 use super::explain::how;
 use super::facts::Facts;
@@ -10,7 +10,7 @@ use super::known;
 use super::memory::{Memory, estimate};
 use super::number::bytes_both;
 use super::quantization::SHOWN;
-use super::rank::{Aim, Preference, Ranked, check_tags, preferences, rank};
+use super::rank::{Aim, Preference, Ranked, check_tags, preferences, rank, rank_some};
 use super::reason::Words;
 use super::require::{Finding, Requirement, needed, requirements};
 use super::table::{Catalog, Cell, Column};
@@ -35,7 +35,12 @@ const MOST_STARS: u8 = 5;
 pub fn research(catalog: &Catalog, research: &Research) -> Result<Candidates, CatalogError> {
     // Files are read by whoever calls this.
     let Research { catalog: _, require, profile, shortlist, pin, hosting, as_of } = research;
-    let facts = catalog.facts();
+    let (boards, facts) = std::thread::scope(|scope| {
+        // Most of the time goes into reading cells as what they say, and these two know nothing of each other.
+        let boards = scope.spawn(|| Board::all(catalog));
+        let facts = catalog.facts();
+        (boards.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), facts)
+    });
     let aim = Aim::new(catalog, profile)?;
     check_tags(&aim.avoid, &facts)?;
     let pinned = pin.as_ref().map(|pin| find_pinned(pin, &facts)).transpose()?;
@@ -45,7 +50,7 @@ pub fn research(catalog: &Catalog, research: &Research) -> Result<Candidates, Ca
         require,
         columns: preferences.iter().map(|preference| catalog.column(&preference.name)).collect(),
         preferences,
-        watch: Watch::new(catalog, &facts, *hosting, as_of.as_deref()),
+        watch: Watch::new(catalog, boards, &facts, *hosting, as_of.as_deref()),
         pin: pin.as_ref().zip(pinned),
         aim,
         catalog,
@@ -215,18 +220,22 @@ impl Search<'_> {
     /// The dropped models that come closest to the requirements, of equally close ones the best by the profile among all
     /// models: a model ten times too large is no near miss, however good.
     fn near_misses(&self) -> Vec<Ranked<'_>> {
-        let all: Vec<usize> = (0..self.facts.len()).collect();
-        let distance = |model: usize| -> u32 {
-            self.requirements.iter().map(|requirement| requirement.distance(&self.facts[model])).sum()
-        };
-        let mut missed: Vec<(u32, Ranked<'_>)> = rank(&self.preferences, &self.aim.avoid, &self.facts, &all)
-            .into_iter()
-            .map(|ranked| (distance(ranked.model), ranked))
-            .filter(|(distance, _)| *distance > 0)
+        let distances: Vec<u32> = self
+            .facts
+            .iter()
+            .map(|facts| self.requirements.iter().map(|requirement| requirement.distance(facts)).sum())
             .collect();
+        let mut nearest: Vec<u32> = distances.iter().copied().filter(|distance| *distance > 0).collect();
+        nearest.sort_unstable();
+        // Those further off than these are shown in no case, and most models are.
+        let Some(furthest) = nearest.get(NEAR_MISSES).or(nearest.last()) else { return Vec::new() };
+        let all: Vec<usize> = (0..self.facts.len()).collect();
+        let wanted: Vec<usize> = all.iter().copied().filter(|at| (1..=*furthest).contains(&distances[*at])).collect();
+        let mut missed = rank_some(&self.preferences, &self.aim.avoid, &self.facts, &all, &wanted);
         // The sort is stable, so that the profile's order remains among equals.
-        missed.sort_by_key(|(distance, _)| *distance);
-        missed.into_iter().take(NEAR_MISSES + 1).map(|(_, ranked)| ranked).collect()
+        missed.sort_by_key(|ranked| distances[ranked.model]);
+        missed.truncate(NEAR_MISSES + 1);
+        missed
     }
 
     fn near_miss(&self, ranked: &Ranked<'_>) -> Candidate {
