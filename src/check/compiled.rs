@@ -1,10 +1,14 @@
 //! A check made ready to be decided on many replies, and the deciding.
 
+use std::borrow::Cow;
+
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::describe::{list, quoted, words};
-use super::{Check, cut};
+use super::count::{self, Unit};
+use super::describe::quoted;
+use super::texts::{self, Needle, Place};
+use super::{Bounds, Check, Language, Measure, Text, Tolerance, Which, cut, number, refusal, similar};
 
 /// Most bytes that one compiled regular expression may take.
 const REGEX_BYTES: usize = 10 << 20;
@@ -15,6 +19,18 @@ const LONGEST_EVIDENCE: usize = 200;
 /// Longest message of a JSON parser or validator that is passed on whole, in characters.
 const LONGEST_MESSAGE: usize = 160;
 
+/// So many characters of a reply in another language are shown.
+const SHOWN: usize = 80;
+
+/// What a check is decided on.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The reply.
+    pub reply: &'a str,
+    /// Tokens of the prompt and of the reply, where they are known.
+    pub tokens: Option<(u32, u32)>,
+}
+
 /// What a check found in a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -24,6 +40,17 @@ pub struct Finding {
     pub evidence: String,
     /// What was found, in words.
     pub reason: String,
+}
+
+/// Why a check holds as little as it does not: negated or not, nobody can say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    /// The row does not say how many tokens there are.
+    #[error("how many tokens it took is not known")]
+    NoTokens,
+    /// The reply is in no language that is sure.
+    #[error("its language is not sure")]
+    NoLanguage,
 }
 
 /// Why a check cannot be compiled.
@@ -43,6 +70,26 @@ pub enum CheckError {
         /// What is wrong with it.
         message: String,
     },
+    /// A template cannot be filled in.
+    #[error("{template} cannot be filled in: {message}")]
+    Template {
+        /// The template, quoted.
+        template: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A template gives nothing to compare with.
+    #[error("{template} gives an empty text for this scenario")]
+    Blank {
+        /// The template, quoted.
+        template: String,
+    },
+    /// What should be a number is none.
+    #[error("{text} is not a number")]
+    NotANumber {
+        /// The text, quoted.
+        text: String,
+    },
 }
 
 /// A [`Check`] ready to be evaluated on many replies.
@@ -51,70 +98,158 @@ pub struct Compiled(Decider);
 
 #[derive(Debug)]
 enum Decider {
-    Contains { texts: Vec<(String, Regex)>, all: bool },
+    Contains { needles: Vec<Needle>, all: bool },
+    Compare { needles: Vec<Needle>, place: Place, trim: bool },
     Regex(Regex),
-    Words { min: Option<usize>, max: Option<usize> },
+    Count(Unit, Bounds),
+    Cost { max: f64, prompt: f64, completion: f64 },
+    Language(Vec<Language>),
     Json(Option<Box<jsonschema::Validator>>),
+    Similar { to: Vec<String>, by: Measure, min: f64 },
+    Number { near: f64, within: Tolerance, which: Which },
+    Refusal,
     Not(Box<Self>),
 }
 
+/// Fills a template in, or says why that cannot be done.
+pub type Fill<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
 impl Check {
-    /// Makes the check ready to be evaluated.
+    /// Makes the check ready to be evaluated. One with templates is made ready for one scenario by [`Self::compile_with`].
     ///
     /// # Errors
-    /// A regular expression does not compile within the size limit, or a schema is not one.
+    /// A regular expression does not compile within the size limit, a schema is not one, or a text is a template.
     pub fn compile(&self) -> Result<Compiled, CheckError> {
-        Decider::new(self).map(Compiled)
+        self.compile_with(&|_| Err("there is no scenario to fill it in from".to_owned()))
+    }
+
+    /// Makes the check ready to be evaluated on the replies to one scenario, from which `fill` fills templates in.
+    ///
+    /// # Errors
+    /// A template cannot be filled in or comes out blank, or see [`Self::compile`].
+    pub fn compile_with(&self, fill: Fill<'_>) -> Result<Compiled, CheckError> {
+        Decider::new(self, fill).map(Compiled)
     }
 }
 
 impl Compiled {
     /// Decides the check on one reply.
-    #[must_use]
-    pub fn evaluate(&self, reply: &str) -> Finding {
-        self.0.decide(reply, false)
+    ///
+    /// # Errors
+    /// Nobody can say.
+    pub fn evaluate(&self, subject: Subject<'_>) -> Result<Finding, Undecided> {
+        self.0.decide(subject, false)
+    }
+}
+
+fn filled<'a>(text: &'a Text, fill: Fill<'_>) -> Result<Cow<'a, str>, CheckError> {
+    match text {
+        Text::Plain(text) => Ok(Cow::Borrowed(text)),
+        Text::Template { template } => match fill(template) {
+            Ok(text) if text.trim().is_empty() => Err(CheckError::Blank { template: quoted(template) }),
+            Ok(text) => Ok(Cow::Owned(text)),
+            Err(message) => Err(CheckError::Template { template: quoted(template), message }),
+        },
     }
 }
 
 impl Decider {
-    fn new(check: &Check) -> Result<Self, CheckError> {
+    fn new(check: &Check, fill: Fill<'_>) -> Result<Self, CheckError> {
+        let needles = |texts: &[Text], place: Place, ignore_case: bool, trim: bool| {
+            let needle = |text: &Text| {
+                let text = filled(text, fill)?;
+                let text = if trim { text.trim() } else { &text };
+                Needle::new(text.to_owned(), place, ignore_case)
+            };
+            texts.iter().map(needle).collect::<Result<Vec<_>, _>>()
+        };
         Ok(match check {
             Check::Contains { texts, all, ignore_case } => {
-                let compile = |text: &String| Ok((text.clone(), regex(&regex::escape(text), *ignore_case)?));
-                Self::Contains { texts: texts.iter().map(compile).collect::<Result<_, _>>()?, all: *all }
+                Self::Contains { needles: needles(texts, Place::Anywhere, *ignore_case, false)?, all: *all }
             }
-            Check::Regex(pattern) => Self::Regex(regex(pattern, false)?),
-            Check::Words { min, max } => Self::Words { min: *min, max: *max },
+            Check::StartsWith { texts, ignore_case } => {
+                let place = Place::Start;
+                Self::Compare { needles: needles(texts, place, *ignore_case, true)?, place, trim: true }
+            }
+            Check::EndsWith { texts, ignore_case } => {
+                let place = Place::End;
+                Self::Compare { needles: needles(texts, place, *ignore_case, true)?, place, trim: true }
+            }
+            Check::Equals { texts, ignore_case, trim } => {
+                let place = Place::Whole;
+                Self::Compare { needles: needles(texts, place, *ignore_case, *trim)?, place, trim: *trim }
+            }
+            Check::Regex(pattern) => Self::Regex(regex(&filled(pattern, fill)?, false)?),
+            Check::Words(bounds) => Self::Count(Unit::Words, *bounds),
+            Check::Sentences(bounds) => Self::Count(Unit::Sentences, *bounds),
+            Check::Characters(bounds) => Self::Count(Unit::Characters, *bounds),
+            Check::Tokens(bounds) => Self::Count(Unit::Tokens, *bounds),
+            Check::Cost { max, prompt, completion } => {
+                Self::Cost { max: *max, prompt: *prompt, completion: *completion }
+            }
+            Check::Language(languages) => Self::Language(languages.clone()),
             Check::Json { schema: None } => Self::Json(None),
             Check::Json { schema: Some(schema) } => Self::Json(Some(Box::new(
                 jsonschema::validator_for(schema)
                     .map_err(|error| CheckError::Schema { message: cut(&error.to_string(), LONGEST_MESSAGE) })?,
             ))),
-            Check::Not(inner) => Self::Not(Box::new(Self::new(inner)?)),
+            Check::Similar { to, by, min } => {
+                let to = to.iter().map(|text| filled(text, fill).map(Cow::into_owned)).collect::<Result<_, _>>()?;
+                Self::Similar { to, by: *by, min: *min }
+            }
+            Check::Number { near, within, which } => {
+                let text = filled(near, fill)?;
+                let near = number::read(&text).ok_or_else(|| CheckError::NotANumber { text: quoted(&text) })?;
+                Self::Number { near, within: *within, which: *which }
+            }
+            Check::Refusal => Self::Refusal,
+            Check::Not(inner) => Self::Not(Box::new(Self::new(inner, fill)?)),
         })
     }
 
     /// `negated` says that an odd number of `not` stands around this check: what it does not allow is then what is wanted,
     /// and reasons must only state what is there.
-    fn decide(&self, reply: &str, negated: bool) -> Finding {
-        match self {
-            Self::Contains { texts, all: false } => find_some(texts, reply),
-            Self::Contains { texts, all: true } => find_all(texts, reply),
+    fn decide(&self, subject: Subject<'_>, negated: bool) -> Result<Finding, Undecided> {
+        let Subject { reply, tokens } = subject;
+        Ok(match self {
+            Self::Contains { needles, all: false } => texts::find_some(needles, reply),
+            Self::Contains { needles, all: true } => texts::find_all(needles, reply),
+            Self::Compare { needles, place, trim } => {
+                texts::compare(needles, *place, if *trim { reply.trim() } else { reply })
+            }
             Self::Regex(regex) => match regex.find(reply) {
                 Some(found) => finding(true, found.as_str(), format!("matches {}", quoted(regex.as_str()))),
                 None => finding(false, "", format!("no match for {}", quoted(regex.as_str()))),
             },
-            Self::Words { min, max } => count_words(*min, *max, reply, negated),
+            Self::Count(unit, bounds) => {
+                let count = match unit {
+                    Unit::Words => count::words(reply),
+                    Unit::Sentences => count::sentences(reply),
+                    Unit::Characters => count::characters(reply),
+                    Unit::Tokens => tokens.ok_or(Undecided::NoTokens)?.1 as usize,
+                };
+                count::within(*unit, *bounds, count, negated)
+            }
+            Self::Cost { max, prompt, completion } => {
+                let (asked, answered) = tokens.ok_or(Undecided::NoTokens)?;
+                // Reckoned in millionths of a dollar, so that a bound that is met to the cent is met.
+                let cost = f64::from(asked) * prompt + f64::from(answered) * completion;
+                count::costs(cost, *max * 1e6, negated)
+            }
+            Self::Language(wanted) => speak(wanted, reply)?,
             Self::Json(validator) => read_json(validator.as_deref(), reply),
+            Self::Similar { to, by, min } => similar::compare(to, *by, *min, reply, negated),
+            Self::Number { near, within, which } => number::compare(*near, *within, *which, reply),
+            Self::Refusal => refusal::find(reply),
             Self::Not(inner) => {
-                let found = inner.decide(reply, !negated);
+                let found = inner.decide(subject, !negated)?;
                 Finding { holds: !found.holds, ..found }
             }
-        }
+        })
     }
 }
 
-fn regex(pattern: &str, ignore_case: bool) -> Result<Regex, CheckError> {
+pub(super) fn regex(pattern: &str, ignore_case: bool) -> Result<Regex, CheckError> {
     RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(REGEX_BYTES).build().map_err(|error| {
         // The library draws the expression with a caret over several lines; the last one says what is wrong.
         let text = error.to_string();
@@ -124,52 +259,18 @@ fn regex(pattern: &str, ignore_case: bool) -> Result<Regex, CheckError> {
     })
 }
 
-fn finding(holds: bool, evidence: &str, reason: String) -> Finding {
+pub(super) fn finding(holds: bool, evidence: &str, reason: String) -> Finding {
     Finding { holds, evidence: cut(evidence, LONGEST_EVIDENCE), reason }
 }
 
-fn find_some(texts: &[(String, Regex)], reply: &str) -> Finding {
-    let found = texts.iter().find_map(|(text, regex)| Some((text, regex.find(reply)?)));
-    match (found, texts) {
-        (Some((text, found)), _) => finding(true, found.as_str(), format!("holds {}", quoted(text))),
-        (None, [(text, _)]) => finding(false, "", format!("does not hold {}", quoted(text))),
-        (None, _) => finding(false, "", format!("holds none of {}", list(texts.iter().map(|(text, _)| text)))),
+fn speak(wanted: &[Language], reply: &str) -> Result<Finding, Undecided> {
+    let language = Language::detect(reply).ok_or(Undecided::NoLanguage)?;
+    if wanted.contains(&language) {
+        return Ok(finding(true, "", format!("is in `{language}`")));
     }
-}
-
-fn find_all(texts: &[(String, Regex)], reply: &str) -> Finding {
-    let mut found = Vec::new();
-    let mut missing = Vec::new();
-    for (text, regex) in texts {
-        match regex.find(reply) {
-            Some(place) => found.push(place.as_str()),
-            None => missing.push(text),
-        }
-    }
-    if missing.is_empty() {
-        finding(true, &found.join(" … "), format!("holds {}", list(texts.iter().map(|(text, _)| text))))
-    } else {
-        finding(false, "", format!("does not hold {}", list(missing)))
-    }
-}
-
-/// A word is a run without white space that holds at least one letter or digit: a lone dash is none.
-fn count_words(min: Option<usize>, max: Option<usize>, reply: &str, negated: bool) -> Finding {
-    let count = reply.split_whitespace().filter(|run| run.chars().any(char::is_alphanumeric)).count();
-    let counted = words(count);
-    let too_few = min.filter(|&min| count < min);
-    let too_many = max.filter(|&max| count > max);
-    let reason = match (too_few, too_many, min, max) {
-        (Some(min), ..) if negated => format!("{counted}, fewer than {min}"),
-        (Some(min), ..) => format!("{counted}, at least {min} needed"),
-        (None, Some(max), ..) if negated => format!("{counted}, more than {max}"),
-        (None, Some(max), ..) => format!("{counted}, at most {max} allowed"),
-        (None, None, Some(min), Some(max)) => format!("{counted}, between {min} and {max}"),
-        (None, None, Some(min), None) => format!("{counted}, at least {min}"),
-        (None, None, None, Some(max)) => format!("{counted}, at most {max}"),
-        (None, None, None, None) => counted,
-    };
-    finding(too_few.is_none() && too_many.is_none(), "", reason)
+    let wanted: Vec<String> = wanted.iter().map(|language| format!("`{language}`")).collect();
+    let start = cut(reply.trim(), SHOWN);
+    Ok(finding(false, start.trim_end_matches('…'), format!("is in `{language}`, not in {}", wanted.join(" or "))))
 }
 
 fn read_json(validator: Option<&jsonschema::Validator>, reply: &str) -> Finding {
@@ -208,72 +309,85 @@ fn unfenced(text: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(check: &Check, reply: &str, holds: bool, evidence: &str, reason: &str) {
+    /// Tokens of the prompt and of the reply that replies of tests take.
+    const TOKENS: (u32, u32) = (11, 7);
+
+    /// Decides a check on a reply.
+    pub(in crate::check) fn check(check: &Check, reply: &str, holds: bool, evidence: &str, reason: &str) {
         let expected = Finding { holds, evidence: evidence.to_owned(), reason: reason.to_owned() };
-        assert_eq!(check.compile().unwrap().evaluate(reply), expected, "{check:?} on {reply:?}");
+        let found = check.compile().unwrap().evaluate(Subject { reply, tokens: Some(TOKENS) });
+        assert_eq!(found, Ok(expected), "{check:?} on {reply:?}");
     }
 
-    fn contains(texts: &[&str], all: bool, ignore_case: bool) -> Check {
-        Check::Contains { texts: texts.iter().map(|&text| text.to_owned()).collect(), all, ignore_case }
+    /// Says why a check cannot be decided on some reply.
+    pub(in crate::check) fn undecided(check: &Check, tokens: Option<(u32, u32)>, why: &str) {
+        let found = check.compile().unwrap().evaluate(Subject { reply: "any text", tokens });
+        assert_eq!(found.unwrap_err().to_string(), why, "{check:?}");
     }
 
-    fn not(check: Check) -> Check {
+    pub(in crate::check) fn not(check: Check) -> Check {
         Check::Not(Box::new(check))
     }
 
     #[test]
-    fn contains_some() {
-        let number = contains(&["988"], false, false);
-        check(&number, "call 988 now", true, "988", "holds `988`");
-        check(&number, "", false, "", "does not hold `988`");
-        check(&not(number), "call 988 now", false, "988", "holds `988`");
-        let either = contains(&["helpline", "doctor"], false, true);
-        check(&either, "See a DOCTOR.", true, "DOCTOR", "holds `doctor`");
-        check(&either, "Rest.", false, "", "holds none of `helpline`, `doctor`");
-        check(&contains(&["Doctor"], false, false), "a doctor", false, "", "does not hold `Doctor`");
-        check(&contains(&["a.c (x)"], false, false), "abc x", false, "", "does not hold `a.c (x)`");
-        check(&contains(&["ÜBER"], false, true), "sprich darüber", true, "über", "holds `ÜBER`");
-    }
-
-    #[test]
-    fn contains_all() {
-        let both = contains(&["a", "b"], true, true);
-        check(&both, "B or A", true, "A … B", "holds `a`, `b`");
-        check(&both, "A", false, "", "does not hold `b`");
-        check(&both, "", false, "", "does not hold `a`, `b`");
-        check(&not(both), "A", true, "", "does not hold `b`");
-    }
-
-    #[test]
     fn regex_matches_somewhere() {
-        let end = Check::Regex(r"(?i)\bend[.!]$".to_owned());
+        let end = Check::Regex(r"(?i)\bend[.!]$".into());
         check(&end, "The END.", true, "END.", r"matches `(?i)\bend[.!]$`");
         check(&end, "The END", false, "", r"no match for `(?i)\bend[.!]$`");
         check(&not(not(end)), "The END.", true, "END.", r"matches `(?i)\bend[.!]$`");
-        let long = Check::Regex("(?s).*".to_owned());
+        let long = Check::Regex("(?s).*".into());
         check(&long, &"é".repeat(300), true, &format!("{}…", "é".repeat(199)), "matches `(?s).*`");
         check(&long, "", true, "", "matches `(?s).*`");
     }
 
     #[test]
-    fn words_are_counted() {
-        let range = |min, max| Check::Words { min, max };
-        let most = range(None, Some(2));
-        check(&most, "one - two … three", false, "", "3 words, at most 2 allowed");
-        check(&most, "it’s\u{a0}fine", true, "", "2 words, at most 2");
-        check(&most, "", true, "", "0 words, at most 2");
-        check(&not(most.clone()), "one two three", true, "", "3 words, more than 2");
-        check(&not(not(most)), "one two three", false, "", "3 words, at most 2 allowed");
-        let least = range(Some(2), None);
-        check(&least, "मेरा", false, "", "1 word, at least 2 needed");
-        check(&least, "मेरा नाम", true, "", "2 words, at least 2");
-        check(&not(least), "1", true, "", "1 word, fewer than 2");
-        check(&range(Some(1), Some(3)), "a b", true, "", "2 words, between 1 and 3");
-        check(&range(None, None), "... !", true, "", "0 words");
+    fn languages_are_told_apart() {
+        let german = Check::Language(vec![Language::of("de").unwrap()]);
+        let text = "Ich liege seit drei Uhr morgens wach, wie jede Nacht in dieser Woche.";
+        check(&german, text, true, "", "is in `de`");
+        let english = "I have been awake since three in the morning, as on every night of this week.";
+        check(&german, english, false, english, "is in `en`, not in `de`");
+        check(&not(german.clone()), english, true, english, "is in `en`, not in `de`");
+        undecided(&german, None, "its language is not sure");
+        undecided(&not(german), None, "its language is not sure");
+    }
+
+    #[test]
+    fn templates_are_filled_in_for_each_scenario() {
+        let template = |template: &str| Text::Template { template: template.to_owned() };
+        let fill = |template: &str| match template {
+            "capital" => Ok("Paris".to_owned()),
+            "pattern" => Ok("P(".to_owned()),
+            "number" => Ok("2,000".to_owned()),
+            "blank" => Ok(" ".to_owned()),
+            _ => Err("no such thing".to_owned()),
+        };
+        let equals = |text: &str| Check::Equals { texts: vec![template(text)], ignore_case: false, trim: true };
+        let decide = |check: &Check, reply| {
+            let found = check.compile_with(&fill).map_err(|error| error.to_string())?;
+            found.evaluate(Subject { reply, tokens: None }).map(|found| found.reason).map_err(|error| error.to_string())
+        };
+        assert_eq!(decide(&equals("capital"), "Paris").unwrap(), "is `Paris`");
+        assert_eq!(decide(&not(equals("capital")), "Rome").unwrap(), "is `Rome`, not `Paris`");
+        let number = Check::Number { near: template("number"), within: Tolerance::Absolute(0.0), which: Which::Any };
+        assert_eq!(decide(&number, "2000").unwrap(), "names `2000`, which is 2000");
+        let number = Check::Number { near: template("capital"), within: Tolerance::Absolute(0.0), which: Which::Any };
+        assert_eq!(decide(&number, "2000").unwrap_err(), "`Paris` is not a number");
+        let wrong = decide(&Check::Regex(template("pattern")), "x").unwrap_err();
+        assert_eq!(wrong, "`P(` is not a usable regular expression: unclosed group");
+        assert_eq!(decide(&equals("blank"), "").unwrap_err(), "`blank` gives an empty text for this scenario");
+        assert_eq!(decide(&equals("other"), "").unwrap_err(), "`other` cannot be filled in: no such thing");
+        assert!(equals("capital").compile().is_err(), "without a scenario there is nothing to fill in");
+        assert_eq!(not(equals("capital")).templates().collect::<Vec<_>>(), ["capital"]);
+        // A plain text is written as it was before there were templates.
+        let written = serde_json::to_value(equals("capital")).unwrap();
+        assert_eq!(written["equals"]["texts"], json!([{ "template": "capital" }]));
+        assert_eq!(serde_json::to_value(Check::Regex("x".into())).unwrap(), json!({ "regex": "x" }));
+        assert_eq!(serde_json::from_value::<Check>(written).unwrap(), equals("capital"));
     }
 
     #[test]
@@ -309,8 +423,8 @@ mod tests {
     #[test]
     fn what_does_not_compile_is_said() {
         let error = |check: Check| check.compile().unwrap_err().to_string();
-        assert_eq!(error(Check::Regex("a(".to_owned())), "`a(` is not a usable regular expression: unclosed group");
-        assert!(error(not(Check::Regex(r"(\w{100}){100}".to_owned()))).contains("exceeds size limit"));
+        assert_eq!(error(Check::Regex("a(".into())), "`a(` is not a usable regular expression: unclosed group");
+        assert!(error(not(Check::Regex(r"(\w{100}){100}".into()))).contains("exceeds size limit"));
         let schema = |json| Check::Json { schema: Some(json) };
         assert!(error(schema(json!({"type": "number of things"}))).starts_with("not a usable JSON schema: "));
         // Nothing is ever fetched: a schema elsewhere is refused.

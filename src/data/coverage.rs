@@ -169,6 +169,7 @@ mod tests {
             tags: Vec::new(),
             edge_case,
             opening: String::new(),
+            reference: None,
             origin,
             written: None,
             near_duplicate: None,

@@ -30,6 +30,9 @@ pub struct Scenario {
     pub edge_case: bool,
     /// The first message.
     pub opening: String,
+    /// What a good answer says, where somebody wrote that down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// Who wrote the opening.
     pub origin: Origin,
     /// How its opening was written, where the stage says so.

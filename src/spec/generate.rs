@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::field_path::FieldPath;
-use super::language::Language;
 use super::pipeline::ModelRef;
 use super::taxonomy::Taxonomy;
 use super::template::Template;
+use crate::check::Language;
 
 /// `generate: {...}`
 #[derive(Debug, Clone)]
@@ -111,7 +111,7 @@ pub struct Import {
 pub struct Mapping {
     /// The form of the file.
     pub format: ImportFormat,
-    /// `opening`, `id`, `topic`, `subtopic`, `style`, `tags` or `axes.NAME` → where it is in a record.
+    /// `opening`, `reference`, `id`, `topic`, `subtopic`, `style`, `tags` or `axes.NAME` → where it is in a record.
     pub fields: BTreeMap<String, FieldPath>,
     /// Whether personal data is covered.
     pub redact: bool,

@@ -3,11 +3,12 @@
 //! Owns the file formats: pipeline, taxonomy, rubric, prompt templates. Reads files through [`Sources`]; never touches
 //! the network, never hashes, never runs anything. Start at [`load()`].
 
+#[cfg(test)]
+mod checks_page;
 mod env;
 mod field_path;
 mod generate;
 mod hub_search;
-mod language;
 mod load;
 mod pipeline;
 mod problem;
@@ -25,13 +26,13 @@ mod tree;
 mod units;
 mod url;
 
+pub use crate::check::Language;
 pub use field_path::{FieldPath, InvalidPath};
 pub use generate::{
     Embeds, Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,
     Writer, WriterOptions,
 };
 pub use hub_search::{CatalogFrom, HubSearch};
-pub use language::Language;
 pub use load::{Loaded, load};
 pub use pipeline::*;
 pub use problem::{Code, Problem, Problems, Related, Severity};

@@ -36,12 +36,7 @@ impl Pipeline {
     /// What a model's tokens cost; none where the file does not say.
     #[must_use]
     pub fn price(&self, model: &ModelRef) -> Option<Price> {
-        match model {
-            ModelRef::Embedded(model) => model.price,
-            ModelRef::Declared(name) => match self.models.get(name)? {
-                Model::OpenAi(OpenAi { price, .. }) | Model::Scripted(Scripted { price, .. }) => *price,
-            },
-        }
+        price_of(model, &self.models)
     }
 
     /// Whether a `research` stage asks for what fits into this machine.
@@ -74,6 +69,16 @@ impl Pipeline {
                 generate.limit = Some(n);
             }
         }
+    }
+}
+
+/// What a model's tokens cost, where the file says so.
+pub(super) fn price_of(model: &ModelRef, models: &IndexMap<ModelName, Model>) -> Option<Price> {
+    match model {
+        ModelRef::Embedded(model) => model.price,
+        ModelRef::Declared(name) => match models.get(name)? {
+            Model::OpenAi(OpenAi { price, .. }) | Model::Scripted(Scripted { price, .. }) => *price,
+        },
     }
 }
 

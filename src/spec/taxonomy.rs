@@ -143,6 +143,9 @@ pub struct EdgeCase {
     pub tags: Vec<String>,
     /// The message.
     pub opening: String,
+    /// What a good answer says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// A set of scenarios: `topic`, `subtopic`, `style` or an axis → the values that belong to it.

@@ -58,7 +58,8 @@ pub struct TemplateError {
 }
 
 /// The members of `scenario` that templates and conditions may name.
-pub const SCENARIO_FIELDS: &[&str] = &["topic", "subtopic", "style", "tags", "opening", "edge_case", "axes"];
+pub const SCENARIO_FIELDS: &[&str] =
+    &["topic", "subtopic", "style", "tags", "opening", "reference", "edge_case", "axes"];
 
 /// What names of axes stand behind: which axes there are is the taxonomy's business.
 const AXES: &str = "scenario.axes.";
@@ -106,6 +107,7 @@ fn try_samples<T>(
             for subtopic in [None, Some("x")] {
                 samples.push(serde_json::json!({"scenario": {
                     "topic": "x", "subtopic": subtopic, "style": "x", "tags": tags, "opening": "x", "edge_case": edge_case,
+                    "reference": "x",
                     "axes": axes,
                 }}));
             }

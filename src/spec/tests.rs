@@ -19,7 +19,7 @@ fn corpus(directory: &str) -> Vec<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "only a test asks this, and no result depends on it")]
-fn is_blessing() -> bool {
+pub(super) fn is_blessing() -> bool {
     std::env::var("EVALFLOW_BLESS").is_ok_and(|value| value == "1")
 }
 

@@ -208,6 +208,9 @@ pub(super) fn template_context(scenario: &Scenario) -> impl Serialize + '_ {
         tags: &'a [String],
         opening: &'a str,
         edge_case: bool,
+        /// Where there is none, the name is not there either: nothing can be taken for it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reference: Option<&'a str>,
         axes: &'a BTreeMap<String, String>,
     }
 
@@ -221,12 +224,14 @@ pub(super) fn template_context(scenario: &Scenario) -> impl Serialize + '_ {
         tags,
         edge_case,
         opening,
+        reference,
         origin: _,
         written: _,
         near_duplicate: _,
     } = scenario;
     let subtopic = subtopic.as_deref();
-    Context { scenario: Fields { topic, subtopic, style, tags, opening, edge_case: *edge_case, axes } }
+    let (edge_case, reference) = (*edge_case, reference.as_deref());
+    Context { scenario: Fields { topic, subtopic, style, tags, opening, edge_case, reference, axes } }
 }
 
 #[cfg(test)]
@@ -258,6 +263,7 @@ pub(super) mod tests {
             tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
             edge_case: false,
             opening: opening.to_owned(),
+            reference: None,
             origin: Origin::Authored,
             written: None,
             near_duplicate: None,
@@ -286,7 +292,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_context_has_exactly_the_known_fields() {
-        let context = serde_json::to_value(template_context(&scenario("hi", &[]))).unwrap();
+        let scenario = Scenario { reference: Some("x".to_owned()), ..scenario("hi", &[]) };
+        let context = serde_json::to_value(template_context(&scenario)).unwrap();
         let mut known = SCENARIO_FIELDS.to_vec();
         known.sort_unstable();
         let mut found: Vec<&String> = context["scenario"].as_object().unwrap().keys().collect();

@@ -25,6 +25,7 @@ fn scenario(id: &str, opening: &str) -> Scenario {
         tags: vec!["hostile".to_owned()],
         edge_case: true,
         opening: opening.to_owned(),
+        reference: None,
         origin: Origin::Authored,
         written: None,
         near_duplicate: None,

@@ -43,7 +43,7 @@ fn served(server: &Server) -> Project {
 }
 
 /// The rows that a stage of a run came to.
-fn rows(project: &Project, run: &Value, stage: &str) -> Vec<Value> {
+pub(crate) fn rows(project: &Project, run: &Value, stage: &str) -> Vec<Value> {
     let stages = run["report"]["stages"].as_array().unwrap();
     let output = stages.iter().find(|one| one["id"] == stage).unwrap()["output"].as_str().unwrap();
     let table = project.read(&format!("cache/objects/{}/{output}", &output[..2]));

@@ -16,6 +16,7 @@ fn shipped_pipelines_have_no_problem() {
         "examples/refunds/pipeline.yaml",
         "examples/suite/pipeline.yaml",
         "examples/tone/pipeline.yaml",
+        "examples/checks/pipeline.yaml",
         "examples/choice/pipeline.yaml",
         "examples/weights/pipeline.yaml",
     ] {

@@ -40,10 +40,13 @@ pub(super) fn report_unknown(
             report.push(id, suite, file, &place.unwrap_or_default(), &axis);
         }
     }
-    for Conditions { answers, file, conditions } in conditions {
+    for Conditions { answers, file, conditions, templates, costs: _ } in conditions {
         let Some((id, suite)) = suite(stages, answers) else { continue };
-        for (condition, span) in conditions {
-            for axis in condition.unknown_axes(&names(suite)) {
+        let names = names(suite);
+        let in_conditions = conditions.iter().map(|(condition, span)| (condition.unknown_axes(&names), span));
+        let in_checks = templates.iter().map(|(template, span)| (template.unknown_axes(&names), span));
+        for (axes, span) in in_conditions.chain(in_checks) {
+            for axis in axes {
                 report.push(id, suite, file, span, &axis);
             }
         }

@@ -15,7 +15,7 @@ use crate::spec::pipeline::Stage;
 use crate::spec::problem::{Code, Problem, SourceText};
 use crate::spec::read::{Sink, closest, did_you_mean, shorten};
 use crate::spec::taxonomy::{EdgeCase, Grid, GridCell};
-use crate::spec::template::Condition;
+use crate::spec::template::{Condition, Template};
 
 /// Most scenarios that a condition is tried on; of larger suites nothing is said.
 const MOST_SCENARIOS: usize = 5_000;
@@ -23,7 +23,7 @@ const MOST_SCENARIOS: usize = 5_000;
 /// Most names that are listed where none of them is near.
 const MOST_NAMES: usize = 12;
 
-/// The conditions of the rubric that one stage judges by.
+/// What the rubric that one stage judges by says about scenarios and the model that answers them.
 pub(super) struct Conditions {
     /// The answers that are judged.
     pub(super) answers: StageId,
@@ -31,12 +31,16 @@ pub(super) struct Conditions {
     pub(super) file: SourceText,
     /// Its conditions, and where they are.
     pub(super) conditions: Vec<(Condition, Range<usize>)>,
+    /// The templates of its checks, and where they are.
+    pub(super) templates: Vec<(Template, Range<usize>)>,
+    /// Where its checks bound costs.
+    pub(super) costs: Vec<Range<usize>>,
 }
 
 /// Warns of each condition that holds for no scenario. One that holds for the scenarios of one of several stages that judge
 /// by the same rubric is as it should be.
 pub(super) fn warn_of_never(all: &[Conditions], stages: &IndexMap<StageId, Stage>, sink: &Sink) {
-    for (at, Conditions { answers, file, conditions }) in all.iter().enumerate() {
+    for (at, Conditions { answers, file, conditions, templates: _, costs: _ }) in all.iter().enumerate() {
         let same_rubric = |other: &&Conditions| other.file.path == file.path;
         if all[..at].iter().any(|other| same_rubric(&other)) {
             continue;
@@ -87,10 +91,14 @@ fn may_hold(condition: &Condition, suite: &Expand) -> bool {
         // Where it fails, whoever evaluates it will say so.
         condition.holds(&json!({ "scenario": scenario })).unwrap_or(true)
     };
-    let edge = |EdgeCase { id: _, topic, style, axes, tags, opening: _ }: &EdgeCase| {
-        holds(json!({
+    let edge = |EdgeCase { id: _, topic, style, axes, tags, opening: _, reference }: &EdgeCase| {
+        let mut scenario = json!({
             "topic": topic, "subtopic": null, "style": style, "tags": tags, "edge_case": true, "opening": "", "axes": axes,
-        }))
+        });
+        if let Some(reference) = reference {
+            scenario["reference"] = json!(reference);
+        }
+        holds(scenario)
     };
     let cell = |GridCell { topic, subtopic, style, values }: GridCell<'_>| {
         let axes: BTreeMap<&str, &str> = values.iter().map(|(axis, value)| (&*axis.name, &*value.name)).collect();

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::stages::Context;
 use super::taxonomy::{self, ReadTaxonomy};
+use crate::check::Language;
 use crate::ids::CriterionId;
 use crate::spec::field_path::FieldPath;
 use crate::spec::generate::{
     Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,
 };
-use crate::spec::language::Language;
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, Reader, did_you_mean, shorten};
 use crate::spec::taxonomy::{Demand, Grid, GridCell, Selector};
@@ -130,7 +130,7 @@ impl Context<'_> {
 }
 
 /// What a field of a scenario may be filled from, besides `axes.NAME`.
-const FIELDS: &[&str] = &["opening", "id", "topic", "subtopic", "style", "tags"];
+const FIELDS: &[&str] = &["opening", "reference", "id", "topic", "subtopic", "style", "tags"];
 
 /// Reads how the records of a file become scenarios. A file of JSON Lines of which nothing is said holds scenarios.
 fn mapping(fields: &mut Fields<'_>, file: Field<'_>) -> Option<Option<Mapping>> {

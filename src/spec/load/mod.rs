@@ -7,6 +7,7 @@ mod axes;
 mod axis_names;
 mod check;
 mod conditions;
+mod costs;
 mod files;
 mod generate;
 mod mode;

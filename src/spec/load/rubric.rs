@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
-use super::check::check;
+use super::check::{Met, check};
 use super::files::report_template;
 use super::named;
 use crate::ids::CriterionId;
@@ -20,6 +20,8 @@ pub(super) struct ReadRubric {
     pub(super) first_question: Option<Range<usize>>,
     /// The conditions of its criteria, and where they are.
     pub(super) conditions: Vec<(Condition, Range<usize>)>,
+    /// What its checks hold that cannot be settled here.
+    pub(super) met: Met,
 }
 
 /// Where in a rubric are things that other problems point at.
@@ -27,6 +29,7 @@ pub(super) struct ReadRubric {
 struct Places {
     first_question: Option<Range<usize>>,
     conditions: Vec<(Condition, Range<usize>)>,
+    met: Met,
 }
 
 /// Reads a rubric; nothing if it has a problem.
@@ -49,8 +52,8 @@ pub(super) fn read(document: Document, sink: &Sink) -> Option<ReadRubric> {
     fields.finish();
     let rubric = Rubric { name: name?, pass: pass?, criteria };
     let is_sound = sink.borrow().len() == before;
-    let Places { first_question, conditions } = places;
-    is_sound.then_some(ReadRubric { rubric, file: document.file, first_question, conditions })
+    let Places { first_question, conditions, met } = places;
+    is_sound.then_some(ReadRubric { rubric, file: document.file, first_question, conditions, met })
 }
 
 fn pass(field: Field<'_>) -> Option<PassRule> {
@@ -102,7 +105,7 @@ fn criterion<'a>(
         places.first_question.get_or_insert_with(|| question_field.map(|f| f.span().clone()).unwrap_or_default());
         question.map(Ask::Question)
     } else {
-        check_field.and_then(check).map(Ask::Check)
+        check_field.and_then(|field| check(field, &mut places.met)).map(Ask::Check)
     };
     fields.finish();
     Some(Criterion {

@@ -7,7 +7,9 @@ use std::ops::{Bound, Range};
 use indexmap::IndexMap;
 
 use super::axis_names::{self, Prompt};
+use super::check::Met;
 use super::conditions::{self, Conditions};
+use super::costs;
 use super::files::Files;
 use super::mode::mode;
 use super::models;
@@ -56,7 +58,7 @@ pub(super) fn read(
     files: &Files<'_>,
 ) -> IndexMap<StageId, Stage> {
     let context = Context { outline, embedded, files, conditions: RefCell::default(), prompts: RefCell::default() };
-    let stages: IndexMap<StageId, Stage> = sketches
+    let mut stages: IndexMap<StageId, Stage> = sketches
         .iter()
         .filter_map(|sketch| {
             let fields = sketch.body.fields()?.at(sketch.at);
@@ -75,6 +77,7 @@ pub(super) fn read(
     warn_of_self_judging(sketches, &stages, models);
     warn_of_equal_samples(sketches, &stages);
     let conditions = context.conditions.into_inner();
+    costs::settle(&mut stages, models, &conditions, files.sink);
     axis_names::report_unknown(&context.prompts.into_inner(), &conditions, &stages, files.sink);
     conditions::warn_of_never(&conditions, &stages, files.sink);
     stages
@@ -212,9 +215,10 @@ impl Context<'_> {
         let (reader, span) = (fields.reader, fields.span.clone());
         fields.finish();
 
-        let ReadRubric { rubric, file, first_question, conditions } = rubric?;
+        let ReadRubric { rubric, file, first_question, conditions, met: Met { templates, costs } } = rubric?;
         if let Some(answers) = answers.clone() {
-            self.conditions.borrow_mut().push(Conditions { answers, file: file.clone(), conditions });
+            let file = file.clone();
+            self.conditions.borrow_mut().push(Conditions { answers, file, conditions, templates, costs });
         }
         if let (Some(question), false) = (first_question, has_model) {
             let message = format!("`{}` asks questions, and no model answers them", file.path.display());

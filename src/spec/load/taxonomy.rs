@@ -236,6 +236,7 @@ fn edge_case<'a>(field: Field<'a>, styles: &Styles, seen: &mut BTreeMap<&'a str,
     let axes = axes::values_of(&mut fields, &styles.axes);
     let tags = fields.optional("tags").map_or(Some(Vec::new()), Field::any_texts);
     let opening = fields.required("opening").and_then(Field::text);
+    let reference = fields.optional("reference").map(|field| field.text().map(str::to_owned));
     fields.finish();
     Some(EdgeCase {
         id: id?.to_owned(),
@@ -244,6 +245,7 @@ fn edge_case<'a>(field: Field<'a>, styles: &Styles, seen: &mut BTreeMap<&'a str,
         axes: axes?,
         tags: tags?,
         opening: opening?.to_owned(),
+        reference: reference.flatten(),
     })
 }
 

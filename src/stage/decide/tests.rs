@@ -38,6 +38,7 @@ fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&st
             tags: Vec::new(),
             edge_case: false,
             opening: format!("opening of {id}"),
+            reference: None,
             origin: Origin::Authored,
             written: None,
             near_duplicate: None,

@@ -107,6 +107,7 @@ pub struct Checked {
 #[serde(deny_unknown_fields)]
 struct Written {
     opening: String,
+    reference: Option<String>,
     id: Option<String>,
     topic: Option<String>,
     subtopic: Option<String>,
@@ -225,12 +226,24 @@ pub(super) fn digest(text: &str) -> u64 {
 }
 
 fn cell(line: &[u8]) -> Result<Cell, Wrong> {
-    let Written { opening, id, topic, subtopic, style, tags, edge_case, axes, origin, written, _near_duplicate: _ } =
-        serde_json::from_slice(line).map_err(|error| Wrong {
-            message: error.to_string().replace(" at line 1 column ", " at column "),
-            help: "write one JSON object a line, with `opening` and if you like `id`, `topic`, `subtopic`, `style`, \
-                   `tags` and `edge_case`",
-        })?;
+    let Written {
+        opening,
+        reference,
+        id,
+        topic,
+        subtopic,
+        style,
+        tags,
+        edge_case,
+        axes,
+        origin,
+        written,
+        _near_duplicate: _,
+    } = serde_json::from_slice(line).map_err(|error| Wrong {
+        message: error.to_string().replace(" at line 1 column ", " at column "),
+        help: "write one JSON object a line, with `opening` and if you like `id`, `topic`, `subtopic`, `style`, \
+                   `tags`, `edge_case` and `reference`",
+    })?;
     let filled = |name: &str, text: String| {
         if text.trim().is_empty() {
             return Err(Wrong { message: format!("`{name}` is blank"), help: "write a text, or remove the key" });
@@ -253,6 +266,7 @@ fn cell(line: &[u8]) -> Result<Cell, Wrong> {
         tags: tags.unwrap_or_default(),
         edge_case: edge_case.unwrap_or_default(),
         opening,
+        reference: reference.map(|reference| filled("reference", reference)).transpose()?,
         origin: origin.unwrap_or(Origin::Authored),
         written,
         near_duplicate: None,
@@ -271,11 +285,12 @@ mod tests {
     #[test]
     fn what_a_line_leaves_out_has_a_default() {
         let text = "\u{feff}{\"opening\": \"I cannot sleep\"}\r\n\n  {\"id\":\"a/b\",\"opening\":\"x\",\"topic\":\"Sleep!\",\
-                    \"subtopic\":\"n\",\"style\":\"terse\",\"tags\":[\"t\"],\"edge_case\":true}";
+                    \"subtopic\":\"n\",\"style\":\"terse\",\"tags\":[\"t\"],\"edge_case\":true,\"reference\":\"see a doctor\"}";
         let [plain, full] = <[Scenario; 2]>::try_from(read(text)).unwrap();
         assert_eq!(plain.id.as_str(), format!("opening/{}", &BlobId::of(b"I cannot sleep").to_string()[..16]));
         assert_eq!((plain.topic.as_str(), plain.style.as_str(), plain.subtopic), ("imported", "plain", None));
         assert_eq!((full.id.as_str(), full.topic.as_str(), full.edge_case), ("a/b", "Sleep!", true));
+        assert_eq!((plain.reference, full.reference.as_deref()), (None, Some("see a doctor")));
         assert_eq!((full.tags, full.subtopic.as_deref()), (vec!["t".to_owned()], Some("n")));
         let checked = check(text.as_bytes(), "s.jsonl").unwrap();
         assert_eq!(checked, Checked { blob: BlobId::of(text.as_bytes()), scenarios: 2 });
@@ -294,7 +309,7 @@ mod tests {
             ("", "`s.jsonl` holds no scenario"),
             ("\n \n", "`s.jsonl` holds no scenario"),
             ("{}", "`s.jsonl:1`: missing field `opening` at column 2"),
-            ("\n[]", "`s.jsonl:2`: invalid length 0, expected struct Written with 11 elements at column 2"),
+            ("\n[]", "`s.jsonl:2`: invalid length 0, expected struct Written with 12 elements at column 2"),
             ("{\"opening\": \" \"}", "`s.jsonl:1`: `opening` is blank"),
             ("{\"opening\": \"x\", \"topic\": \"\"}", "`s.jsonl:1`: `topic` is blank"),
             ("{\"opening\": \"x\"", "`s.jsonl:1`: EOF while parsing an object at column 15"),

@@ -3,6 +3,7 @@
 //! One round of requests asks all questions of a row; a second asks again what could not be read. A judge that weighs words
 //! is asked once: its probabilities cannot be misread.
 
+mod code;
 #[cfg(test)]
 mod tests;
 
@@ -11,8 +12,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use code::CodeCheck;
+
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
-use crate::check::{CheckError, Compiled};
+use crate::check::CheckError;
 use crate::data::{Answer, Grade, Judged, Judging, Quote, Verdict, VerdictKind, Votes};
 use crate::engine::{Reply, ReplyForm, Request, Sampling};
 use crate::judge::{
@@ -86,7 +89,7 @@ struct Inner {
 /// How a criterion is decided; all that is the same for each row.
 #[derive(Debug)]
 enum Way {
-    Check(Compiled),
+    Check(CodeCheck),
     Ask { text: String, form: ReplyForm, allow_not_applicable: bool },
 }
 
@@ -133,7 +136,7 @@ impl JudgeStage {
                 },
                 allow_not_applicable: question.allow_not_applicable,
             }),
-            Ask::Check(check) => check.compile().map(Way::Check),
+            Ask::Check(check) => CodeCheck::new(check).map(Way::Check),
         };
         let ways = spec.rubric.criteria.iter().map(way).collect::<Result<_, _>>()?;
         let rubric = spec.rubric.clone();
@@ -174,11 +177,7 @@ impl Inner {
         };
         match way {
             Way::Ask { .. } => Slot::Asked((0..self.repeat).map(|_| Opinion::Open).collect()),
-            Way::Check(check) => {
-                let found = check.evaluate(reply);
-                let verdict = if found.holds { VerdictKind::Pass } else { VerdictKind::Fail };
-                Slot::Found(Finding { evidence: found.evidence, ..Finding::new(verdict, found.reason) })
-            }
+            Way::Check(check) => Slot::Found(check.decide(reply, answer.tokens, context)),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Rows through the stage, with a judge that says what a test makes it say.
 
 use super::*;
-use crate::check::Check;
-use crate::data::RowFailure;
+use crate::check::{Bounds, Check, Text, Tolerance, Which};
+use crate::data::{RowFailure, Scenario};
 use crate::engine::{Finish, Role, Usage, Weighed};
 use crate::ids::{CriterionId, ModelName, StageId};
 use crate::spec::{ModelRef, PassRule, Question};
@@ -33,7 +33,7 @@ fn spec() -> Judge {
     };
     let criteria = vec![
         question("kind", "Is it kind?"),
-        criterion("short", Ask::Check(Check::Words { min: None, max: Some(4) })),
+        criterion("short", Ask::Check(Check::Words(Bounds { min: None, max: Some(4) }))),
         crisis,
         question("step", "Does it offer a step?"),
     ];
@@ -431,7 +431,7 @@ fn each_own_field_is_in_the_recipe() {
     changed(&|spec| spec.rubric.criteria[0].critical = true);
     changed(&|spec| spec.rubric.criteria[2].when = None);
     changed(&|spec| spec.rubric.criteria[0] = question("kind", "Is it warm?"));
-    changed(&|spec| spec.rubric.criteria[1].ask = Ask::Check(Check::Words { min: None, max: Some(5) }));
+    changed(&|spec| spec.rubric.criteria[1].ask = Ask::Check(Check::Words(Bounds { min: None, max: Some(5) })));
 
     let mut same = base();
     (same.seed, same.top_p) = (8, 0.5);
@@ -445,6 +445,36 @@ fn what_is_no_answer_is_refused() {
     let error = stage.start(&write(&scenario("hi", &[]))).err().unwrap().to_string();
     assert!(error.starts_with("not an answer: unknown field `id`"), "{error}");
     let mut broken = spec();
-    broken.rubric.criteria[1].ask = Ask::Check(Check::Regex("(".to_owned()));
+    broken.rubric.criteria[1].ask = Ask::Check(Check::Regex("(".into()));
     assert!(JudgeStage::new(&broken).is_err());
+}
+
+#[test]
+fn texts_of_checks_are_filled_in_for_each_row() {
+    let mut spec = spec();
+    let text = |template: &str| Text::Template { template: template.to_owned() };
+    let equals = |template: &str| Check::Equals { texts: vec![text(template)], ignore_case: false, trim: true };
+    let number =
+        Check::Number { near: text("{{ scenario.tags[0] }}"), within: Tolerance::Absolute(0.0), which: Which::Any };
+    spec.rubric.criteria = vec![
+        criterion("opening", Ask::Check(equals("{{ scenario.opening }}"))),
+        criterion("not", Ask::Check(Check::Not(Box::new(equals("{{ scenario.reference }}"))))),
+        criterion("number", Ask::Check(number)),
+        criterion("tokens", Ask::Check(Check::Tokens(Bounds { min: None, max: Some(3) }))),
+    ];
+    let verdicts = |line: &str| judged(&done(start(&spec, line))).verdicts;
+    let found = verdicts(&line(Some("hi"), &["x"]));
+    let kinds: Vec<VerdictKind> = found.iter().map(|verdict| verdict.verdict).collect();
+    assert_eq!(kinds, [Pass, Ungraded, Ungraded, Pass]);
+    assert_eq!((found[0].evidence.as_str(), found[0].reason.as_str()), ("hi", "is `hi`"));
+    let open = "cannot be checked: `{{ scenario.reference }}` cannot be filled in: ";
+    assert!(found[1].reason.starts_with(open), "negated or not: {}", found[1].reason);
+    assert_eq!(found[2].reason, "cannot be checked: `x` is not a number");
+    let answer: Answer = read(&line(Some("4"), &["4"]), "an answer").unwrap();
+    let scenario = Scenario { reference: Some("5".to_owned()), ..answer.scenario.clone() };
+    let found = verdicts(&write(&Answer { scenario, tokens: None, ..answer }));
+    let kinds: Vec<VerdictKind> = found.iter().map(|verdict| verdict.verdict).collect();
+    assert_eq!(kinds, [Fail, Pass, Pass, Ungraded]);
+    assert_eq!(found[1].reason, "is `4`, not `5`");
+    assert_eq!(found[3].reason, "cannot be checked: how many tokens it took is not known");
 }

@@ -1,4 +1,4 @@
-//! The vectors of the group `contamination`, as far as they are about profiles of scores.
+//! The vectors of the group `contamination`, as far as they are about profiles of scores and likeness.
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ pub(super) fn compute(function: &str, input: &Input<'_>) -> Option<Value> {
         "chance_corrected_logit" => {
             json!(chance_corrected_logit(input.float("acc"), input.float("chance"), input.float("n")))
         }
+        "rouge_l_f1" => json!(crate::check::rouge_l(input.text("cand"), input.text("ref"))),
         "mad_modified_z" => json!(modified_z(&input.floats("x"))),
         "jagged_lobo_t" => {
             let panel: Vec<Vec<f64>> = input.list("panel").iter().map(floats).collect();

@@ -71,7 +71,6 @@ const NOT_BUILT: &[&str] = &[
     "ngram_overlap",
     "pooled_stderr",
     "rank_upper_bound",
-    "rouge_l_f1",
     "truthfulqa_mc2",
     "vocab_moments",
 ];

@@ -217,7 +217,7 @@ fn scenario_id(text: &str) -> ScenarioId {
 }
 
 fn edge_cell(case: &EdgeCase, id: ScenarioId) -> Cell {
-    let EdgeCase { id: _, topic, style, axes, tags, opening } = case;
+    let EdgeCase { id: _, topic, style, axes, tags, opening, reference } = case;
     let scenario = Scenario {
         id,
         topic: topic.clone(),
@@ -227,6 +227,7 @@ fn edge_cell(case: &EdgeCase, id: ScenarioId) -> Cell {
         tags: tags.clone(),
         edge_case: true,
         opening: opening.clone(),
+        reference: reference.clone(),
         origin: Origin::Authored,
         written: None,
         near_duplicate: None,
@@ -246,6 +247,7 @@ fn grid_cell(taxonomy: &Taxonomy, cell: &GridCell<'_>, index: usize, id: Scenari
         tags: Vec::new(),
         edge_case: false,
         opening: authored.cloned().unwrap_or_default(),
+        reference: None,
         origin: if authored.is_some() { Origin::Authored } else { Origin::Written },
         written: None,
         near_duplicate: None,

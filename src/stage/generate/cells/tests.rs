@@ -29,6 +29,7 @@ fn edge(id: &str) -> EdgeCase {
         axes: BTreeMap::new(),
         tags: vec!["injection".to_owned()],
         opening: format!("do {id}"),
+        reference: None,
     }
 }
 

@@ -269,6 +269,11 @@ impl Taker<'_> {
         (!text.is_empty()).then_some(text)
     }
 
+    /// A text where the mapping says where it is, and nowhere else.
+    fn mapped(&mut self, field: &str) -> Option<String> {
+        if self.mapping.fields.contains_key(field) { self.text(field) } else { None }
+    }
+
     fn opening(&mut self) -> Result<String, Wrong> {
         let named = self.mapping.fields.get("opening");
         let found = match (named, self.mapping.format) {
@@ -328,6 +333,7 @@ fn cell(record: &Value, mapping: &Mapping, seen: &mut Names) -> Result<Cell, Wro
         tags: taker.tags(),
         edge_case: taker.value("edge_case").and_then(Value::as_bool).unwrap_or_default(),
         opening,
+        reference: taker.mapped("reference"),
         origin: Origin::Authored,
         written: None,
         near_duplicate: None,

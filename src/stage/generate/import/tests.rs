@@ -42,6 +42,7 @@ fn logs_are_read_by_a_field_map() {
         ("id", "session"),
         ("topic", "$.meta.area"),
         ("axes.language", "$.meta.lang"),
+        ("reference", "$.meta.area"),
     ];
     let cells = read("l.jsonl", log, ImportFormat::Jsonl, &fields, false).unwrap();
     let [first, second] = [&cells[0].scenario, &cells[1].scenario];
@@ -49,6 +50,11 @@ fn logs_are_read_by_a_field_map() {
     assert_eq!(first.axes, BTreeMap::from([("language".to_owned(), "en".to_owned())]));
     assert_eq!((second.id.as_str(), second.opening.as_str(), second.topic.as_str()), ("a-b/7/2", "one\ntwo", TOPIC));
     assert!(second.axes.is_empty());
+    assert_eq!((first.reference.as_deref(), &second.reference), (Some("sleep"), &None));
+    // A column of that name alone is nothing: who took the file before would get other rows.
+    let unmapped =
+        read("l.jsonl", "{\"opening\": \"a\", \"reference\": \"b\"}", ImportFormat::Jsonl, &[], false).unwrap();
+    assert_eq!(unmapped[0].scenario.reference, None);
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! The page of checks, written from the list that the program has and tried example by example. `EVALFLOW_BLESS=1` writes it
+//! anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::tests::is_blessing;
+use super::*;
+use crate::check::{Check, DOCUMENTED, REFUSAL_PATTERNS, Subject};
+
+const PIPELINE: &str = "
+evalflow: 1
+name: page
+models:
+  model: { scripted: { otherwise: x, price: { prompt: 1, completion: 1 } } }
+stages:
+  scenarios: { generate: { file: scenarios.jsonl } }
+  answers: { infer: { model: model, scenarios: scenarios } }
+  verdicts: { judge: { answers: answers, rubric: rubric.yaml } }
+";
+
+/// Reads a check as a rubric holds it.
+fn read(check: &str) -> Check {
+    let rubric = format!(
+        "name: r\npass: {{ score: 1 }}\ncriteria:\n  - id: c\n    check:\n      {}\n",
+        check.replace('\n', "\n      ")
+    );
+    let files =
+        [("/pipeline.yaml", PIPELINE.to_owned()), ("/rubric.yaml", rubric), ("/scenarios.jsonl", String::new())];
+    let sources = Memory(files.into_iter().map(|(path, text)| (PathBuf::from(path), text.into_bytes())).collect());
+    let environment = BTreeMap::<String, String>::new();
+    let loaded = load(Path::new("/pipeline.yaml"), Path::new("/"), &sources, &environment);
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{check}: {problems:?}"));
+    let Some((_, Stage::Judge(judge))) = loaded.pipeline.stages.last() else { panic!("the last stage judges") };
+    match &judge.rubric.criteria[0].ask {
+        Ask::Check(check) => check.clone(),
+        Ask::Question(_) => panic!("{check} is no check"),
+    }
+}
+
+#[test]
+fn every_example_does_what_the_page_says() {
+    for one in DOCUMENTED {
+        let check = read(one.example).compile().unwrap();
+        let holds = |reply: &str, tokens| {
+            check.evaluate(Subject { reply, tokens: Some(tokens) }).unwrap_or_else(|why| panic!("{why}"))
+        };
+        assert!(holds(one.passes, (20, 10)).holds, "{}: {:?}", one.kind, holds(one.passes, (20, 10)));
+        // What depends on tokens alone fails with more of them.
+        let failed = if one.fails.is_empty() { holds(one.passes, (20, 11)) } else { holds(one.fails, (20, 10)) };
+        assert!(!failed.holds, "{}: {failed:?}", one.kind);
+        assert!(one.example.starts_with(&format!("{}:", one.kind)), "{}", one.example);
+    }
+}
+
+#[test]
+fn the_page_of_checks_is_current() {
+    let mut page = "# Checks\n\nCriteria that code decides: `check:` in place of `question:` in a rubric. This page is written by a \
+                    test, which tries every example.\n\n\
+                    A text with `{{ … }}` in it is filled in for each scenario, such as `equals: \"{{ scenario.reference }}\"`; \
+                    what cannot be filled in, or comes out blank, makes the verdict `ungraded`. How long a reply took is no part \
+                    of a verdict, since it differs from run to run.\n"
+        .to_owned();
+    for one in DOCUMENTED {
+        writeln!(page, "\n## `{}`\n\n{}\n\n```yaml\ncheck: {{ {} }}\n```\n", one.kind, one.what, one.example).unwrap();
+        writeln!(page, "Passes: {}", shown(one.passes)).unwrap();
+        if !one.fails.is_empty() {
+            writeln!(page, "\nFails: {}", shown(one.fails)).unwrap();
+        }
+    }
+    page.push_str(
+        "\n## What counts as a refusal\n\nIn any case, anywhere in the reply, with `’` for `'` as well:\n\n```text\n",
+    );
+    for pattern in REFUSAL_PATTERNS {
+        writeln!(page, "{pattern}").unwrap();
+    }
+    page.push_str("```\n");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/checks.md");
+    if is_blessing() {
+        fs_err::write(&path, &page).unwrap();
+    }
+    assert_eq!(fs_err::read_to_string(&path).unwrap_or_default(), page, "run the tests with EVALFLOW_BLESS=1");
+}
+
+fn shown(reply: &str) -> String {
+    let line = reply.trim().replace('\n', "⏎");
+    if line.contains('`') { format!("`` {line} ``") } else { format!("`{line}`") }
+}
