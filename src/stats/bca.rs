@@ -33,8 +33,15 @@ pub(super) struct LeftOut {
 /// Efron's interval (1987) from the statistic over the data, over resamples and with each unit left out in turn.
 ///
 /// `z₀ = Φ⁻¹((#{θ* < θ} + #{θ* ≤ θ}) / 2B)`, where values that differ by rounding are equal; `a = Σ(θ̄−θᵢ)³ / 6(Σ(θ̄−θᵢ)²)^{3/2}`;
-/// ends at the quantiles `Φ(z₀ + (z₀+z) / (1 − a(z₀+z)))`. The values are sorted on the way.
-pub(super) fn bca(point: f64, resamples: &mut [f64], left_out: &[LeftOut], confidence: f64) -> Bootstrap {
+/// ends at the quantiles `Φ(z₀ + (z₀+z) / (1 − a(z₀+z)))`, where `expansion` times the normal quantile is `z`. The values are
+/// sorted on the way.
+pub(super) fn bca(
+    point: f64,
+    resamples: &mut [f64],
+    left_out: &[LeftOut],
+    confidence: f64,
+    expansion: f64,
+) -> Bootstrap {
     resamples.sort_unstable_by(f64::total_cmp);
     let count = resamples.len() as f64;
     let slack = 1e-12 * point.abs().max(1.0);
@@ -49,9 +56,10 @@ pub(super) fn bca(point: f64, resamples: &mut [f64], left_out: &[LeftOut], confi
         let shrink = 1.0 - acceleration * (bias + z);
         (shrink > 0.0).then(|| normal_probability(bias + (bias + z) / shrink))
     };
-    let (lo, hi, is_degenerate) = match (corrected(quantile(tail)), corrected(-quantile(tail))) {
+    let z = -quantile(tail) * expansion;
+    let (lo, hi, is_degenerate) = match (corrected(-z), corrected(z)) {
         (Some(lo), Some(hi)) => (lo, hi, false),
-        (None, _) | (_, None) => (tail, 1.0 - tail, true),
+        (None, _) | (_, None) => (normal_probability(-z), normal_probability(z), true),
     };
     let mean = resamples.iter().sum::<f64>() / count;
     let variance = resamples.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (count - 1.0).max(1.0);
@@ -106,10 +114,10 @@ mod tests {
     #[test]
     fn one_sided_resamples_are_degenerate() {
         let left_out = [LeftOut { value: 1.0, units: 2.0 }];
-        let found = bca(5.0, &mut [1.0, 3.0, 2.0], &left_out, 0.5);
+        let found = bca(5.0, &mut [1.0, 3.0, 2.0], &left_out, 0.5, 1.0);
         assert!(found.is_degenerate && found.bias.is_none());
         assert_eq!(found.interval, Interval { lo: 1.5, hi: 2.5 });
-        let found = bca(2.0, &mut [2.0; 9], &left_out, 0.95);
+        let found = bca(2.0, &mut [2.0; 9], &left_out, 0.95, 1.0);
         assert!(!found.is_degenerate && found.interval == Interval { lo: 2.0, hi: 2.0 });
     }
 
@@ -117,7 +125,7 @@ mod tests {
     fn a_correction_that_leads_nowhere_is_degenerate() {
         let left_out = [LeftOut { value: 0.0, units: 1.0 }, LeftOut { value: 100.0, units: 11.0 }];
         let mut resamples: Vec<f64> = (0..1000).map(f64::from).collect();
-        let found = bca(999.0, &mut resamples, &left_out, 1.0 - 1e-12);
+        let found = bca(999.0, &mut resamples, &left_out, 1.0 - 1e-12, 1.0);
         assert!(found.acceleration > 0.14, "{}", found.acceleration);
         assert!(found.interval.lo.is_finite() && found.interval.hi.is_finite() && found.is_degenerate, "{found:?}");
     }

@@ -9,7 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::bca::{Bootstrap, LeftOut, bca};
+use super::normal::two_sided_z;
 use super::random::Random;
+use super::student::two_sided_t;
 
 /// How to resample.
 #[derive(Debug, Clone, Copy)]
@@ -43,10 +45,37 @@ const WORTH_THREADS: u64 = 1_000_000;
 /// None for fewer than two units, no resamples, more units than 32 bits hold, or where the statistic is not finite on the
 /// data, a resample, or all units but one. A resample takes as many steps as there are units, or few more than there are
 /// kinds where units are many; leaving one out takes the statistic once for each kind. So round a million scores to some
-/// thousand kinds first. With twenty skewed scores the interval holds the truth in 93 of 100 runs instead of 95, Student's in
-/// 94; from fifty on both hold what they say.
+/// thousand kinds first.
+///
+/// Resamples of few units vary too little, by `√((n−1)/n)`, and normal quantiles are too near for them: both are made up for by
+/// `√(n/(n−1)) t₍ₙ₋₁₎` in place of the normal quantile (Hesterberg 2015), so that the interval of twenty skewed scores
+/// holds the truth as often as it says. [`efron`] is the interval without it.
 #[must_use]
 pub fn bootstrap<S>(counts: &[u32], statistic: S, resampling: &Resampling<'_>) -> Option<Bootstrap>
+where
+    S: Fn(&[u32]) -> f64 + Sync,
+{
+    resampled(counts, statistic, resampling, |units| {
+        let n = f64::from(units);
+        (n / (n - 1.0)).sqrt() * two_sided_t(resampling.confidence, units - 1) / two_sided_z(resampling.confidence)
+    })
+}
+
+/// The interval of [`bootstrap`] as Efron published it in 1987, without what few units need.
+#[must_use]
+pub fn efron<S>(counts: &[u32], statistic: S, resampling: &Resampling<'_>) -> Option<Bootstrap>
+where
+    S: Fn(&[u32]) -> f64 + Sync,
+{
+    resampled(counts, statistic, resampling, |_| 1.0)
+}
+
+fn resampled<S>(
+    counts: &[u32],
+    statistic: S,
+    resampling: &Resampling<'_>,
+    expansion: impl Fn(u32) -> f64,
+) -> Option<Bootstrap>
 where
     S: Fn(&[u32]) -> f64 + Sync,
 {
@@ -62,7 +91,7 @@ where
     if !values.iter().all(|value| value.is_finite()) {
         return None;
     }
-    Some(bca(point, &mut values, &left_out, resampling.confidence))
+    Some(bca(point, &mut values, &left_out, resampling.confidence, expansion(units)))
 }
 
 fn finite(value: f64) -> Option<f64> {

@@ -158,6 +158,12 @@ fn means_over_clusters() {
 fn bootstrapped_statistics() {
     // With one seed for all, what these resamples happen to be would be in every run.
     let resampling = |seed| Resampling { confidence: LEVEL, resamples: 250, seed, purpose: "coverage" };
+    let (held, slack) = simulated(400, |random| {
+        let values = Values::new((0..20).map(|_| skewed(random)).collect()).unwrap();
+        let found = bootstrap(values.counts(), |drawn| values.mean(drawn), &resampling(random.bits())).unwrap();
+        holds(found.interval, 1.0 / 3.0)
+    });
+    assert!(held > LEVEL - 0.01 - slack, "mean of 20: {held}");
     let (held, slack) = simulated(120, |random| {
         let values = Values::new((0..60).map(|_| skewed(random)).collect()).unwrap();
         let found =

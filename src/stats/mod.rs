@@ -53,7 +53,7 @@ pub use betting::Betting;
 pub use bias::{
     JudgedReply, LengthBias, PositionBias, SelfConsistency, length_bias, length_gap, position_bias, self_consistency,
 };
-pub use bootstrap::{ClusterSums, Resampling, Values, bootstrap};
+pub use bootstrap::{ClusterSums, Resampling, Values, bootstrap, efron};
 pub use cluster::{ClusteredInterval, Clusters};
 pub use decide::{
     least_to_decide_between, n_to_decide_clustered, n_to_decide_wilson, outcome_at, outcome_by_interval,

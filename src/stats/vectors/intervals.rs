@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Input, floats, pair};
 use crate::stats::{
-    ClusteredInterval, Clusters, Epochs, Resampling, Values, bootstrap, clopper_pearson, clustered_mean, icc_anova,
+    ClusteredInterval, Clusters, Epochs, Resampling, Values, clopper_pearson, clustered_mean, efron, icc_anova,
     jeffreys, mean_ci_t, pass_at_k, pass_pow_k, two_sided_t, wilson,
 };
 
@@ -93,7 +93,7 @@ fn bca(input: &Input<'_>) -> Value {
     };
     // So many that every resample is taken.
     let every = Resampling { confidence: input.float("conf"), resamples: 20_000_000, seed: 0, purpose: "vectors" };
-    let found = bootstrap(values.counts(), statistic, &every).unwrap();
+    let found = efron(values.counts(), statistic, &every).unwrap();
     assert_eq!(found.resamples, (sorted.len() as u64).pow(u32::try_from(sorted.len()).unwrap()));
     json!({ "z0": found.bias, "a": found.acceleration, "lo": found.interval.lo, "hi": found.interval.hi })
 }
