@@ -89,6 +89,7 @@ fn pipeline() -> spec::Pipeline {
         confidence: 0.95,
         max_ungraded: 0.05,
         gate: Some(spec::Gate::FineTune),
+        calibration: None,
     };
     let judge = spec::Judge {
         answers: stage_id("answers"),
@@ -337,6 +338,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         weights: vec![(stage_id("weights"), weights())],
         coverage: Some(coverage),
         judging: BTreeMap::new(),
+        calibrations: Vec::new(),
         decision: Some(decision(rows)),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
@@ -442,6 +444,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         weights: Vec::new(),
         coverage: None,
         judging: BTreeMap::new(),
+        calibrations: Vec::new(),
         decision: None,
         notes: Vec::new(),
     });
@@ -497,6 +500,7 @@ fn json_has_the_documented_members() {
         "date",
         "command",
         "headline",
+        "judge_relative",
         "decision",
         "next_steps",
         "notes",

@@ -6,6 +6,7 @@
 mod env;
 mod field_path;
 mod generate;
+mod gold;
 mod hub_search;
 mod language;
 mod load;
@@ -30,6 +31,7 @@ pub use generate::{
     Embeds, Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,
     Writer, WriterOptions,
 };
+pub use gold::{Label, LabelLine, LabelOf, LabelVerdict, REPLY_DIGITS, is_reply_digest};
 pub use hub_search::{CatalogFrom, HubSearch};
 pub use language::Language;
 pub use load::{Loaded, load};

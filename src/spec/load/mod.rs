@@ -5,10 +5,12 @@
 
 mod axes;
 mod axis_names;
+mod calibrate;
 mod check;
 mod conditions;
 mod files;
 mod generate;
+mod gold;
 mod mode;
 pub(super) mod models;
 mod reject;
