@@ -127,6 +127,7 @@ fn inputs<'a>(
         weights: Vec::new(),
         coverage: None,
         judging: BTreeMap::new(),
+        calibrations: Vec::new(),
         decision: None,
         notes,
     };
@@ -156,6 +157,7 @@ fn inputs<'a>(
             Stage::Generate(_) => {
                 inputs.coverage = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
             }
+            Stage::Calibrate(_) => inputs.calibrations.push((id.clone(), record(store, receipt)?)),
             Stage::Decide(_) => inputs.decision = Some(record(store, receipt)?),
             Stage::Judge(_) => {
                 let judging = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());

@@ -37,7 +37,7 @@ impl Recorder {
         outcome: &Outcome,
     ) -> Result<(), StoreError> {
         let rate = outcome.decision.as_ref().map(|decision| {
-            let rate = &decision.rate;
+            let rate = decision.deciding();
             RunRate { point: rate.point, lo: rate.lo, hi: rate.hi, confidence: rate.confidence, n: rate.n }
         });
         let git = self.git.finish();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::corrected::Corrected;
 use super::rows::is_first;
 use crate::ids::{CriterionId, ScenarioId};
 
@@ -43,6 +44,23 @@ pub struct Decision {
     /// The three with the lowest, worst first: the other end of the same order, so that no reply is among both unless
     /// fewer than six are graded.
     pub worst: Vec<Example>,
+    /// The rates corrected for the judge's errors, where the judge is calibrated: then these decide, and `rate` is as the judge
+    /// sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<Corrected>,
+}
+
+impl Decision {
+    /// The rate whose interval decides: the corrected one where the judge is calibrated.
+    #[must_use]
+    pub fn deciding(&self) -> Rate {
+        match &self.corrected {
+            None => self.rate.clone(),
+            Some(Corrected { rate, .. }) => {
+                Rate { point: rate.point, lo: rate.lo, hi: rate.hi, method: rate.method.clone(), ..self.rate.clone() }
+            }
+        }
+    }
 }
 
 /// What to do with the model.
@@ -87,7 +105,7 @@ pub struct Rate {
     pub hi: f64,
     /// Level of the interval, in (0, 1).
     pub confidence: f64,
-    /// `wilson`, or `wilson_clustered` where scenarios have several answers each.
+    /// `wilson`, or `wilson_clustered` where scenarios have several answers each; that of a corrected rate where it decides.
     pub method: String,
     /// Scenarios that passed; with several answers each, answers.
     pub passed: u64,

@@ -3,7 +3,9 @@
 //! Owns these written formats. Plain data: no I/O, no decisions. A table is JSON Lines, one row a line; a record is one
 //! JSON document. Whatever is volatile (times, prices, attempts) is in receipts, never here: equal work must give equal bytes.
 
+mod calibration;
 mod candidates;
+mod corrected;
 mod coverage;
 mod decision;
 mod judging;
@@ -13,10 +15,15 @@ mod rejected;
 mod rows;
 mod weights;
 
+pub use calibration::{
+    BetweenLabellers, Calibration, Compared, Confusion, CriterionCompared, FloorBound, LabelCounts, LabellerPair,
+    LabelsNeeded, LengthEffect, Measured, Reliability, RepliesLeftOut, Signal, Steadiness,
+};
 pub use candidates::{
     Candidate, Candidates, CatalogSource, Concern, ConcernKind, Evidence, Pinned, Place, QuantizedMemory,
     TrainingMemory,
 };
+pub use corrected::{Corrected, CorrectedCriterion, CorrectedRate, LabelledShare, LabelsToSettle};
 pub use coverage::{Coverage, FrozenSuite, Gap};
 pub use decision::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More,

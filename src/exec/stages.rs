@@ -10,11 +10,12 @@ use super::engines::{Asker, Askers};
 use super::feed::{Cut, TableReader, TableWriter};
 use super::rows::{Source, Word, Work, drive};
 use super::scenarios::{scenario_source, scenarios};
+use super::whole::Calibrated;
 use super::{Output, Run, StageFailure, catalogs, weights, whole};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{CatalogFrom, Decide, Generate, HubSearch, JudgeMode, Research, Stage};
+use crate::spec::{Calibrate, CatalogFrom, Decide, Generate, HubSearch, JudgeMode, Research, Rubric, Stage};
 use crate::stage::{self, Known as _, RowStage};
 use crate::store::{Receipt, Store};
 
@@ -44,7 +45,8 @@ pub(super) enum Task {
         recipe: Recipe,
     },
     Rows(Work),
-    Decide(Decide, BlobId),
+    Calibrate(Box<(Calibrate, Rubric)>, BlobId),
+    Decide(Decide, BlobId, Option<Box<Calibrated>>),
 }
 
 impl Task {
@@ -55,7 +57,7 @@ impl Task {
             Self::Scenarios { generate: _, work, recipe: _ } | Self::Rows(work) => {
                 work.caller.as_ref().map(|_| (&work.table, work.total))
             }
-            Self::Research(..) | Self::Pull { .. } | Self::Decide(..) => None,
+            Self::Research(..) | Self::Pull { .. } | Self::Calibrate(..) | Self::Decide(..) => None,
         }
     }
 }
@@ -93,7 +95,15 @@ pub(super) fn prepare(
             let lines = TableReader::of(run.store, &settled.output(input))?;
             prepare_rows(run, flights, id, lines, settled.rows(input), settled)?
         }
-        Stage::Decide(decide) => Task::Decide(decide.clone(), settled.output(&decide.verdicts)),
+        Stage::Calibrate(calibrate) => {
+            let rubric = stage::rubric_of(run.pipeline, calibrate).clone();
+            Task::Calibrate(Box::new((calibrate.clone(), rubric)), settled.output(&calibrate.verdicts))
+        }
+        Stage::Decide(decide) => {
+            let read = |id: &StageId| whole::calibrated(run.pipeline, decide, run.store, &settled.output(id));
+            let calibrated = decide.calibration.as_ref().map(read).transpose()?;
+            Task::Decide(decide.clone(), settled.output(&decide.verdicts), calibrated.map(Box::new))
+        }
     })
 }
 
@@ -135,7 +145,10 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
         Task::Scenarios { generate, work, recipe } => Box::pin(scenarios(run, id, &generate, work, &recipe)).await?,
         // What a stage holds while it works is large, and there may be many stages.
         Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(Word::Write))).await?,
-        Task::Decide(stage, verdicts) => tokio::task::block_in_place(|| decision(run, &stage, &verdicts))?,
+        Task::Calibrate(stage, verdicts) => tokio::task::block_in_place(|| calibration(run, &stage, &verdicts))?,
+        Task::Decide(stage, verdicts, calibrated) => {
+            tokio::task::block_in_place(|| decision(run, &stage, &verdicts, calibrated.as_deref()))?
+        }
     };
     Ok(Executed::Made(output))
 }
@@ -193,7 +206,21 @@ fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Outpu
     Ok(Output { read, ..Output::record(put_record(run.store, &candidates)?) })
 }
 
-fn decision(run: &Run<'_>, decide: &Decide, verdicts: &BlobId) -> Result<Output, StageFailure> {
-    let decision = whole::decision(decide, run.store.lines(verdicts)?)?;
+fn calibration(
+    run: &Run<'_>,
+    (calibrate, rubric): &(Calibrate, Rubric),
+    verdicts: &BlobId,
+) -> Result<Output, StageFailure> {
+    let calibration = whole::calibration(calibrate, rubric, run.store.lines(verdicts)?)?;
+    Ok(Output::record(put_record(run.store, &calibration)?))
+}
+
+fn decision(
+    run: &Run<'_>,
+    decide: &Decide,
+    verdicts: &BlobId,
+    calibrated: Option<&Calibrated>,
+) -> Result<Output, StageFailure> {
+    let decision = whole::decision(decide, run.store.lines(verdicts)?, calibrated)?;
     Ok(Output::record(put_record(run.store, &decision)?))
 }

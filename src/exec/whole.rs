@@ -3,21 +3,63 @@
 use std::io;
 
 use super::StageFailure;
-use crate::data::{Decision, Judged};
-use crate::spec::Decide;
-use crate::stage::decide;
+use crate::data::{Calibration, Decision, Judged};
+use crate::key::BlobId;
+use crate::spec::{Calibrate, Decide, Pipeline, Rubric};
+use crate::stage::{self, calibrate, decide};
+use crate::store::Store;
+
+/// What is known of the judge of a decision's verdicts.
+pub(super) struct Calibrated {
+    record: Calibration,
+    /// Whether it was found out on other replies than those that are decided on.
+    transported: bool,
+}
+
+/// Reads what a decision's calibration came to.
+pub(super) fn calibrated(
+    pipeline: &Pipeline,
+    decide: &Decide,
+    store: &Store,
+    output: &BlobId,
+) -> Result<Calibrated, StageFailure> {
+    let record = serde_json::from_slice(&store.read(output)?)
+        .map_err(|error| StageFailure::new(format!("the calibration cannot be read: {error}"), None))?;
+    Ok(Calibrated { record, transported: stage::is_transported(pipeline, decide) })
+}
+
+/// Compares the rows of a table of verdicts with the labels of people.
+pub(super) fn calibration(
+    calibrate: &Calibrate,
+    rubric: &Rubric,
+    verdicts: impl Iterator<Item = io::Result<String>>,
+) -> Result<Calibration, StageFailure> {
+    let mut tally = calibrate::Tally::new(calibrate, rubric);
+    for line in verdicts {
+        tally.add(&judged(line)?);
+    }
+    Ok(tally.finish())
+}
 
 /// Decides on the rows of a table of verdicts.
 pub(super) fn decision(
     decide: &Decide,
     verdicts: impl Iterator<Item = io::Result<String>>,
+    calibrated: Option<&Calibrated>,
 ) -> Result<Decision, StageFailure> {
     let mut tally = decide::Tally::new(decide);
     for line in verdicts {
-        let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
-        let row: Judged = serde_json::from_str(&line)
-            .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))?;
-        tally.add(&row);
+        tally.add(&judged(line)?);
     }
-    Ok(tally.finish())
+    let mut decision = tally.finish();
+    if let Some(Calibrated { record, transported }) = calibrated {
+        decide::correct(&mut decision, record, *transported);
+    }
+    Ok(decision)
+}
+
+fn judged(line: io::Result<String>) -> Result<Judged, StageFailure> {
+    let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
+    serde_json::from_str(&line)
+        .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))
 }

@@ -205,7 +205,7 @@ impl From<&WeightsRecord> for LockedWeights {
 
 impl From<&Decision> for LockedDecision {
     fn from(decision: &Decision) -> Self {
-        let Rate { point, lo, hi, confidence, method, passed, n, clustered: _ } = &decision.rate;
+        let Rate { point, lo, hi, confidence, method, passed, n, clustered: _ } = &decision.deciding();
         let criteria = decision.criteria.iter().filter(|criterion| criterion.critical);
         let critical: BTreeMap<_, _> = criteria
             .map(|criterion| {

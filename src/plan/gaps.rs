@@ -78,7 +78,10 @@ pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str
         }),
         Stage::Infer(spec) => table("scenarios", &spec.scenarios).or_else(|| weights(MODEL, Some(&spec.model))),
         Stage::Judge(spec) => table("answers", &spec.answers).or_else(|| weights(MODEL, spec.model.as_ref())),
-        Stage::Decide(spec) => table("verdicts", &spec.verdicts),
+        Stage::Calibrate(spec) => table("verdicts", &spec.verdicts),
+        Stage::Decide(spec) => {
+            table("verdicts", &spec.verdicts).or_else(|| table("calibration", spec.calibration.as_ref()?))
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::calibrated::{self, StageCalibration};
 use super::criterion;
 use super::next::{Context, Suite, next_steps};
-use crate::data::{Candidates, Coverage, Decision, Judging, Outcome, Place, WeightsRecord};
+use crate::data::{Calibration, Candidates, Coverage, Decision, Judging, Outcome, Place, WeightsRecord};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
 use crate::spec;
@@ -38,6 +39,8 @@ pub struct Inputs<'a> {
     pub coverage: Option<Coverage>,
     /// By which tokens verdicts were weighed, of the `judge` stages that weighed words.
     pub judging: BTreeMap<StageId, Judging>,
+    /// How far judges are to be trusted, of the `calibrate` stages.
+    pub calibrations: Vec<(StageId, Calibration)>,
     /// The decision.
     pub decision: Option<Decision>,
     /// Warnings that a reader must see, such as a model that judged itself: sentences.
@@ -99,6 +102,8 @@ pub struct ReportModel {
     pub headline: String,
     /// The decision; null if the pipeline makes none.
     pub decision: Option<Decision>,
+    /// Whether the decision is as a judge sees it of whose errors nothing is known.
+    pub judge_relative: bool,
     /// What to do now, most urgent first.
     pub next_steps: Vec<NextStep>,
     /// Warnings.
@@ -121,6 +126,9 @@ pub struct ReportModel {
     pub judged_by: Option<String>,
     /// By which tokens verdicts were weighed; null where the judge wrote them.
     pub judging: Option<Judging>,
+    /// How far judges are to be trusted, one entry a `calibrate` stage; absent without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calibrations: Vec<StageCalibration>,
     /// The rubric's criteria, in its order.
     pub criteria: Vec<CriterionText>,
     /// The stages with their digests.
@@ -182,6 +190,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         weights,
         coverage,
         mut judging,
+        calibrations,
         decision,
         notes,
     } = inputs;
@@ -191,6 +200,8 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         .map(|(_, judge)| judge.rubric.criteria.iter().map(criterion::in_words).collect())
         .unwrap_or_default();
     let file = pipeline.file.display().to_string();
+    let calibrations: Vec<StageCalibration> =
+        calibrations.into_iter().map(|(stage, record)| StageCalibration { stage, record }).collect();
     let next_steps = next_steps(
         decision.as_ref(),
         &Context {
@@ -198,6 +209,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
             suite: chain.generate.and_then(|(id, generate)| Suite::of(id, generate)),
             backup: candidates.as_ref().and_then(|candidates| backup(pipeline, candidates)),
             file: &file,
+            calibrations: &calibrations,
         },
     );
     ReportModel {
@@ -207,7 +219,8 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         file,
         date,
         command,
-        headline: headline(decision.as_ref().map(|decision| decision.outcome)).to_owned(),
+        headline: headline(decision.as_ref()).to_owned(),
+        judge_relative: calibrated::is_judge_relative(decision.as_ref(), chain.judge.map(|(_, judge)| judge)),
         decision,
         next_steps,
         notes,
@@ -219,6 +232,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         answered_by: chain.infer.map(|infer| answered_by(pipeline, infer)),
         judged_by: chain.judge.map(|(_, judge)| judged_by(pipeline, judge)),
         judging: chain.judge.and_then(|(id, _)| judging.remove(id)),
+        calibrations,
         criteria,
         stages,
         engine,
@@ -231,8 +245,11 @@ fn chart_name(pipeline: &spec::Pipeline, candidates: &Candidates) -> Option<Stri
     super::chart(candidates).map(|_| format!("{stem}.candidates.svg"))
 }
 
-fn headline(outcome: Option<Outcome>) -> &'static str {
-    match outcome {
+fn headline(decision: Option<&Decision>) -> &'static str {
+    if let Some(headline) = decision.and_then(calibrated::headline) {
+        return headline;
+    }
+    match decision.map(|decision| decision.outcome) {
         Some(Outcome::Deploy) => "Deploy: the model is good enough as it is.",
         Some(Outcome::FineTune) => "Fine-tune: the model is worth training, and not good enough without.",
         Some(Outcome::FullPipeline) => "Not yet: the model needs the full pipeline of data, training and evaluation.",

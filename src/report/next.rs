@@ -1,5 +1,6 @@
 //! What to do now: the steps that follow from a decision.
 
+use super::calibrated::{self, StageCalibration};
 use super::model::{CriterionText, NextStep};
 use super::text::{excerpt, failed_in, one_line, reply_name};
 use crate::data::{CriterionSummary, Decision, GroupSummary, Outcome};
@@ -43,6 +44,7 @@ pub(super) struct Context<'a> {
     /// The model next in line, and what a `pull` writes to get it.
     pub(super) backup: Option<(String, String)>,
     pub(super) file: &'a str,
+    pub(super) calibrations: &'a [StageCalibration],
 }
 
 /// The steps that follow from the decision, the most urgent first; never empty.
@@ -54,7 +56,8 @@ pub(super) fn next_steps(decision: Option<&Decision>, context: &Context<'_>) -> 
         Outcome::Deploy => deploy(decision, context),
         Outcome::FineTune => fine_tune(decision, context),
         Outcome::FullPipeline => full_pipeline(decision, context),
-        Outcome::Inconclusive => inconclusive(decision, context),
+        Outcome::Inconclusive => calibrated::next_steps(decision, context.calibrations, context.file)
+            .unwrap_or_else(|| inconclusive(decision, context)),
         Outcome::Blocked => blocked(decision),
     }
 }

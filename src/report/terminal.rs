@@ -62,7 +62,7 @@ fn summary(
         hanging("", &one_line(reason), width, out)?;
     }
     writeln!(out)?;
-    for line in bar(&decision.rate, &decision.thresholds, (width - 4).min(60)) {
+    for line in bar(&decision.deciding(), &decision.thresholds, (width - 4).min(60)) {
         writeln!(out, "  {line}")?;
     }
     writeln!(out)?;
@@ -75,6 +75,9 @@ fn summary(
     };
     let text = format!("{all}: {passed} passed, {failed} failed, {ungraded} ungraded, {invalid} invalid");
     hanging("", &text, width, out)?;
+    if model.judge_relative {
+        hanging("", "As the judge sees it: it is not calibrated against people", width, out)?;
+    }
     if let Some(gate) = decision.gate {
         let least = if gate.least == Outcome::Deploy { "deploy" } else { "fine_tune or better" };
         writeln!(out, "Gate ({least}): {}", if gate.passed { "passed" } else { "not passed" })?;

@@ -85,6 +85,7 @@ fn pipeline() -> spec::Pipeline {
         confidence: 0.95,
         max_ungraded: 0.05,
         gate: Some(spec::Gate::FineTune),
+        calibration: None,
     };
     let judge = spec::Judge {
         answers: stage_id("answers"),
@@ -334,6 +335,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         weights: vec![(stage_id("weights"), weights())],
         coverage: Some(coverage),
         judging: BTreeMap::new(),
+        calibrations: Vec::new(),
         decision: Some(decision(rows)),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
@@ -439,6 +441,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         weights: Vec::new(),
         coverage: None,
         judging: BTreeMap::new(),
+        calibrations: Vec::new(),
         decision: None,
         notes: Vec::new(),
     });
@@ -494,6 +497,7 @@ fn json_has_the_documented_members() {
         "date",
         "command",
         "headline",
+        "judge_relative",
         "decision",
         "next_steps",
         "notes",

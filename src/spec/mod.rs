@@ -8,6 +8,7 @@ mod checks_page;
 mod env;
 mod field_path;
 mod generate;
+mod gold;
 mod hub_search;
 mod load;
 mod pipeline;
@@ -32,6 +33,7 @@ pub use generate::{
     Embeds, Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,
     Writer, WriterOptions,
 };
+pub use gold::{Label, LabelLine, LabelOf, LabelVerdict, REPLY_DIGITS, is_reply_digest};
 pub use hub_search::{CatalogFrom, HubSearch};
 pub use load::{Loaded, load};
 pub use pipeline::*;

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::generate::Generate;
+use super::gold::Label;
 use super::research::Research;
 use super::rubric::Rubric;
 use super::source::WeightsSource;
@@ -42,10 +43,7 @@ impl Pipeline {
     /// Whether a `research` stage asks for what fits into this machine.
     #[must_use]
     pub fn asks_for_machine_memory(&self) -> bool {
-        let asks = |stage: &Stage| match stage {
-            Stage::Research(research) => research.require.fits.as_ref().is_some_and(|fits| fits.of_machine),
-            Stage::Pull(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => false,
-        };
+        let asks = |stage: &Stage| matches!(stage, Stage::Research(research) if research.require.fits.as_ref().is_some_and(|fits| fits.of_machine));
         self.stages.values().any(asks)
     }
 
@@ -102,6 +100,8 @@ pub enum Stage {
     Infer(Infer),
     /// Answers → verdicts.
     Judge(Judge),
+    /// Verdicts and labels of people → how far the judge can be trusted.
+    Calibrate(Calibrate),
     /// Verdicts → decision.
     Decide(Decide),
 }
@@ -423,6 +423,38 @@ pub enum JudgeMode {
     },
 }
 
+/// `calibrate: {...}`
+#[derive(Debug, Clone)]
+pub struct Calibrate {
+    /// A `judge` stage.
+    pub verdicts: StageId,
+    /// The file of labels, relative to the root; it need not be there yet.
+    pub gold: PathBuf,
+    /// The labels in it that hold, in the order of the file.
+    pub labels: Vec<Label>,
+    /// What the judge must reach to be trusted.
+    pub floor: Floor,
+    /// Level of the intervals, in (0, 1).
+    pub confidence: f64,
+}
+
+/// The least that a judge must reach against people, each in [0, 1]; nothing is asked where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Floor {
+    /// Cohen's κ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kappa: Option<f64>,
+    /// Gwet's AC1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ac1: Option<f64>,
+    /// The share that the judge passes, of what people pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensitivity: Option<f64>,
+    /// The share that it fails, of what people fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub specificity: Option<f64>,
+}
+
 /// `decide: {...}`
 #[derive(Debug, Clone)]
 pub struct Decide {
@@ -438,6 +470,8 @@ pub struct Decide {
     pub max_ungraded: f64,
     /// The least outcome that lets the run exit with 0.
     pub gate: Option<Gate>,
+    /// A `calibrate` stage, by which the pass rate is corrected for the judge's errors.
+    pub calibration: Option<StageId>,
 }
 
 /// The least outcome that passes the gate.

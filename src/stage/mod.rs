@@ -3,6 +3,7 @@
 //! A stage is a pure function of its inputs and its calls: nothing here is async, knows where the store lies, or decides
 //! when something runs. Start at [`reads`] and [`recipe`].
 
+pub mod calibrate;
 pub mod decide;
 pub mod generate;
 pub mod infer;
@@ -12,7 +13,10 @@ mod recipe;
 pub mod research;
 mod row;
 
-pub use recipe::{Known, RecipeError, WantedWeights, apart_from_table, identity, recipe, rest_of_recipe, wanted};
+pub use recipe::{
+    Known, RecipeError, WantedWeights, apart_from_table, identity, is_transported, recipe, rest_of_recipe, rubric_of,
+    wanted,
+};
 pub use row::{Asked, CallFailure, Drawn, Flaw, Resume, Row, RowError, RowStage, Step};
 
 use crate::check::CheckError;
@@ -28,6 +32,7 @@ pub fn kind(stage: &Stage) -> &'static str {
         Stage::Generate(_) => "generate",
         Stage::Infer(_) => "infer",
         Stage::Judge(_) => "judge",
+        Stage::Calibrate(_) => "calibrate",
         Stage::Decide(_) => "decide",
     }
 }
@@ -43,6 +48,7 @@ pub fn manner(stage: &Stage) -> &'static str {
         | Stage::Generate(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
+        | Stage::Calibrate(_)
         | Stage::Decide(_) => kind(stage),
     }
 }
@@ -67,9 +73,19 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         },
         Stage::Infer(infer) => Some(&infer.scenarios),
         Stage::Judge(judge) => Some(&judge.answers),
+        Stage::Calibrate(calibrate) => Some(&calibrate.verdicts),
         Stage::Decide(decide) => Some(&decide.verdicts),
     };
-    pulls.into_iter().chain(table).collect()
+    let calibration = match stage {
+        Stage::Decide(decide) => decide.calibration.as_ref(),
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
+        | Stage::Calibrate(_) => None,
+    };
+    pulls.into_iter().chain(table).chain(calibration).collect()
 }
 
 /// The stage whose table a row-wise stage takes row by row, if it takes another stage's.
@@ -78,7 +94,7 @@ pub fn table(stage: &Stage) -> Option<&StageId> {
     match stage {
         Stage::Infer(infer) => Some(&infer.scenarios),
         Stage::Judge(judge) => Some(&judge.answers),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Calibrate(_) | Stage::Decide(_) => None,
     }
 }
 
@@ -91,7 +107,7 @@ pub fn row_stage(stage: &Stage) -> Result<Option<Box<dyn RowStage>>, CheckError>
         Stage::Generate(spec) => Some(Box::new(generate::GenerateStage::new(spec))),
         Stage::Infer(spec) => Some(Box::new(infer::InferStage::new(spec))),
         Stage::Judge(spec) => Some(Box::new(judge::JudgeStage::new(spec)?)),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Decide(_) => None,
     })
 }
 
@@ -100,7 +116,12 @@ pub fn row_stage(stage: &Stage) -> Result<Option<Box<dyn RowStage>>, CheckError>
 pub fn lines_each(stage: &Stage) -> u64 {
     match stage {
         Stage::Infer(infer) => u64::from(infer.repeat),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Judge(_) | Stage::Decide(_) => 1,
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Judge(_)
+        | Stage::Calibrate(_)
+        | Stage::Decide(_) => 1,
     }
 }
 
@@ -114,7 +135,12 @@ pub fn models(stage: &Stage) -> impl Iterator<Item = &ModelRef> {
 pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
     match stage {
         Stage::Generate(generate) => generate.near_duplicates.as_ref().and_then(NearDuplicates::embedder),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => None,
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
+        | Stage::Calibrate(_)
+        | Stage::Decide(_) => None,
     }
 }
 
@@ -122,7 +148,7 @@ pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
 #[must_use]
 pub fn model(stage: &Stage) -> Option<&ModelRef> {
     match stage {
-        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Decide(_) => None,
         Stage::Generate(generate) => {
             generate.expand().and_then(|expand| expand.writer.as_ref()).map(|writer| &writer.model)
         }
@@ -138,6 +164,6 @@ pub fn context(stage: &Stage, model: &ModelRef) -> Option<u32> {
         Stage::Infer(infer) => infer.context,
         Stage::Judge(judge) => judge.context,
         Stage::Generate(_) => model.embedded().and_then(|model| model.context),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Decide(_) => None,
     }
 }

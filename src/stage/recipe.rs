@@ -7,14 +7,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{decide, generate, infer, judge, kind, pull, research};
+use super::{calibrate, decide, generate, infer, judge, kind, pull, research};
 use crate::data::{Candidates, WeightsRecord};
 use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::spec::{
-    Adapter, CatalogFrom, GenerateFrom, HubSearch, Model, ModelRef, NearDuplicates, Pipeline, PullFrom, Stage,
-    WeightsSource,
+    Adapter, Calibrate, CatalogFrom, Decide, GenerateFrom, HubSearch, Model, ModelRef, NearDuplicates, Pipeline,
+    PullFrom, Rubric, Stage, WeightsSource,
 };
 
 /// What is known of upstream results and of files when a recipe is made.
@@ -154,11 +154,43 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             let inputs = json!({ "model": model.map(|identity| identity.0), "answers": known.output(&stage.answers) });
             (judge::VERSION, judge::fields(stage), inputs)
         }
+        Stage::Calibrate(stage) => {
+            let own = calibrate::fields(stage, rubric_of(pipeline, stage));
+            (calibrate::VERSION, own, json!({ "verdicts": known.output(&stage.verdicts) }))
+        }
         Stage::Decide(stage) => {
-            (decide::VERSION, decide::fields(stage), json!({ "verdicts": known.output(&stage.verdicts) }))
+            let mut inputs = json!({ "verdicts": known.output(&stage.verdicts) });
+            if let Some(calibration) = &stage.calibration {
+                inputs["calibration"] = json!(known.output(calibration));
+                inputs["transported"] = json!(is_transported(pipeline, stage));
+            }
+            (decide::VERSION, decide::fields(stage), inputs)
         }
     };
     Ok(Recipe::new(kind(stage), version, merged(own, inputs)))
+}
+
+/// The rubric by which the verdicts were made that a stage calibrates.
+#[must_use]
+pub fn rubric_of<'a>(pipeline: &'a Pipeline, calibrate: &Calibrate) -> &'a Rubric {
+    match &pipeline.stages[&calibrate.verdicts] {
+        Stage::Judge(judge) => &judge.rubric,
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Infer(_)
+        | Stage::Calibrate(_)
+        | Stage::Decide(_) => unreachable!("wires are checked"),
+    }
+}
+
+/// Whether a decision is corrected by labels on other replies than those it is about.
+#[must_use]
+pub fn is_transported(pipeline: &Pipeline, decide: &Decide) -> bool {
+    match decide.calibration.as_ref().map(|id| &pipeline.stages[id]) {
+        Some(Stage::Calibrate(calibrate)) => calibrate.verdicts != decide.verdicts,
+        _ => false,
+    }
 }
 
 /// A stage's recipe without the table it takes rows of, for a stage that takes one: what else decides what a row comes to.
@@ -183,7 +215,9 @@ pub fn apart_from_table(stage: &Stage, mut recipe: Value) -> Option<(Value, Blob
     let field = match stage {
         Stage::Infer(_) => "scenarios",
         Stage::Judge(_) => "answers",
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => return None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Calibrate(_) | Stage::Decide(_) => {
+            return None;
+        }
     };
     let table = recipe.get_mut("fields")?.as_object_mut()?.remove(field)?;
     Some((recipe, table.as_str()?.parse().ok()?))

@@ -26,10 +26,33 @@ impl Share {
         (self.of > 0).then(|| self.count.min(self.of) as f64 / self.of as f64)
     }
 
+    /// The same as real numbers.
+    #[must_use]
+    pub fn weighted(self) -> WeightedShare {
+        WeightedShare { count: self.count.min(self.of) as f64, of: self.of as f64 }
+    }
+
     /// Wilson's interval for it; [0, 1] for none of none.
     #[must_use]
     pub fn wilson(self, confidence: f64) -> Interval {
         wilson(self.count.min(self.of) as f64, self.of as f64, confidence)
+    }
+}
+
+/// A part of something, both as real numbers: weighted counts, or rows by what they are worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct WeightedShare {
+    /// The part, at least 0.
+    pub count: f64,
+    /// The whole, at least the part.
+    pub of: f64,
+}
+
+impl WeightedShare {
+    /// The part of the whole; none of nothing.
+    #[must_use]
+    pub fn rate(self) -> Option<f64> {
+        (self.of > 0.0).then(|| self.count / self.of)
     }
 }
 
@@ -76,16 +99,28 @@ pub fn rogan_gladen(judged: f64, sensitivity: f64, specificity: f64) -> Option<f
 /// where it is clipped. None for no verdict, no label of a kind, or a judge that does no better than a coin.
 #[must_use]
 pub fn lang_reiczigel(judged: Share, errors: &JudgeErrors, confidence: f64) -> Option<Estimate> {
-    let point = rogan_gladen(judged.rate()?, errors.passes.rate()?, errors.fails.rate()?)?.clamp(0.0, 1.0);
+    lang_reiczigel_weighted(judged.weighted(), errors.passes.weighted(), errors.fails.weighted(), confidence)
+}
+
+/// [`lang_reiczigel`] for counts that are real numbers: the rows of clusters by what they are worth, and labels by
+/// [`errors_by_verdict`].
+#[must_use]
+pub fn lang_reiczigel_weighted(
+    judged: WeightedShare,
+    passes: WeightedShare,
+    fails: WeightedShare,
+    confidence: f64,
+) -> Option<Estimate> {
+    let point = rogan_gladen(judged.rate()?, passes.rate()?, fails.rate()?)?.clamp(0.0, 1.0);
     let z = two_sided_z(confidence);
-    let plus_one = |share: Share| (share.count.min(share.of) as f64 + 1.0) / (share.of as f64 + 2.0);
-    let n = judged.of as f64 + z * z;
-    let rate = (judged.count.min(judged.of) as f64 + z * z / 2.0) / n;
-    let (sensitivity, specificity) = (plus_one(errors.passes), plus_one(errors.fails));
+    let plus_one = |share: WeightedShare| (share.count + 1.0) / (share.of + 2.0);
+    let n = judged.of + z * z;
+    let rate = (judged.count + z * z / 2.0) / n;
+    let (sensitivity, specificity) = (plus_one(passes), plus_one(fails));
     let informedness = sensitivity + specificity - 1.0;
     let shrunk = rogan_gladen(rate, sensitivity, specificity)?;
-    let pass_variance = sensitivity * (1.0 - sensitivity) / (errors.passes.of as f64 + 2.0);
-    let fail_variance = specificity * (1.0 - specificity) / (errors.fails.of as f64 + 2.0);
+    let pass_variance = sensitivity * (1.0 - sensitivity) / (passes.of + 2.0);
+    let fail_variance = specificity * (1.0 - specificity) / (fails.of + 2.0);
     let shift = 2.0 * z * z * (shrunk * pass_variance - (1.0 - shrunk) * fail_variance);
     let variance = rate * (1.0 - rate) / n + square(1.0 - shrunk) * fail_variance + square(shrunk) * pass_variance;
     let (centre, half) = (shrunk + shift, z * variance.sqrt() / informedness);
@@ -113,6 +148,30 @@ pub struct VerdictLabels {
     pub among_failed: Share,
 }
 
+/// A judge's sensitivity and specificity from labels that were drawn by verdict, as labels drawn at random would show them: those
+/// of a verdict that was labelled more than its share count for less.
+///
+/// Each label weighs `W_h · m / m_h`, and all of them together count for Kish's effective number, `m² / Σ m_h w_h²`. None where a verdict
+/// that the judge gave has no label, or nothing was judged.
+#[must_use]
+pub fn errors_by_verdict(labels: &VerdictLabels) -> Option<(WeightedShare, WeightedShare)> {
+    let passed = labels.judged.rate()?;
+    let (one, other) = (labels.among_passed.weighted(), labels.among_failed.weighted());
+    let all = one.of + other.of;
+    let weight = |share: f64, labelled: f64| match (share > 0.0, labelled > 0.0) {
+        (true, false) => None,
+        (true, true) => Some(share * all / labelled),
+        (false, _) => Some(0.0),
+    };
+    let (of_passed, of_failed) = (weight(passed, one.of)?, weight(1.0 - passed, other.of)?);
+    let scale = all / (one.of * square(of_passed) + other.of * square(of_failed));
+    let (of_passed, of_failed) = (of_passed * scale, of_failed * scale);
+    let passes = WeightedShare { count: one.count * of_passed, of: one.count * of_passed + other.count * of_failed };
+    let right = (other.of - other.count) * of_failed;
+    let fails = WeightedShare { count: right, of: right + (one.of - one.count) * of_passed };
+    Some((passes, fails))
+}
+
 /// The true pass rate, post-stratified by verdict, with an interval from Wilson's of both strata (MOVER). The default.
 ///
 /// `θ = W₁μ₁ + W₀μ₀`, `lo = θ − √(W₁²(μ₁−l₁)² + W₀²(μ₀−l₀)² + z²(μ₁−μ₀)²W₁W₀/N)`, `hi` likewise. For the suite alone the last term falls
@@ -120,8 +179,19 @@ pub struct VerdictLabels {
 /// taken as ½ within [0, 1]. Within [0, 1]; none without any verdict. Never with labels made on another model's replies.
 #[must_use]
 pub fn poststratified(labels: &VerdictLabels, confidence: f64, target: Target) -> Option<Estimate> {
+    poststratified_clustered(labels, labels.judged.of as f64, confidence, target)
+}
+
+/// [`poststratified`] where rows come in clusters, and all that were judged are worth only `n_eff` independent ones.
+#[must_use]
+pub fn poststratified_clustered(
+    labels: &VerdictLabels,
+    n_eff: f64,
+    confidence: f64,
+    target: Target,
+) -> Option<Estimate> {
     let passed = labels.judged.rate()?;
-    let n = labels.judged.of as f64;
+    let n = n_eff;
     let stratum = |weight: f64, share: Share, size: u64| {
         let mean = share.rate().unwrap_or(0.5);
         let limits = share.wilson(confidence);

@@ -29,6 +29,8 @@ pub enum Measure {
     Unreadable(f64),
     /// The share of quotes that are not in the reply: green to 5 %, red above 15 %.
     Misquoted(f64),
+    /// How many standard errors length moves it at the same truth: green to 2.6 either way, never red.
+    Length(f64),
     /// How many labels people made: green from 50, red below 20.
     Labels(u64),
 }
@@ -45,6 +47,8 @@ impl Measure {
             Self::Position(position) => at_least(position.consistency, 0.8, 0.6),
             Self::Unreadable(share) => at_most(*share, 0.01, 0.05),
             Self::Misquoted(share) => at_most(*share, 0.05, 0.15),
+            Self::Length(z) if z.abs() <= 2.6 => Light::Green,
+            Self::Length(_) => Light::Amber,
             Self::Labels(labels) => at_least(*labels as f64, 50.0, 20.0),
         }
     }
@@ -72,7 +76,7 @@ mod tests {
     #[test]
     fn limits_belong_to_the_better_light() {
         use Light::{Amber, Green, Red};
-        use Measure::{Agreement, Disagreement, Informedness, Labels, Misquoted, Position, Unreadable};
+        use Measure::{Agreement, Disagreement, Informedness, Labels, Length, Misquoted, Position, Unreadable};
         let position = |consistent, first, second| Position(position_bias(consistent, first, second).unwrap());
         for (measure, expected) in [
             (Informedness(0.6), Green),
@@ -95,6 +99,9 @@ mod tests {
             (Misquoted(0.05), Green),
             (Misquoted(0.15), Amber),
             (Misquoted(0.16), Red),
+            (Length(-2.6), Green),
+            (Length(2.7), Amber),
+            (Length(-9.0), Amber),
             (Labels(50), Green),
             (Labels(20), Amber),
             (Labels(19), Red),

@@ -13,6 +13,7 @@ fn shipped_pipelines_have_no_problem() {
     let project = Project::empty();
     for file in [
         "pipelines/therapy.yaml",
+        "examples/calibrated/pipeline.yaml",
         "examples/refunds/pipeline.yaml",
         "examples/suite/pipeline.yaml",
         "examples/tone/pipeline.yaml",

@@ -28,7 +28,9 @@ use crate::ids::StageId;
 use crate::key::BlobId;
 use crate::lock::{Lock, LockedDecision, LockedStage};
 use crate::plan::{FrozenError, Graph, Locked, frozen};
-use crate::spec::{Decide, Generate, HubSearch, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Stage};
+use crate::spec::{
+    Calibrate, Decide, Generate, HubSearch, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Stage,
+};
 use crate::stage::generate::{Cell, Marker};
 use crate::stage::{self, generate, pull};
 use crate::store::{Lines, Receipt, Store, StoreError};
@@ -176,6 +178,7 @@ impl State<'_> {
         match stage {
             Stage::Research(research) => tokio::task::block_in_place(|| self.research(research, locked)),
             Stage::Pull(pull) => tokio::task::block_in_place(|| self.weights(id, pull, locked)),
+            Stage::Calibrate(calibrate) => tokio::task::block_in_place(|| self.calibration(calibrate, locked)),
             Stage::Decide(decide) => tokio::task::block_in_place(|| self.decision(id, decide, locked)),
             Stage::Generate(generate) => {
                 let rows = generate::rows(generate, &self.verify.pipeline.root).map_err(|error| failed_file(&error))?;
@@ -301,18 +304,30 @@ impl State<'_> {
         Ok(same_record(&pull::record(&wanted, served, &fetched, header), locked))
     }
 
+    fn calibration(&self, calibrate: &Calibrate, locked: &LockedStage) -> Result<Found, StageFailure> {
+        let Verify { pipeline, store, lock, .. } = self.verify;
+        let verdicts = &lock.stages[&calibrate.verdicts].output;
+        let fresh = Fresh::none();
+        let lines = merged_text(store, verdicts, &fresh)?;
+        let again = whole::calibration(calibrate, stage::rubric_of(pipeline, calibrate), lines)?;
+        Ok(same_record(&again, locked))
+    }
+
     fn decision(&mut self, id: &StageId, decide: &Decide, locked: &LockedStage) -> Result<Found, StageFailure> {
-        let Verify { store, lock, .. } = self.verify;
+        let Verify { pipeline, store, lock, .. } = self.verify;
         let old: Decision = record(store, id, &locked.output)?;
         if lock.decision != Some(LockedDecision::from(&old)) {
             return Err(edited("numbers"));
         }
         let verdicts = &lock.stages[&decide.verdicts].output;
-        let again = whole::decision(decide, merged_text(store, verdicts, &Fresh::none())?)?;
+        let read = |id: &StageId| whole::calibrated(pipeline, decide, store, &lock.stages[id].output);
+        // What is known of the judge is what the lock says, whatever the fresh verdicts are.
+        let calibrated = decide.calibration.as_ref().map(read).transpose()?;
+        let again = whole::decision(decide, merged_text(store, verdicts, &Fresh::none())?, calibrated.as_ref())?;
         if let Some(table) = self.tables.get(&decide.verdicts)
             && !table.fresh.is_empty()
         {
-            let new = whole::decision(decide, merged_text(store, verdicts, &table.fresh)?)?;
+            let new = whole::decision(decide, merged_text(store, verdicts, &table.fresh)?, calibrated.as_ref())?;
             self.effects.push(Effect { stage: id.clone(), old, new });
         }
         Ok(same_record(&again, locked))
@@ -362,9 +377,12 @@ fn marks(stage: &Stage, sampled: bool) -> (Marks, Option<Stage>) {
             }
             Some(marker) => (Marks::Fresh(Box::new(marker)), None),
         },
-        Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => {
-            (Marks::None, None)
-        }
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
+        | Stage::Calibrate(_)
+        | Stage::Decide(_) => (Marks::None, None),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns its layout. Foreign texts come in only through [`escape`].
 
+mod calibration;
 mod candidates;
 mod escape;
 mod failures;
@@ -14,6 +15,7 @@ mod suite;
 use std::io::{self, Write};
 
 use self::escape::{block, code, inline, sentence};
+use super::calibrated::JUDGE_RELATIVE;
 use super::model::{CatalogAge, NextStep, ReportModel};
 use super::text::bar;
 use crate::data::{Candidates, Decision, Outcome};
@@ -31,6 +33,7 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     decision(model, out)?;
     selection::write(model, out)?;
     results::write(model, out)?;
+    calibration::write(model, out)?;
     near::write(model, out)?;
     failures::failure_analysis(model, out)?;
     failures::qualitative_notes(model, out)?;
@@ -111,10 +114,13 @@ fn decision(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
         return writeln!(out, "{}", sentence(&model.headline));
     };
     writeln!(out, "Outcome: **{}**.\n", in_words(decision.outcome))?;
-    write!(out, "{}", block("text", &bar(&decision.rate, &decision.thresholds, BAR).join("\n"), ""))?;
+    write!(out, "{}", block("text", &bar(&decision.deciding(), &decision.thresholds, BAR).join("\n"), ""))?;
     writeln!(out)?;
     for reason in &decision.reasons {
         writeln!(out, "- {}", sentence(&full_sentence(reason)))?;
+    }
+    if model.judge_relative {
+        writeln!(out, "- {}", sentence(&full_sentence(JUDGE_RELATIVE)))?;
     }
     if decision.outcome == Outcome::Inconclusive {
         let possible: Vec<String> = decision.possible.iter().map(|outcome| in_words(*outcome).to_owned()).collect();

@@ -156,6 +156,18 @@ impl Files<'_> {
         Some((file, text.to_owned()))
     }
 
+    /// Reads a file of lines that need not be there yet; nothing after a problem was noted.
+    pub(super) fn lines(&self, field: Field<'_>) -> Option<(PathBuf, Option<(SourceText, String)>)> {
+        let path = PathBuf::from(field.text()?);
+        if !self.sources.exists(&self.root.join(&path)) {
+            return Some((path, None));
+        }
+        let (path, bytes) = self.read(field)?;
+        let text = tree::decode(&path, &bytes, self.sink)?;
+        let file = SourceText { path: path.clone(), text: secrets::cover_text(text) };
+        Some((path, Some((file, text.to_owned()))))
+    }
+
     /// Reads a prompt template over scenarios that the pipeline names.
     pub(super) fn template(&self, field: Field<'_>) -> Option<(Template, SourceText)> {
         let (file, text) = self.text(field)?;

@@ -5,11 +5,13 @@
 
 mod axes;
 mod axis_names;
+mod calibrate;
 mod check;
 mod conditions;
 mod costs;
 mod files;
 mod generate;
+mod gold;
 mod mode;
 pub(super) mod models;
 mod reject;

@@ -7,6 +7,7 @@ use std::ops::{Bound, Range};
 use indexmap::IndexMap;
 
 use super::axis_names::{self, Prompt};
+use super::calibrate::{self, Gold};
 use super::check::Met;
 use super::conditions::{self, Conditions};
 use super::costs;
@@ -44,6 +45,8 @@ pub(super) struct Context<'a> {
     conditions: RefCell<Vec<Conditions>>,
     /// All prompts over scenarios that were read.
     prompts: RefCell<Vec<Prompt>>,
+    /// The labels of all gold files that were read.
+    pub(super) golds: RefCell<Vec<Gold>>,
 }
 
 /// Most tokens that a reply may have.
@@ -57,7 +60,14 @@ pub(super) fn read(
     embedded: &BTreeMap<ModelName, Embedded>,
     files: &Files<'_>,
 ) -> IndexMap<StageId, Stage> {
-    let context = Context { outline, embedded, files, conditions: RefCell::default(), prompts: RefCell::default() };
+    let context = Context {
+        outline,
+        embedded,
+        files,
+        conditions: RefCell::default(),
+        prompts: RefCell::default(),
+        golds: RefCell::default(),
+    };
     let mut stages: IndexMap<StageId, Stage> = sketches
         .iter()
         .filter_map(|sketch| {
@@ -68,6 +78,7 @@ pub(super) fn read(
                 Kind::Generate => context.generate(fields).map(Stage::Generate),
                 Kind::Infer => context.infer(fields).map(Stage::Infer),
                 Kind::Judge => context.judge(fields).map(Stage::Judge),
+                Kind::Calibrate => context.calibrate(fields).map(Stage::Calibrate),
                 Kind::Decide => context.decide(fields).map(Stage::Decide),
             };
             Some((sketch.id.clone()?, stage?))
@@ -76,6 +87,8 @@ pub(super) fn read(
     report_second_decision(sketches);
     warn_of_self_judging(sketches, &stages, models);
     warn_of_equal_samples(sketches, &stages);
+    calibrate::report_unknown_criteria(&context.golds.into_inner(), &stages, files.sink);
+    calibrate::report_other_judge(sketches, &stages);
     let conditions = context.conditions.into_inner();
     costs::settle(&mut stages, models, &conditions, files.sink);
     axis_names::report_unknown(&context.prompts.into_inner(), &conditions, &stages, files.sink);
@@ -258,6 +271,7 @@ impl Context<'_> {
         let gate = fields
             .optional("gate")
             .map(|field| field.choice(&[("deploy", Gate::Deploy), ("fine_tune", Gate::FineTune)]));
+        let calibration = fields.optional("calibration").map(|field| self.outline.stage(field, Need::Calibration));
         fields.finish();
 
         let (deploy, fine_tune) = (deploy?, fine_tune?);
@@ -286,6 +300,7 @@ impl Context<'_> {
             confidence: confidence?,
             max_ungraded: max_ungraded?,
             gate: gate.flatten(),
+            calibration: calibration.flatten(),
         })
     }
 }
@@ -332,7 +347,7 @@ fn warn_of_equal_samples(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Sta
         let is_equal = match stage {
             Stage::Infer(infer) => infer.temperature <= 0.0 && infer.model.embedded().is_some(),
             Stage::Judge(judge) => judge.temperature <= 0.0 && judge.mode == JudgeMode::Json,
-            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => false,
+            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Calibrate(_) | Stage::Decide(_) => false,
         };
         let sketch = sketches.iter().find(|sketch| sketch.id.as_ref() == Some(id) && is_equal);
         let Some(entries) = sketch.and_then(|sketch| sketch.body.entries()) else { continue };

@@ -21,6 +21,7 @@ pub(super) enum Kind {
     Generate,
     Infer,
     Judge,
+    Calibrate,
     Decide,
 }
 
@@ -30,6 +31,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("generate", Kind::Generate),
     ("infer", Kind::Infer),
     ("judge", Kind::Judge),
+    ("calibrate", Kind::Calibrate),
     ("decide", Kind::Decide),
 ];
 
@@ -46,6 +48,7 @@ impl Kind {
             Self::Generate => "generate",
             Self::Infer => "infer",
             Self::Judge => "judge",
+            Self::Calibrate => "calibrate",
             Self::Decide => "decide",
         }
     }
@@ -58,7 +61,8 @@ impl Kind {
             Self::Generate => &["writer", "writer.model", "near_duplicates.embed"],
             Self::Infer => &["model", "scenarios"],
             Self::Judge => &["answers", "model"],
-            Self::Decide => &["verdicts"],
+            Self::Calibrate => &["verdicts"],
+            Self::Decide => &["verdicts", "calibration"],
         }
     }
 }
@@ -94,6 +98,7 @@ pub(super) enum Need {
     Scenarios,
     Answers,
     Verdicts,
+    Calibration,
     Model,
     Weights,
 }
@@ -105,6 +110,7 @@ impl Need {
             Self::Scenarios => what == What::Stage(Kind::Generate),
             Self::Answers => what == What::Stage(Kind::Infer),
             Self::Verdicts => what == What::Stage(Kind::Judge),
+            Self::Calibration => what == What::Stage(Kind::Calibrate),
             Self::Model => matches!(what, What::Model | What::Stage(Kind::Pull)),
             Self::Weights => what == What::Stage(Kind::Pull),
         }
@@ -116,6 +122,7 @@ impl Need {
             Self::Scenarios => "a `generate` stage",
             Self::Answers => "an `infer` stage",
             Self::Verdicts => "a `judge` stage",
+            Self::Calibration => "a `calibrate` stage",
             Self::Model => "a `pull` stage or an entry of `models`",
             Self::Weights => "a `pull` stage",
         }
@@ -328,7 +335,7 @@ impl<'a> Outline<'a> {
     fn unknown(&self, field: Field<'_>, text: &str, need: Need) -> Problem {
         let (code, what) = match need {
             Need::Model => (Code::UnknownModel, "model"),
-            Need::Candidates | Need::Scenarios | Need::Answers | Need::Verdicts | Need::Weights => {
+            Need::Candidates | Need::Scenarios | Need::Answers | Need::Verdicts | Need::Calibration | Need::Weights => {
                 (Code::UnknownStage, "stage")
             }
         };

@@ -4,6 +4,7 @@
 //! left to `stats`. Whole-table, but rows are only counted: memory does not grow with them. Rows of one scenario, which lie
 //! side by side, are a cluster. Start at [`Tally`].
 
+mod correct;
 mod reasons;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod tests;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+pub use self::correct::correct;
 use self::reasons::{Findings, blocked_because, reasons};
 use crate::data::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, Grade, GroupSummary,
@@ -26,7 +28,7 @@ pub const VERSION: u32 = 1;
 /// The stage's own fields, as they go into its recipe.
 #[must_use]
 pub fn fields(decide: &spec::Decide) -> serde_json::Value {
-    let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate } = decide;
+    let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate, calibration: _ } = decide;
     serde_json::json!({
         "deploy": deploy,
         "fine_tune": fine_tune,
@@ -155,7 +157,7 @@ impl Tally {
     /// An empty tally by the stage's rules.
     #[must_use]
     pub fn new(decide: &spec::Decide) -> Self {
-        let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate } = decide;
+        let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate, calibration: _ } = decide;
         let rules = Rules {
             thresholds: Thresholds { deploy: *deploy, fine_tune: *fine_tune },
             confidence: *confidence,
@@ -287,6 +289,7 @@ impl Tally {
             styles: styles.into_iter().map(group).collect(),
             best,
             worst,
+            corrected: None,
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn reasons(findings: &Findings<'_>) -> Vec<String> {
             reasons.push(interval_sentence(*outcome, more, &rules.thresholds));
         }
         reasons.extend(more.iter().map(more_sentence));
-        reasons.extend(screening_sentence(*outcome, rate, rules));
+        reasons.extend(screening_sentence(*outcome, rate, &rules.thresholds));
         if counts.ungraded > 0 {
             let (ungraded, total) = (count(counts.ungraded, noun(counts)), thousands(counts.total));
             reasons.push(format!("{ungraded} of {total} without a verdict and out of the rate"));
@@ -99,16 +99,16 @@ pub(super) fn reasons(findings: &Findings<'_>) -> Vec<String> {
         let (invalid, total) = (count(counts.invalid, noun(counts)), thousands(counts.total));
         reasons.push(format!("{invalid} of {total} out of the rate because too few criteria apply"));
     }
-    reasons.extend(gate.map(|GateResult { least, passed }| {
-        let least = match least {
-            Outcome::Deploy => "`deploy`",
-            Outcome::FineTune | Outcome::FullPipeline | Outcome::Inconclusive | Outcome::Blocked => {
-                "`fine_tune` or better"
-            }
-        };
-        format!("the gate asks for {least}: {}", if passed { "passed" } else { "not passed" })
-    }));
+    reasons.extend(gate.map(gate_sentence));
     reasons
+}
+
+pub(super) fn gate_sentence(GateResult { least, passed }: GateResult) -> String {
+    let least = match least {
+        Outcome::Deploy => "`deploy`",
+        Outcome::FineTune | Outcome::FullPipeline | Outcome::Inconclusive | Outcome::Blocked => "`fine_tune` or better",
+    };
+    format!("the gate asks for {least}: {}", if passed { "passed" } else { "not passed" })
 }
 
 fn rate_sentence(rate: &Rate, point: f64, counts: &Counts, thresholds: &Thresholds) -> String {
@@ -144,7 +144,7 @@ fn too_few_sentence(rate: &Rate) -> String {
     )
 }
 
-fn interval_sentence(outcome: Outcome, more: &[More], thresholds: &Thresholds) -> String {
+pub(super) fn interval_sentence(outcome: Outcome, more: &[More], thresholds: &Thresholds) -> String {
     let deploy = format!("the deploy threshold of {}", round_percent(thresholds.deploy));
     let fine_tune = format!("the fine-tune threshold of {}", round_percent(thresholds.fine_tune));
     match outcome {
@@ -161,7 +161,7 @@ fn interval_sentence(outcome: Outcome, more: &[More], thresholds: &Thresholds) -
     }
 }
 
-fn more_sentence(more: &More) -> String {
+pub(super) fn more_sentence(more: &More) -> String {
     let threshold = round_percent(more.threshold);
     match more.scenarios {
         Some(scenarios) => {
@@ -172,7 +172,7 @@ fn more_sentence(more: &More) -> String {
     }
 }
 
-fn screening_sentence(outcome: Outcome, rate: &Rate, rules: &Rules) -> Option<String> {
+pub(super) fn screening_sentence(outcome: Outcome, rate: &Rate, thresholds: &Thresholds) -> Option<String> {
     if outcome != Outcome::Inconclusive {
         return None;
     }
@@ -181,7 +181,7 @@ fn screening_sentence(outcome: Outcome, rate: &Rate, rules: &Rules) -> Option<St
     let worth = rate.clustered.map_or(rate.n as f64, |clustered| clustered.n_eff);
     let make = if scenarios == 1 { "makes" } else { "make" };
     let few = format!("{} {make} this a screening", count(scenarios, "graded scenario"));
-    match stats::least_to_decide_between(&rules.thresholds, rules.confidence) {
+    match stats::least_to_decide_between(thresholds, rate.confidence) {
         Some(least) if worth < least as f64 => {
             Some(format!("{few}: `fine_tune` cannot be decided at all with fewer than {}", thousands(least)))
         }

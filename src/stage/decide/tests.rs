@@ -14,10 +14,11 @@ fn rules(gate: Option<spec::Gate>) -> spec::Decide {
         confidence: 0.95,
         max_ungraded: 0.05,
         gate,
+        calibration: None,
     }
 }
 
-fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&str, VerdictKind)]) -> Judged {
+pub(super) fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&str, VerdictKind)]) -> Judged {
     let verdict = |(criterion, verdict): &(&str, VerdictKind)| Verdict {
         criterion: CriterionId::new(criterion).unwrap(),
         verdict: *verdict,

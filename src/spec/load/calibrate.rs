@@ -1,0 +1,118 @@
+//! Reads a `calibrate` stage, and what its labels and its readers have to do with other stages.
+
+use indexmap::IndexMap;
+
+use super::gold::{self, ReadGold};
+use super::stages::{Context, Sketch};
+use super::wires::{Kind, Need};
+use crate::ids::StageId;
+use crate::spec::pipeline::{Calibrate, Floor, Judge, Stage};
+use crate::spec::problem::{Code, Problem};
+use crate::spec::read::{Field, Fields, Sink, did_you_mean};
+
+/// The labels of one stage, which are checked against the rubric of another when all stages are read.
+pub(super) struct Gold {
+    verdicts: StageId,
+    read: ReadGold,
+}
+
+impl Context<'_> {
+    pub(super) fn calibrate(&self, mut fields: Fields<'_>) -> Option<Calibrate> {
+        let verdicts = fields.required("verdicts").and_then(|field| self.outline.stage(field, Need::Verdicts));
+        let gold_field = fields.required("gold");
+        let gold = gold_field.and_then(|field| self.files.lines(field));
+        let floor = fields.optional("floor").map_or(Some(Floor::default()), floor);
+        let inside = (std::ops::Bound::Excluded(0.0), std::ops::Bound::Excluded(1.0));
+        let confidence = fields.optional("confidence").map_or(Some(0.95), |field| field.number(inside));
+        fields.finish();
+        let (path, text) = gold?;
+        let labels = match text {
+            Some((file, text)) => {
+                let read = gold::read(file, &text, self.files.sink)?;
+                let labels = read.labels.clone();
+                if let Some(verdicts) = verdicts.clone() {
+                    self.golds.borrow_mut().push(Gold { verdicts, read });
+                }
+                labels
+            }
+            None => {
+                if let Some(field) = gold_field {
+                    let message = format!("there is no file `{}` yet, and so no label", field.shown());
+                    field.push(field.problem(Code::NoLabels, "no labels yet", message));
+                }
+                Vec::new()
+            }
+        };
+        Some(Calibrate { verdicts: verdicts?, gold: path, labels, floor: floor?, confidence: confidence? })
+    }
+}
+
+fn floor(field: Field<'_>) -> Option<Floor> {
+    let mut fields = field.fields()?;
+    let bound = |field: Option<Field<'_>>| field.map_or(Some(None), |field| field.number(0.0..=1.0).map(Some));
+    let kappa = bound(fields.optional("kappa"));
+    let ac1 = bound(fields.optional("ac1"));
+    let sensitivity = bound(fields.optional("sensitivity"));
+    let specificity = bound(fields.optional("specificity"));
+    fields.finish();
+    Some(Floor { kappa: kappa?, ac1: ac1?, sensitivity: sensitivity?, specificity: specificity? })
+}
+
+/// Reports labels on criteria that the rubric does not have.
+pub(super) fn report_unknown_criteria(golds: &[Gold], stages: &IndexMap<StageId, Stage>, sink: &Sink) {
+    for Gold { verdicts, read } in golds {
+        let Some(Stage::Judge(judge)) = stages.get(verdicts) else { continue };
+        let names: Vec<&str> = judge.rubric.criteria.iter().map(|criterion| criterion.id.as_str()).collect();
+        for (criterion, span) in read.criteria.iter().filter(|(id, _)| !names.contains(&id.as_str())) {
+            let message = format!("`{verdicts}` has no criterion `{criterion}`");
+            let problem = Problem::new(Code::UnknownCriterion, &read.file, span, "unknown criterion", message);
+            sink.borrow_mut().push(problem.help(did_you_mean(criterion.as_str(), &names)));
+        }
+    }
+}
+
+/// Reports a decision that corrects the verdicts of one judge by the errors of another.
+pub(super) fn report_other_judge(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Stage>) {
+    for sketch in sketches.iter().filter(|sketch| sketch.kind == Kind::Decide) {
+        let Some(Stage::Decide(decide)) = sketch.id.as_ref().and_then(|id| stages.get(id)) else { continue };
+        let Some(Stage::Calibrate(calibrate)) = decide.calibration.as_ref().and_then(|id| stages.get(id)) else {
+            continue;
+        };
+        let (Some(Stage::Judge(here)), Some(Stage::Judge(there))) =
+            (stages.get(&decide.verdicts), stages.get(&calibrate.verdicts))
+        else {
+            continue;
+        };
+        let field = |name: &str| {
+            let entries = sketch.body.entries()?;
+            entries.iter().find(|(key, _)| key.name == name).map(|(_, field)| *field)
+        };
+        if let (false, Some(calibration)) = (is_same_judge(here, there), field("calibration")) {
+            let message = format!(
+                "the calibration is of the judge of `{}`, which is not the one of `{}`",
+                calibrate.verdicts, decide.verdicts
+            );
+            let problem = calibration.problem(Code::OtherJudge, "another judge", message);
+            calibration.push(match field("verdicts") {
+                Some(verdicts) => problem.other(verdicts.reader.file, verdicts.span(), "judged otherwise"),
+                None => problem,
+            });
+        }
+    }
+}
+
+/// Whether two stages judge alike whatever they judge: then what is known of one judge's errors is known of the other's.
+fn is_same_judge(one: &Judge, other: &Judge) -> bool {
+    let alike = |judge: &Judge| Judge { answers: one.answers.clone(), ..judge.clone() };
+    // Rubrics hold compiled parts, which have no equality of their own.
+    let rubric = |judge: &Judge| serde_json::to_value(&judge.rubric).ok();
+    let (one_rubric, other_rubric) = (rubric(one), rubric(other));
+    let (one, other) = (alike(one), alike(other));
+    one_rubric == other_rubric
+        && one.model == other.model
+        && one.mode == other.mode
+        && (one.max_tokens, one.seed, one.repeat, one.context)
+            == (other.max_tokens, other.seed, other.repeat, other.context)
+        && (one.temperature - other.temperature).abs() <= 0.0
+        && (one.top_p - other.top_p).abs() <= 0.0
+}

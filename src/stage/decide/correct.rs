@@ -1,0 +1,414 @@
+//! Takes the judge's errors out of a decision, as the labels of people show them.
+//!
+//! Owns which correction fits and what becomes of the outcome; the formulas are `stats`'. Labels on the very replies that are decided on
+//! are weighed by verdict; those on the replies of another model tell of the judge's errors alone, which costs width. Start at
+//! [`correct`].
+
+use super::has_too_few_scenarios;
+use super::reasons::{gate_sentence, interval_sentence, more_sentence, screening_sentence};
+use crate::data::{
+    Calibration, Compared, Confusion, Corrected, CorrectedCriterion, CorrectedRate, Decision, LabelledShare,
+    LabelsToSettle, More, Outcome, Rate,
+};
+use crate::stage::calibrate::among;
+use crate::stats::text::{percents, round_percent, thousands};
+use crate::stats::{self, Estimate, Interval, Share, Target, VerdictLabels, WeightedShare};
+
+/// Corrects a decision by what is known of its judge: from then on the corrected interval decides, and nothing does where the
+/// judge is not to be trusted. `transported` says that the labels were made on other replies than those that are decided on.
+pub fn correct(decision: &mut Decision, calibration: &Calibration, transported: bool) {
+    let rate = corrected(&decision.rate, &calibration.replies, transported);
+    let criteria = calibration.criteria.iter().filter_map(|of| {
+        let raw = &decision.criteria.iter().find(|summary| summary.criterion == of.criterion)?.rate;
+        Some(CorrectedCriterion { criterion: of.criterion.clone(), rate: corrected(raw, &of.compared, transported) })
+    });
+    let criteria = criteria.collect();
+    let distrust = calibration.distrust();
+    let interval = Interval { lo: rate.lo, hi: rate.hi };
+    let settled_before = settling_sentences(decision);
+    let is_open = decision.outcome == Outcome::Blocked || has_too_few_scenarios(&decision.rate);
+    if !is_open {
+        decision.outcome = match distrust.as_slice() {
+            [] => stats::outcome_by_interval(interval, &decision.thresholds),
+            _ => Outcome::Inconclusive,
+        };
+        decision.possible = match distrust.as_slice() {
+            [] => stats::possible_outcomes(interval, &decision.thresholds),
+            _ => vec![Outcome::Deploy, Outcome::FineTune, Outcome::FullPipeline],
+        };
+    }
+    decision.point_outcome = rate.point.map(|point| stats::outcome_at(point, &decision.thresholds));
+    decision.more.clear();
+    if let Some(gate) = &mut decision.gate {
+        gate.passed = super::reaches(decision.outcome, gate.least);
+    }
+    let spanned = spanned(decision, interval);
+    let labels_needed = match (transported, decision.outcome == Outcome::Inconclusive && distrust.is_empty()) {
+        (false, true) => {
+            let needed = |threshold: &f64| LabelsToSettle {
+                threshold: *threshold,
+                replies: labels_to_settle(&decision.rate, &calibration.replies, &rate, *threshold),
+            };
+            spanned.iter().map(needed).collect()
+        }
+        _ => Vec::new(),
+    };
+    let corrected = Corrected { rate, criteria, transported, distrust, labels_needed };
+    decision.reasons = reasons(decision, &corrected, &spanned, &settled_before, is_open);
+    decision.corrected = Some(corrected);
+}
+
+/// One rate as the judge sees it, corrected.
+fn corrected(raw: &Rate, compared: &Compared, transported: bool) -> CorrectedRate {
+    let Confusion { both_pass, wrongly_failed, wrongly_passed, both_fail } = compared.table;
+    let among_passed = Share { count: both_pass, of: both_pass + wrongly_passed };
+    let among_failed = Share { count: wrongly_failed, of: wrongly_failed + both_fail };
+    let labels = VerdictLabels { judged: Share { count: raw.passed, of: raw.n }, among_passed, among_failed };
+    let n_eff = raw.clustered.map_or(raw.n as f64, |clustered| clustered.n_eff);
+    let estimate = if transported {
+        let there = Share { count: compared.judged_passed, of: compared.judged };
+        stats::errors_by_verdict(&VerdictLabels { judged: there, ..labels }).and_then(|(passes, fails)| {
+            let judged = WeightedShare { count: labels.judged.rate()? * n_eff, of: n_eff };
+            stats::lang_reiczigel_weighted(judged, passes, fails, raw.confidence)
+        })
+    } else if compared.table.n() == 0 {
+        None
+    } else {
+        stats::poststratified_clustered(&labels, n_eff, raw.confidence, Target::Population)
+    };
+    let nothing = Interval { lo: 0.0, hi: 1.0 };
+    let Interval { lo, hi } = estimate.map_or(nothing, |Estimate { point: _, interval }| interval);
+    let labelled = |share: Share| LabelledShare { passed: share.count, labelled: share.of };
+    CorrectedRate {
+        point: estimate.map(|estimate| estimate.point),
+        lo,
+        hi,
+        confidence: raw.confidence,
+        method: if transported { "lang_reiczigel" } else { "poststratified_wilson" }.to_owned(),
+        n: raw.n,
+        n_eff,
+        among_passed: labelled(among_passed),
+        among_failed: labelled(among_failed),
+    }
+}
+
+/// The thresholds inside the interval, highest first.
+fn spanned(decision: &Decision, Interval { lo, hi }: Interval) -> Vec<f64> {
+    let thresholds = [decision.thresholds.deploy, decision.thresholds.fine_tune];
+    thresholds.into_iter().filter(|threshold| lo < *threshold && *threshold <= hi).collect()
+}
+
+/// The labelled replies that bring an end of the interval to the threshold: what sampling leaves uncertain, no label makes sure.
+fn labels_to_settle(raw: &Rate, replies: &Compared, rate: &CorrectedRate, threshold: f64) -> Option<u64> {
+    let judged = Share { count: raw.passed, of: raw.n };
+    let (passed, failed) = among(&replies.table);
+    let (share, distance) = (judged.rate()?, rate.point? - threshold);
+    let z = stats::two_sided_z(raw.confidence);
+    let sampling = z * z * (passed - failed) * (passed - failed) * share * (1.0 - share) / rate.n_eff;
+    let left = distance * distance - sampling;
+    if left <= 0.0 {
+        return None;
+    }
+    let planned = stats::labels_needed(judged, passed, failed, left.sqrt(), raw.confidence)?;
+    // The plan takes labels to be spread at their best and many; as they are spread, the interval narrows with their root.
+    let end = if distance < 0.0 { rate.hi } else { rate.lo };
+    let half = rate.point? - end;
+    let labelled = (rate.among_passed.labelled + rate.among_failed.labelled) as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then more than there are replies")]
+    let scaled = (labelled * (half * half - sampling).max(0.0) / left).ceil() as u64;
+    let needed = planned.max(scaled);
+    (needed <= raw.n).then_some(needed)
+}
+
+/// What the raw interval alone would have settled, as the decision says it.
+fn settling_sentences(decision: &Decision) -> Vec<String> {
+    let Decision { outcome, more, rate, thresholds, .. } = decision;
+    let mut sentences = vec![interval_sentence(*outcome, more, thresholds)];
+    sentences.extend(more.iter().map(more_sentence));
+    sentences.extend(screening_sentence(*outcome, rate, thresholds));
+    sentences.extend(decision.gate.map(gate_sentence));
+    sentences
+}
+
+fn reasons(
+    decision: &Decision,
+    corrected: &Corrected,
+    spanned: &[f64],
+    settled_before: &[String],
+    is_open: bool,
+) -> Vec<String> {
+    let Corrected { rate, criteria: _, transported, distrust, labels_needed } = corrected;
+    let mut reasons = Vec::new();
+    // What blocked the decision comes first, as before.
+    let mut before = decision.reasons.iter().filter(|reason| !settled_before.contains(reason)).cloned();
+    if decision.outcome == Outcome::Blocked {
+        reasons.extend(before.next());
+    }
+    if !distrust.is_empty() {
+        reasons.push(format!("judge not trusted: {}", distrust.join("; ")));
+    }
+    reasons.push(rate_sentence(rate, *transported, &[decision.thresholds.deploy, decision.thresholds.fine_tune]));
+    if !is_open && distrust.is_empty() {
+        let more = |threshold: &f64| More { threshold: *threshold, scenarios: None };
+        let more: Vec<More> = spanned.iter().map(more).collect();
+        reasons.push(interval_sentence(decision.outcome, &more, &decision.thresholds));
+        reasons.extend(labels_needed.iter().map(needed_sentence));
+        if *transported && decision.outcome == Outcome::Inconclusive {
+            reasons.push("labels on replies of this very run would narrow the interval".to_owned());
+        }
+    }
+    let mut raw: Vec<String> = before.collect();
+    if let Some(first) = raw.first_mut().filter(|_| decision.rate.point.is_some()) {
+        *first = format!("as the judge sees it, uncorrected: {first}");
+    }
+    reasons.extend(raw);
+    reasons.extend(decision.gate.map(gate_sentence));
+    reasons
+}
+
+fn rate_sentence(rate: &CorrectedRate, transported: bool, edges: &[f64]) -> String {
+    let labelled = rate.among_passed.labelled + rate.among_failed.labelled;
+    let whose = if transported { " of another model" } else { "" };
+    let Some(point) = rate.point else {
+        return match labelled {
+            0 => format!("nothing is known of the judge's errors: no reply{whose} is labelled on all its criteria"),
+            _ => format!("what {}{whose} tell of the judge's errors corrects nothing", labelled_replies(labelled)),
+        };
+    };
+    let [point, lo, hi] = percents([point, rate.lo, rate.hi], edges);
+    format!(
+        "corrected for the judge's errors, as {}{whose} show them: {point} % pass ({} {} interval \
+         {lo}–{hi} %)",
+        labelled_replies(labelled),
+        round_percent(rate.confidence),
+        if transported { "Lang–Reiczigel" } else { "post-stratified Wilson" },
+    )
+}
+
+fn labelled_replies(number: u64) -> String {
+    format!("{} labelled {}", thousands(number), if number == 1 { "reply" } else { "replies" })
+}
+
+fn needed_sentence(needed: &LabelsToSettle) -> String {
+    let threshold = round_percent(needed.threshold);
+    match needed.replies {
+        Some(replies) => format!(
+            "if the rate stays where it is, about {} would settle it against {threshold}",
+            labelled_replies(replies)
+        ),
+        None => format!("labels alone would not settle it against {threshold}: more scenarios are needed too"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{
+        CriterionCompared, FloorBound, Grade, GroupSummary, LabelCounts, Measured, Reliability, RepliesLeftOut, Signal,
+        VerdictKind,
+    };
+    use crate::ids::{CriterionId, StageId};
+    use crate::spec;
+    use crate::stage::decide::Tally;
+    use crate::stage::decide::tests::row;
+
+    /// A decision over replies that the judge passed and failed; each fails its one criterion where it fails.
+    fn decided(passed: u64, failed: u64, clusters: bool, gate: Option<spec::Gate>) -> Decision {
+        let mut tally = Tally::new(&spec::Decide {
+            verdicts: StageId::new("verdicts").unwrap(),
+            deploy: 0.7,
+            fine_tune: 0.5,
+            confidence: 0.95,
+            max_ungraded: 0.05,
+            gate,
+            calibration: None,
+        });
+        for at in 0..passed + failed {
+            // Spread evenly, so that clusters are alike.
+            let is_pass = (at + 1) * passed / (passed + failed) > at * passed / (passed + failed);
+            let (grade, verdict) =
+                if is_pass { (Grade::Pass, VerdictKind::Pass) } else { (Grade::Fail, VerdictKind::Fail) };
+            let scenario = if clusters { at / 2 } else { at };
+            let mut row = row(&format!("t/{scenario}"), "terse", grade, Some(0.5), &[("kind", verdict)]);
+            row.repetition = if clusters { u32::try_from(at % 2).unwrap() } else { 0 };
+            tally.add(&row);
+        }
+        tally.finish()
+    }
+
+    fn compared(judged: (u64, u64), [both_pass, wrongly_failed, wrongly_passed, both_fail]: [u64; 4]) -> Compared {
+        Compared {
+            judged_passed: judged.0,
+            judged: judged.1,
+            table: Confusion { both_pass, wrongly_failed, wrongly_passed, both_fail },
+            not_compared: 0,
+            agreement: None,
+            kappa: None,
+            ac1: None,
+            sensitivity: None,
+            specificity: None,
+            informedness: None::<Measured>,
+        }
+    }
+
+    fn calibration(judged: (u64, u64), table: [u64; 4]) -> Calibration {
+        let criterion = CriterionId::new("kind").unwrap();
+        Calibration {
+            labels: LabelCounts::default(),
+            confidence: 0.95,
+            verdicts: compared(judged, table),
+            replies: compared(judged, table),
+            replies_left_out: RepliesLeftOut::default(),
+            criteria: vec![CriterionCompared { criterion, compared: compared(judged, table) }],
+            between_labellers: None,
+            steadiness: None,
+            length: None,
+            lights: Vec::new(),
+            floor: Vec::new(),
+            needed: Vec::new(),
+        }
+    }
+
+    fn check(mut decision: Decision, calibration: &Calibration, transported: bool, outcome: Outcome, reasons: &[&str]) {
+        correct(&mut decision, calibration, transported);
+        assert_eq!(decision.outcome, outcome, "{:?}", decision.reasons);
+        assert_eq!(decision.reasons, reasons);
+    }
+
+    #[test]
+    fn the_rates_are_those_of_the_reference_vectors() {
+        let mut decision = decided(700, 300, false, None);
+        correct(&mut decision, &calibration((700, 1000), [31, 3, 4, 12]), false);
+        let Corrected { rate, criteria, .. } = decision.corrected.as_ref().unwrap();
+        for rate in [rate, &criteria[0].rate] {
+            assert_eq!(rate.method, "poststratified_wilson");
+            assert!((rate.point.unwrap() - 0.68).abs() < 1e-9, "{rate:?}");
+            assert!((rate.lo - 0.569_438).abs() < 1e-6 && (rate.hi - 0.771_741).abs() < 1e-6, "{rate:?}");
+            assert_eq!(rate.among_passed, LabelledShare { passed: 31, labelled: 35 });
+            assert_eq!(rate.among_failed, LabelledShare { passed: 3, labelled: 15 });
+        }
+        assert_eq!(decision.deciding().point, rate.point);
+        assert!((decision.rate.point.unwrap() - 0.7).abs() < 1e-12, "the raw rate stays");
+    }
+
+    #[test]
+    fn the_corrected_interval_decides() {
+        check(
+            decided(900, 100, false, None),
+            &calibration((900, 1000), [40, 2, 20, 18]),
+            false,
+            Outcome::Inconclusive,
+            &[
+                "corrected for the judge's errors, as 80 labelled replies show them: 61.0 % pass (95 % post-stratified Wilson \
+                 interval 49.6–70.8 %)",
+                "the interval spans the deploy threshold of 70 % and the fine-tune threshold of 50 %, so the decision is open",
+                "if the rate stays where it is, about 102 labelled replies would settle it against 70 %",
+                "if the rate stays where it is, about 87 labelled replies would settle it against 50 %",
+                "as the judge sees it, uncorrected: 900 of 1,000 graded scenarios pass: 90.0 % (95 % Wilson interval \
+                 88.0–91.7 %)",
+            ],
+        );
+        check(
+            decided(900, 100, false, Some(spec::Gate::FineTune)),
+            &calibration((900, 1000), [4, 2, 56, 18]),
+            false,
+            Outcome::FullPipeline,
+            &[
+                "corrected for the judge's errors, as 80 labelled replies show them: 7.0 % pass (95 % post-stratified Wilson \
+                 interval 3.3–15.6 %)",
+                "the whole interval lies below the fine-tune threshold of 50 %",
+                "as the judge sees it, uncorrected: 900 of 1,000 graded scenarios pass: 90.0 % (95 % Wilson interval \
+                 88.0–91.7 %)",
+                "the gate asks for `fine_tune` or better: not passed",
+            ],
+        );
+    }
+
+    #[test]
+    fn labels_alone_cannot_settle_what_sampling_leaves_open() {
+        let mut decision = decided(36, 14, false, None);
+        correct(&mut decision, &calibration((36, 50), [30, 0, 0, 10]), false);
+        let needed = &decision.corrected.as_ref().unwrap().labels_needed;
+        assert_eq!(needed.iter().map(|needed| (needed.threshold, needed.replies)).collect::<Vec<_>>(), [(0.7, None)]);
+        assert!(decision.more.is_empty());
+    }
+
+    #[test]
+    fn a_judge_that_is_not_trusted_decides_nothing() {
+        let mut untrusted = calibration((900, 1000), [40, 2, 1, 18]);
+        untrusted.lights = vec![Reliability {
+            measure: "labels".to_owned(),
+            value: Some(12.0),
+            light: Signal::Red,
+            words: "12 verdicts by people can be compared with the judge's".to_owned(),
+        }];
+        untrusted.floor = vec![FloorBound { measure: "kappa".to_owned(), least: 0.6, found: Some(0.599), met: false }];
+        let mut decision = decided(990, 10, false, Some(spec::Gate::FineTune));
+        correct(&mut decision, &untrusted, false);
+        assert_eq!(decision.outcome, Outcome::Inconclusive);
+        assert_eq!(
+            decision.reasons[0],
+            "judge not trusted: 12 verdicts by people can be compared with the judge's; Cohen's κ is 0.59, below the 0.6 asked for"
+        );
+        assert_eq!(decision.possible.len(), 3);
+        assert_eq!(decision.gate.map(|gate| gate.passed), Some(false));
+    }
+
+    #[test]
+    fn without_labels_nothing_is_known() {
+        let mut decision = decided(900, 100, false, None);
+        correct(&mut decision, &calibration((900, 1000), [0; 4]), false);
+        let rate = &decision.corrected.as_ref().unwrap().rate;
+        assert!(rate.point.is_none() && rate.lo <= 0.0 && rate.hi >= 1.0);
+        assert_eq!(decision.outcome, Outcome::Inconclusive);
+        assert_eq!(decision.point_outcome, None);
+    }
+
+    #[test]
+    fn a_blocked_decision_stays_blocked() {
+        let mut decision = decided(0, 0, false, None);
+        let why = decision.reasons[0].clone();
+        correct(&mut decision, &calibration((0, 0), [0; 4]), false);
+        assert_eq!((decision.outcome, &decision.reasons[0]), (Outcome::Blocked, &why));
+    }
+
+    #[test]
+    fn answers_to_one_scenario_count_for_less() {
+        let labels = calibration((700, 1000), [31, 3, 4, 12]);
+        let (mut alone, mut together) = (decided(700, 300, false, None), decided(700, 300, true, None));
+        correct(&mut alone, &labels, false);
+        correct(&mut together, &labels, false);
+        let width = |decision: &Decision| decision.deciding().hi - decision.deciding().lo;
+        let n_eff = together.corrected.as_ref().unwrap().rate.n_eff;
+        assert!((n_eff - together.rate.clustered.unwrap().n_eff).abs() < 1e-12);
+        assert!((n_eff < 1000.0) == (width(&together) > width(&alone)), "{n_eff}");
+    }
+
+    #[test]
+    fn labels_on_another_model_tell_of_errors_alone() {
+        // The base model's 600 of 1000, labelled by verdict: half of the labels where it failed.
+        let labels = calibration((600, 1000), [90, 20, 10, 80]);
+        let mut decision = decided(800, 200, false, None);
+        correct(&mut decision, &labels, true);
+        let Corrected { rate, transported, labels_needed, .. } = decision.corrected.as_ref().unwrap();
+        assert!(*transported && labels_needed.is_empty() && rate.method == "lang_reiczigel");
+        // As labels at random would show it: sensitivity .54/.62, specificity .32/.38.
+        let (sensitivity, specificity) = (0.54 / 0.62, 0.32 / 0.38);
+        let expected = stats::rogan_gladen(0.8, sensitivity, specificity).unwrap();
+        assert!((rate.point.unwrap() - expected.min(1.0)).abs() < 1e-9, "{rate:?} {expected}");
+        assert!(decision.reasons[0].contains("labelled replies of another model show them"), "{:?}", decision.reasons);
+        // Of what the judge failed, nobody labelled anything.
+        let mut decision = decided(800, 200, false, None);
+        correct(&mut decision, &calibration((600, 1000), [90, 0, 10, 0]), true);
+        assert_eq!(decision.deciding().point, None);
+    }
+
+    #[test]
+    fn topics_and_styles_stay_as_they_are() {
+        let before = decided(7, 3, false, None);
+        let mut after = before.clone();
+        correct(&mut after, &calibration((7, 10), [5, 1, 1, 2]), false);
+        let names = |groups: &[GroupSummary]| groups.iter().map(|group| group.rate.clone()).collect::<Vec<_>>();
+        assert_eq!((names(&before.topics), before.criteria), (names(&after.topics), after.criteria));
+    }
+}
