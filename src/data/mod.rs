@@ -4,6 +4,7 @@
 //! JSON document. Whatever is volatile (times, prices, attempts) is in receipts, never here: equal work must give equal bytes.
 
 mod candidates;
+mod comparison;
 mod coverage;
 mod decision;
 mod judging;
@@ -16,6 +17,11 @@ mod weights;
 pub use candidates::{
     Candidate, Candidates, CatalogSource, Concern, ConcernKind, Evidence, Pinned, Place, QuantizedMemory,
     TrainingMemory,
+};
+pub use comparison::{
+    Comparison, ComparisonVerdict, Contrast, CriterionDifference, DifferenceClusters, DifferenceGroup, DifferenceTests,
+    Family, Flip, Flips, GateOutcome, GuardResult, LeftOut, LengthDifference, LostTopic, NoRegression, Noise,
+    PairCounts, RateDifference, ScoreDifference, WhyBlocked,
 };
 pub use coverage::{Coverage, FrozenSuite, Gap};
 pub use decision::{

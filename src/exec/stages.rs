@@ -1,5 +1,6 @@
 //! What each kind of stage does when it runs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::{Output, Run, StageFailure, catalogs, weights, whole};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{CatalogFrom, Decide, Generate, HubSearch, JudgeMode, Research, Stage};
+use crate::spec::{CatalogFrom, Compare, Decide, Generate, HubSearch, JudgeMode, Research, Stage};
 use crate::stage::{self, Known as _, RowStage};
 use crate::store::{Receipt, Store};
 
@@ -45,6 +46,8 @@ pub(super) enum Task {
     },
     Rows(Work),
     Decide(Decide, BlobId),
+    /// The tables are those of [`Compare::reads`].
+    Compare(Box<Compare>, BTreeMap<StageId, BlobId>),
 }
 
 impl Task {
@@ -55,7 +58,7 @@ impl Task {
             Self::Scenarios { generate: _, work, recipe: _ } | Self::Rows(work) => {
                 work.caller.as_ref().map(|_| (&work.table, work.total))
             }
-            Self::Research(..) | Self::Pull { .. } | Self::Decide(..) => None,
+            Self::Research(..) | Self::Pull { .. } | Self::Decide(..) | Self::Compare(..) => None,
         }
     }
 }
@@ -94,6 +97,10 @@ pub(super) fn prepare(
             prepare_rows(run, flights, id, lines, settled.rows(input), settled)?
         }
         Stage::Decide(decide) => Task::Decide(decide.clone(), settled.output(&decide.verdicts)),
+        Stage::Compare(compare) => {
+            let tables = compare.reads().map(|read| (read.clone(), settled.output(read))).collect();
+            Task::Compare(Box::new(compare.clone()), tables)
+        }
     })
 }
 
@@ -136,6 +143,10 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
         // What a stage holds while it works is large, and there may be many stages.
         Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(Word::Write))).await?,
         Task::Decide(stage, verdicts) => tokio::task::block_in_place(|| decision(run, &stage, &verdicts))?,
+        Task::Compare(stage, tables) => tokio::task::block_in_place(|| {
+            let comparison = whole::comparison(&stage, |read| Ok(run.store.lines(&tables[read])?))?;
+            Ok::<_, StageFailure>(Output::record(put_record(run.store, &comparison)?))
+        })?,
     };
     Ok(Executed::Made(output))
 }

@@ -3,9 +3,11 @@
 use std::io;
 
 use super::StageFailure;
-use crate::data::{Decision, Judged};
-use crate::spec::Decide;
-use crate::stage::decide;
+use crate::data::{Comparison, Decision, Judged};
+use crate::ids::StageId;
+use crate::spec::{Arms, Compare, Decide};
+use crate::stage::compare::{Pairing, Side};
+use crate::stage::{compare, decide};
 
 /// Decides on the rows of a table of verdicts.
 pub(super) fn decision(
@@ -14,10 +16,40 @@ pub(super) fn decision(
 ) -> Result<Decision, StageFailure> {
     let mut tally = decide::Tally::new(decide);
     for line in verdicts {
-        let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
-        let row: Judged = serde_json::from_str(&line)
-            .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))?;
-        tally.add(&row);
+        tally.add(&judged(line)?);
     }
     Ok(tally.finish())
+}
+
+/// Compares tables of verdicts; `table` gives the rows of one of those that the stage reads.
+pub(super) fn comparison<L: Iterator<Item = io::Result<String>>>(
+    compare: &Compare,
+    table: impl Fn(&StageId) -> Result<L, StageFailure>,
+) -> Result<Comparison, StageFailure> {
+    let paired = |Arms { base, new }: &Arms| {
+        let mut pairing = Pairing::new(compare);
+        let (mut base, mut new) = (table(base)?, table(new)?);
+        loop {
+            // In turn, so that of tables in the same order no more than a row waits for its counterpart.
+            let rows = [(Side::Base, base.next()), (Side::New, new.next())];
+            let is_end = rows.iter().all(|(_, row)| row.is_none());
+            for (side, row) in rows {
+                if let Some(line) = row {
+                    pairing.add(side, judged(line)?);
+                }
+            }
+            if is_end {
+                return Ok(pairing.finish());
+            }
+        }
+    };
+    let target = paired(&compare.arms)?;
+    let guards = compare.guards.values().map(|guard| paired(&guard.arms)).collect::<Result<Vec<_>, StageFailure>>()?;
+    Ok(compare::conclude(compare, target, guards))
+}
+
+fn judged(line: io::Result<String>) -> Result<Judged, StageFailure> {
+    let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
+    serde_json::from_str(&line)
+        .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))
 }

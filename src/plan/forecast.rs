@@ -296,7 +296,12 @@ pub fn forecast(pipeline: &Pipeline, planned: &[PlannedStage], store: &Store) ->
         }
         let download_bytes = match stage {
             Stage::Pull(pull) => Some(needs::download(store, &settled, id, pull)?),
-            Stage::Research(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => None,
+            Stage::Research(_)
+            | Stage::Generate(_)
+            | Stage::Infer(_)
+            | Stage::Judge(_)
+            | Stage::Decide(_)
+            | Stage::Compare(_) => None,
         };
         stages.insert(id.clone(), StageForecast { calls, download_bytes, memory_bytes });
     }
@@ -404,7 +409,9 @@ impl<'a> Dry<'a> {
                 }
                 Stage::Infer(spec) => StandIn::Text(record.reply_chars(u64::from(spec.max_tokens))),
                 Stage::Judge(_) => StandIn::Verdict,
-                Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => unreachable!("it works row by row"),
+                Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) | Stage::Compare(_) => {
+                    unreachable!("it works row by row")
+                }
             };
             let at = dry.nodes.len();
             dry.nodes.push(Node { id, work, texts, embeddings, stand_in, readers: Vec::new() });

@@ -174,7 +174,7 @@ pub fn why_row(
     let input = match stage {
         Stage::Infer(spec) => ("scenarios", &spec.scenarios),
         Stage::Judge(spec) => ("answers", &spec.answers),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => {
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) | Stage::Compare(_) => {
             return Err(WhyRowError::NoCalls { stage: id.clone(), kind });
         }
     };
@@ -238,7 +238,7 @@ impl Was {
         let stage = match stage {
             Stage::Infer(now) => infer::with_fields(now, fields).map(Stage::Infer),
             Stage::Judge(now) => judge::with_fields(now, fields).map(Stage::Judge),
-            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => None,
+            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) | Stage::Compare(_) => None,
         };
         let blob: Option<BlobId> = fields[input].as_str().and_then(|text| text.parse().ok());
         let (line, then) = match blob {
@@ -297,7 +297,7 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
             Input::Line(line) => line,
             other @ (Input::Waits(_) | Input::NoSuch(_)) => return Ok(other),
         },
-        Stage::Research(_) | Stage::Pull(_) | Stage::Judge(_) | Stage::Decide(_) => {
+        Stage::Research(_) | Stage::Pull(_) | Stage::Judge(_) | Stage::Decide(_) | Stage::Compare(_) => {
             return Ok(Input::Waits(id.clone()));
         }
     };
@@ -307,7 +307,12 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
             let near_duplicates = spec.near_duplicates.clone().map(|near| NearDuplicates { embed: None, ..near });
             &Stage::Generate(Generate { near_duplicates, ..spec.clone() })
         }
-        Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => stage,
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
+        | Stage::Decide(_)
+        | Stage::Compare(_) => stage,
     };
     let work = stage::row_stage(unmarked).map_err(|error| bad(error.to_string()))?.expect("it works row by row");
     let keys = identity(now, unmarked).map(|identity| CallKeys::new(&identity));
@@ -397,7 +402,9 @@ fn pairs(id: &StageId, stage: &Stage, line: Option<&str>, was: &Was) -> Result<V
             }
             Ok(pairs)
         }
-        (Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_), _) => Ok(Vec::new()),
+        (Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) | Stage::Compare(_), _) => {
+            Ok(Vec::new())
+        }
     }
 }
 

@@ -338,6 +338,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         coverage: Some(coverage),
         judging: BTreeMap::new(),
         decision: Some(decision(rows)),
+        comparisons: Vec::new(),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
 }
@@ -443,6 +444,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         coverage: None,
         judging: BTreeMap::new(),
         decision: None,
+        comparisons: Vec::new(),
         notes: Vec::new(),
     });
     insta::assert_snapshot!(

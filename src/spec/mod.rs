@@ -3,6 +3,7 @@
 //! Owns the file formats: pipeline, taxonomy, rubric, prompt templates. Reads files through [`Sources`]; never touches
 //! the network, never hashes, never runs anything. Start at [`load()`].
 
+mod compare;
 mod env;
 mod field_path;
 mod generate;
@@ -25,6 +26,7 @@ mod tree;
 mod units;
 mod url;
 
+pub use compare::{Arms, Clustering, Compare, Goal, Guard};
 pub use field_path::{FieldPath, InvalidPath};
 pub use generate::{
     Embeds, Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::compare::Compare;
 use super::generate::Generate;
 use super::research::Research;
 use super::rubric::Rubric;
@@ -92,6 +93,8 @@ pub enum Stage {
     Judge(Judge),
     /// Verdicts → decision.
     Decide(Decide),
+    /// Verdicts on two models or prompts → what became better, and what worse.
+    Compare(Compare),
 }
 
 /// An engine declared under `models:` that needs no stage; one that does is a [`ModelRef::Embedded`] where it is named.

@@ -3,6 +3,7 @@
 //! A stage is a pure function of its inputs and its calls: nothing here is async, knows where the store lies, or decides
 //! when something runs. Start at [`reads`] and [`recipe`].
 
+pub mod compare;
 pub mod decide;
 pub mod generate;
 pub mod infer;
@@ -29,6 +30,7 @@ pub fn kind(stage: &Stage) -> &'static str {
         Stage::Infer(_) => "infer",
         Stage::Judge(_) => "judge",
         Stage::Decide(_) => "decide",
+        Stage::Compare(_) => "compare",
     }
 }
 
@@ -43,7 +45,8 @@ pub fn manner(stage: &Stage) -> &'static str {
         | Stage::Generate(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
-        | Stage::Decide(_) => kind(stage),
+        | Stage::Decide(_)
+        | Stage::Compare(_) => kind(stage),
     }
 }
 
@@ -59,6 +62,7 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
             pulls.push(pull);
         }
     }
+    let mut tables: Vec<&StageId> = Vec::new();
     let table = match stage {
         Stage::Research(_) | Stage::Generate(_) => None,
         Stage::Pull(pull) => match &pull.from {
@@ -68,8 +72,16 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         Stage::Infer(infer) => Some(&infer.scenarios),
         Stage::Judge(judge) => Some(&judge.answers),
         Stage::Decide(decide) => Some(&decide.verdicts),
+        Stage::Compare(compare) => {
+            for read in compare.reads() {
+                if !tables.contains(&read) {
+                    tables.push(read);
+                }
+            }
+            None
+        }
     };
-    pulls.into_iter().chain(table).collect()
+    pulls.into_iter().chain(table).chain(tables).collect()
 }
 
 /// The stage whose table a row-wise stage takes row by row, if it takes another stage's.
@@ -78,7 +90,7 @@ pub fn table(stage: &Stage) -> Option<&StageId> {
     match stage {
         Stage::Infer(infer) => Some(&infer.scenarios),
         Stage::Judge(judge) => Some(&judge.answers),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) | Stage::Compare(_) => None,
     }
 }
 
@@ -91,7 +103,7 @@ pub fn row_stage(stage: &Stage) -> Result<Option<Box<dyn RowStage>>, CheckError>
         Stage::Generate(spec) => Some(Box::new(generate::GenerateStage::new(spec))),
         Stage::Infer(spec) => Some(Box::new(infer::InferStage::new(spec))),
         Stage::Judge(spec) => Some(Box::new(judge::JudgeStage::new(spec)?)),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) | Stage::Compare(_) => None,
     })
 }
 
@@ -100,7 +112,12 @@ pub fn row_stage(stage: &Stage) -> Result<Option<Box<dyn RowStage>>, CheckError>
 pub fn lines_each(stage: &Stage) -> u64 {
     match stage {
         Stage::Infer(infer) => u64::from(infer.repeat),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Judge(_) | Stage::Decide(_) => 1,
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Judge(_)
+        | Stage::Decide(_)
+        | Stage::Compare(_) => 1,
     }
 }
 
@@ -114,7 +131,12 @@ pub fn models(stage: &Stage) -> impl Iterator<Item = &ModelRef> {
 pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
     match stage {
         Stage::Generate(generate) => generate.near_duplicates.as_ref().and_then(NearDuplicates::embedder),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => None,
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
+        | Stage::Decide(_)
+        | Stage::Compare(_) => None,
     }
 }
 
@@ -122,7 +144,7 @@ pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
 #[must_use]
 pub fn model(stage: &Stage) -> Option<&ModelRef> {
     match stage {
-        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) | Stage::Compare(_) => None,
         Stage::Generate(generate) => {
             generate.expand().and_then(|expand| expand.writer.as_ref()).map(|writer| &writer.model)
         }
@@ -138,6 +160,6 @@ pub fn context(stage: &Stage, model: &ModelRef) -> Option<u32> {
         Stage::Infer(infer) => infer.context,
         Stage::Judge(judge) => judge.context,
         Stage::Generate(_) => model.embedded().and_then(|model| model.context),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) | Stage::Compare(_) => None,
     }
 }

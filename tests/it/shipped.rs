@@ -18,6 +18,8 @@ fn shipped_pipelines_have_no_problem() {
         "examples/tone/pipeline.yaml",
         "examples/choice/pipeline.yaml",
         "examples/weights/pipeline.yaml",
+        "examples/finetune/pipeline.yaml",
+        "examples/finetune/unchanged.yaml",
     ] {
         let file = root().join(file);
         let output = project.run(&["validate", file.to_str().unwrap()]).exits(0);

@@ -177,6 +177,10 @@ impl State<'_> {
             Stage::Research(research) => tokio::task::block_in_place(|| self.research(research, locked)),
             Stage::Pull(pull) => tokio::task::block_in_place(|| self.weights(id, pull, locked)),
             Stage::Decide(decide) => tokio::task::block_in_place(|| self.decision(id, decide, locked)),
+            Stage::Compare(compare) => tokio::task::block_in_place(|| {
+                let table = |read: &StageId| Ok(store.lines(&self.verify.lock.stages[read].output)?);
+                Ok(same_record(&whole::comparison(compare, table)?, locked))
+            }),
             Stage::Generate(generate) => {
                 let rows = generate::rows(generate, &self.verify.pipeline.root).map_err(|error| failed_file(&error))?;
                 let total = receipt.rows.unwrap_or(rows.total);
@@ -362,9 +366,12 @@ fn marks(stage: &Stage, sampled: bool) -> (Marks, Option<Stage>) {
             }
             Some(marker) => (Marks::Fresh(Box::new(marker)), None),
         },
-        Stage::Research(_) | Stage::Pull(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Decide(_) => {
-            (Marks::None, None)
-        }
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
+        | Stage::Decide(_)
+        | Stage::Compare(_) => (Marks::None, None),
     }
 }
 

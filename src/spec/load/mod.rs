@@ -6,6 +6,7 @@
 mod axes;
 mod axis_names;
 mod check;
+mod compare;
 mod conditions;
 mod files;
 mod generate;

@@ -7,6 +7,7 @@ use std::ops::{Bound, Range};
 use indexmap::IndexMap;
 
 use super::axis_names::{self, Prompt};
+use super::compare;
 use super::conditions::{self, Conditions};
 use super::files::Files;
 use super::mode::mode;
@@ -67,11 +68,13 @@ pub(super) fn read(
                 Kind::Infer => context.infer(fields).map(Stage::Infer),
                 Kind::Judge => context.judge(fields).map(Stage::Judge),
                 Kind::Decide => context.decide(fields).map(Stage::Decide),
+                Kind::Compare => context.compare(fields).map(Stage::Compare),
             };
             Some((sketch.id.clone()?, stage?))
         })
         .collect();
     report_second_decision(sketches);
+    compare::report_unlike_arms(sketches, &stages, models);
     warn_of_self_judging(sketches, &stages, models);
     warn_of_equal_samples(sketches, &stages);
     let conditions = context.conditions.into_inner();
@@ -328,7 +331,7 @@ fn warn_of_equal_samples(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Sta
         let is_equal = match stage {
             Stage::Infer(infer) => infer.temperature <= 0.0 && infer.model.embedded().is_some(),
             Stage::Judge(judge) => judge.temperature <= 0.0 && judge.mode == JudgeMode::Json,
-            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => false,
+            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) | Stage::Compare(_) => false,
         };
         let sketch = sketches.iter().find(|sketch| sketch.id.as_ref() == Some(id) && is_equal);
         let Some(entries) = sketch.and_then(|sketch| sketch.body.entries()) else { continue };
@@ -392,7 +395,7 @@ fn is_same_file(one: &StageId, other: &StageId, stages: &IndexMap<StageId, Stage
         }
 }
 
-fn is_same_model(
+pub(super) fn is_same_model(
     one: &ModelRef,
     other: &ModelRef,
     stages: &IndexMap<StageId, Stage>,
