@@ -75,6 +75,10 @@ name_type!(
     ModelName, is_name, ""
 );
 name_type!(
+    /// Names a guard of a comparison.
+    GuardName, is_name, ""
+);
+name_type!(
     /// Names a criterion of a rubric.
     CriterionId, is_name, ""
 );

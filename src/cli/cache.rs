@@ -88,6 +88,7 @@ fn name(purpose: &ObjectUse) -> String {
             "infer" => "answers",
             "judge" => "verdicts",
             "decide" => "decisions",
+            "compare" => "comparisons",
             "hub" => "answers of the hub",
             other => return format!("results of {other}"),
         },

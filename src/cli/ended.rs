@@ -11,7 +11,7 @@ use super::fetched;
 use super::output::{data, failure, json as json_to_stdout, say};
 use super::settings::Settings;
 use super::write::replace;
-use crate::data::{Decision, Outcome as What};
+use crate::data::{Comparison, Decision, GateOutcome, Outcome as What, WhyBlocked};
 use crate::engine::embedded;
 use crate::exec::{RunEnd, StageEnd, StageRun};
 use crate::lock::Lock;
@@ -35,6 +35,8 @@ pub(super) struct Show<'a> {
 pub(super) struct Outcome {
     pub(super) exit: Exit,
     pub(super) decision: Option<Decision>,
+    /// What was compared, first in the pipeline.
+    pub(super) comparison: Option<Comparison>,
 }
 
 /// Builds the report from what came out, writes and shows it, and says how the run ends.
@@ -49,9 +51,12 @@ pub(super) fn report(
     let finished = ended.stages.iter().all(|stage| stage.receipt().is_some());
     let mut exit = Exit::Ok;
     let mut decision = None;
+    let mut comparison = None;
     if finished {
         let inputs = inputs(pipeline, store, ended, lock, notes)?;
-        exit = exit_of(inputs.decision.as_ref());
+        let compared = inputs.comparisons.iter().map(|(_, comparison)| exit_of_comparison(comparison));
+        exit = compared.fold(exit_of(inputs.decision.as_ref()), Exit::worst);
+        comparison = inputs.comparisons.first().map(|(_, comparison)| comparison.clone());
         decision.clone_from(&inputs.decision);
         let model = report::build(inputs);
         let markdown = if writes_report { write_markdown(pipeline, &model) } else { Ok(None) };
@@ -94,7 +99,7 @@ pub(super) fn report(
         exit = Exit::Interrupted;
     }
     say(&account.line());
-    Ok(Outcome { exit, decision })
+    Ok(Outcome { exit, decision, comparison })
 }
 
 fn exit_of(decision: Option<&Decision>) -> Exit {
@@ -106,6 +111,21 @@ fn exit_of(decision: Option<&Decision>) -> Exit {
         (_, Some(gate)) if !gate.passed => Exit::GateFailed,
         (What::Deploy | What::FineTune | What::FullPipeline, _) => Exit::Ok,
     }
+}
+
+/// What a comparison ends with: the worst that is to be said of its target and its guards.
+fn exit_of_comparison(comparison: &Comparison) -> Exit {
+    let blocked = std::iter::once(comparison.blocked).chain(comparison.guards.iter().map(|guard| guard.blocked));
+    let gate = match comparison.gate {
+        GateOutcome::Passed => Exit::Ok,
+        GateOutcome::Failed => Exit::GateFailed,
+        GateOutcome::Inconclusive => Exit::Inconclusive,
+    };
+    let blocked = blocked.flatten().map(|why| match why {
+        WhyBlocked::Ungraded => Exit::Ungraded,
+        WhyBlocked::Untrusted => Exit::Inconclusive,
+    });
+    blocked.fold(gate, Exit::worst)
 }
 
 /// Reads the small outputs that the report is made from. No table is read: a report costs the same at any size.
@@ -129,11 +149,14 @@ fn inputs<'a>(
         judging: BTreeMap::new(),
         calibrations: Vec::new(),
         decision: None,
+        comparisons: Vec::new(),
         notes,
     };
     // The day of the decision, or of the last result where nothing is decided, and not of this run: a run that finds
     // everything in the store changes no report.
-    let made = |stage: &StageRun| stage.receipt().map(|receipt| (stage.kind == "decide", receipt.created_at));
+    let made = |stage: &StageRun| {
+        stage.receipt().map(|receipt| (matches!(stage.kind, "decide" | "compare"), receipt.created_at))
+    };
     if let Some((_, seconds)) = ended.stages.iter().filter_map(made).max() {
         let day = jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%Y-%m-%d").to_string());
         inputs.date = day.unwrap_or_default();
@@ -159,6 +182,7 @@ fn inputs<'a>(
             }
             Stage::Calibrate(_) => inputs.calibrations.push((id.clone(), record(store, receipt)?)),
             Stage::Decide(_) => inputs.decision = Some(record(store, receipt)?),
+            Stage::Compare(_) => inputs.comparisons.push((id.clone(), record(store, receipt)?)),
             Stage::Judge(_) => {
                 let judging = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
                 inputs.judging.extend(judging.map(|judging| (id.clone(), judging)));

@@ -51,7 +51,12 @@ impl Recorder {
             wall_ms: account.wall_ms,
             ended: how(ended),
             exit: outcome.exit.code(),
-            outcome: outcome.decision.as_ref().map(|decision| decision.outcome.as_str().to_owned()),
+            outcome: outcome
+                .decision
+                .as_ref()
+                .map(|decision| decision.outcome.as_str())
+                .or_else(|| outcome.comparison.as_ref().map(|comparison| comparison.verdict.as_str()))
+                .map(str::to_owned),
             rate,
             calls_made: account.calls - account.calls_cached,
             calls_cached: account.calls_cached,

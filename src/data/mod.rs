@@ -5,6 +5,7 @@
 
 mod calibration;
 mod candidates;
+mod comparison;
 mod corrected;
 mod coverage;
 mod decision;
@@ -22,6 +23,11 @@ pub use calibration::{
 pub use candidates::{
     Candidate, Candidates, CatalogSource, Concern, ConcernKind, Evidence, Pinned, Place, QuantizedMemory,
     TrainingMemory,
+};
+pub use comparison::{
+    Comparison, ComparisonVerdict, Contrast, CriterionDifference, DifferenceClusters, DifferenceGroup, DifferenceTests,
+    Family, Flip, Flips, GateOutcome, GuardResult, LeftOut, LengthDifference, LostTopic, NoRegression, Noise,
+    PairCounts, RateDifference, ScoreDifference, WhyBlocked,
 };
 pub use corrected::{Corrected, CorrectedCriterion, CorrectedRate, LabelledShare, LabelsToSettle};
 pub use coverage::{Coverage, FrozenSuite, Gap};

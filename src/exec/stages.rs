@@ -1,5 +1,6 @@
 //! What each kind of stage does when it runs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::{Output, Run, StageFailure, catalogs, weights, whole};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Calibrate, CatalogFrom, Decide, Generate, HubSearch, JudgeMode, Research, Rubric, Stage};
+use crate::spec::{Calibrate, CatalogFrom, Compare, Decide, Generate, HubSearch, JudgeMode, Research, Rubric, Stage};
 use crate::stage::{self, Known as _, RowStage};
 use crate::store::{Receipt, Store};
 
@@ -47,6 +48,8 @@ pub(super) enum Task {
     Rows(Work),
     Calibrate(Box<(Calibrate, Rubric)>, BlobId),
     Decide(Decide, BlobId, Option<Box<Calibrated>>),
+    /// The tables are those of [`Compare::reads`].
+    Compare(Box<Compare>, BTreeMap<StageId, BlobId>),
 }
 
 impl Task {
@@ -57,7 +60,7 @@ impl Task {
             Self::Scenarios { generate: _, work, recipe: _ } | Self::Rows(work) => {
                 work.caller.as_ref().map(|_| (&work.table, work.total))
             }
-            Self::Research(..) | Self::Pull { .. } | Self::Calibrate(..) | Self::Decide(..) => None,
+            Self::Research(..) | Self::Pull { .. } | Self::Calibrate(..) | Self::Compare(..) | Self::Decide(..) => None,
         }
     }
 }
@@ -104,6 +107,10 @@ pub(super) fn prepare(
             let calibrated = decide.calibration.as_ref().map(read).transpose()?;
             Task::Decide(decide.clone(), settled.output(&decide.verdicts), calibrated.map(Box::new))
         }
+        Stage::Compare(compare) => {
+            let tables = compare.reads().map(|read| (read.clone(), settled.output(read))).collect();
+            Task::Compare(Box::new(compare.clone()), tables)
+        }
     })
 }
 
@@ -149,6 +156,10 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
         Task::Decide(stage, verdicts, calibrated) => {
             tokio::task::block_in_place(|| decision(run, &stage, &verdicts, calibrated.as_deref()))?
         }
+        Task::Compare(stage, tables) => tokio::task::block_in_place(|| {
+            let comparison = whole::comparison(&stage, |read| Ok(run.store.lines(&tables[read])?))?;
+            Ok::<_, StageFailure>(Output::record(put_record(run.store, &comparison)?))
+        })?,
     };
     Ok(Executed::Made(output))
 }

@@ -3,10 +3,12 @@
 use std::io;
 
 use super::StageFailure;
-use crate::data::{Calibration, Decision, Judged};
+use crate::data::{Calibration, Comparison, Decision, Judged};
+use crate::ids::StageId;
 use crate::key::BlobId;
-use crate::spec::{Calibrate, Decide, Pipeline, Rubric};
-use crate::stage::{self, calibrate, decide};
+use crate::spec::{Arms, Calibrate, Compare, Decide, Pipeline, Rubric};
+use crate::stage::compare::{Pairing, Side};
+use crate::stage::{self, calibrate, compare, decide};
 use crate::store::Store;
 
 /// What is known of the judge of a decision's verdicts.
@@ -62,4 +64,31 @@ fn judged(line: io::Result<String>) -> Result<Judged, StageFailure> {
     let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
     serde_json::from_str(&line)
         .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))
+}
+
+/// Compares tables of verdicts; `table` gives the rows of one of those that the stage reads.
+pub(super) fn comparison<L: Iterator<Item = io::Result<String>>>(
+    compare: &Compare,
+    table: impl Fn(&StageId) -> Result<L, StageFailure>,
+) -> Result<Comparison, StageFailure> {
+    let paired = |Arms { base, new }: &Arms| {
+        let mut pairing = Pairing::new(compare);
+        let (mut base, mut new) = (table(base)?, table(new)?);
+        loop {
+            // In turn, so that of tables in the same order no more than a row waits for its counterpart.
+            let rows = [(Side::Base, base.next()), (Side::New, new.next())];
+            let is_end = rows.iter().all(|(_, row)| row.is_none());
+            for (side, row) in rows {
+                if let Some(line) = row {
+                    pairing.add(side, judged(line)?);
+                }
+            }
+            if is_end {
+                return Ok(pairing.finish());
+            }
+        }
+    };
+    let target = paired(&compare.arms)?;
+    let guards = compare.guards.values().map(|guard| paired(&guard.arms)).collect::<Result<Vec<_>, StageFailure>>()?;
+    Ok(compare::conclude(compare, target, guards))
 }

@@ -301,6 +301,7 @@ pub fn forecast(pipeline: &Pipeline, planned: &[PlannedStage], store: &Store) ->
             | Stage::Infer(_)
             | Stage::Judge(_)
             | Stage::Calibrate(_)
+            | Stage::Compare(_)
             | Stage::Decide(_) => None,
         };
         stages.insert(id.clone(), StageForecast { calls, download_bytes, memory_bytes });
@@ -409,7 +410,7 @@ impl<'a> Dry<'a> {
                 }
                 Stage::Infer(spec) => StandIn::Text(record.reply_chars(u64::from(spec.max_tokens))),
                 Stage::Judge(_) => StandIn::Verdict,
-                Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Decide(_) => {
+                Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => {
                     unreachable!("it works row by row")
                 }
             };

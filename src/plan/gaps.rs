@@ -82,6 +82,16 @@ pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str
         Stage::Decide(spec) => {
             table("verdicts", &spec.verdicts).or_else(|| table("calibration", spec.calibration.as_ref()?))
         }
+        Stage::Compare(spec) => table("base", &spec.arms.base).or_else(|| table("new", &spec.arms.new)).or_else(|| {
+            let rest = path.strip_prefix("guards.")?;
+            let (name, side) = rest.split_once('.')?;
+            let (_, guard) = spec.guards.iter().find(|(guard, _)| guard.as_str() == name)?;
+            match side {
+                "base" => Some(("guards", &guard.arms.base)),
+                "new" => Some(("guards", &guard.arms.new)),
+                _ => None,
+            }
+        }),
     }
 }
 

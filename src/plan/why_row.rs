@@ -174,7 +174,12 @@ pub fn why_row(
     let input = match stage {
         Stage::Infer(spec) => ("scenarios", &spec.scenarios),
         Stage::Judge(spec) => ("answers", &spec.answers),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Calibrate(_) | Stage::Decide(_) => {
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Calibrate(_)
+        | Stage::Compare(_)
+        | Stage::Decide(_) => {
             return Err(WhyRowError::NoCalls { stage: id.clone(), kind });
         }
     };
@@ -238,7 +243,12 @@ impl Was {
         let stage = match stage {
             Stage::Infer(now) => infer::with_fields(now, fields).map(Stage::Infer),
             Stage::Judge(now) => judge::with_fields(now, fields).map(Stage::Judge),
-            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Calibrate(_) | Stage::Decide(_) => None,
+            Stage::Research(_)
+            | Stage::Pull(_)
+            | Stage::Generate(_)
+            | Stage::Calibrate(_)
+            | Stage::Compare(_)
+            | Stage::Decide(_) => None,
         };
         let blob: Option<BlobId> = fields[input].as_str().and_then(|text| text.parse().ok());
         let (line, then) = match blob {
@@ -297,7 +307,12 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
             Input::Line(line) => line,
             other @ (Input::Waits(_) | Input::NoSuch(_)) => return Ok(other),
         },
-        Stage::Research(_) | Stage::Pull(_) | Stage::Judge(_) | Stage::Calibrate(_) | Stage::Decide(_) => {
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Judge(_)
+        | Stage::Calibrate(_)
+        | Stage::Compare(_)
+        | Stage::Decide(_) => {
             return Ok(Input::Waits(id.clone()));
         }
     };
@@ -312,6 +327,7 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
         | Stage::Infer(_)
         | Stage::Judge(_)
         | Stage::Calibrate(_)
+        | Stage::Compare(_)
         | Stage::Decide(_) => stage,
     };
     let work = stage::row_stage(unmarked).map_err(|error| bad(error.to_string()))?.expect("it works row by row");
@@ -402,9 +418,15 @@ fn pairs(id: &StageId, stage: &Stage, line: Option<&str>, was: &Was) -> Result<V
             }
             Ok(pairs)
         }
-        (Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Calibrate(_) | Stage::Decide(_), _) => {
-            Ok(Vec::new())
-        }
+        (
+            Stage::Research(_)
+            | Stage::Pull(_)
+            | Stage::Generate(_)
+            | Stage::Calibrate(_)
+            | Stage::Compare(_)
+            | Stage::Decide(_),
+            _,
+        ) => Ok(Vec::new()),
     }
 }
 

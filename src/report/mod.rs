@@ -6,6 +6,7 @@
 
 mod calibrated;
 mod chart;
+mod comparison;
 mod criterion;
 mod markdown;
 mod model;
@@ -19,6 +20,7 @@ mod text;
 use std::io;
 
 pub use chart::chart;
+pub use comparison::{ComparedArm, StageComparison};
 pub use markdown::{candidates_markdown, markdown};
 pub use model::{CatalogAge, CriterionText, Inputs, NextStep, ReportModel, StageRecord, StageWeights, build};
 pub use table::candidates_csv;

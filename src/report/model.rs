@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::calibrated::{self, StageCalibration};
+use super::comparison::{self, StageComparison};
 use super::criterion;
-use super::next::{Context, Suite, next_steps};
-use crate::data::{Calibration, Candidates, Coverage, Decision, Judging, Outcome, Place, WeightsRecord};
+use super::next::{self, Context, Suite};
+use crate::data::{Calibration, Candidates, Comparison, Coverage, Decision, Judging, Outcome, Place, WeightsRecord};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
 use crate::spec;
@@ -43,6 +44,8 @@ pub struct Inputs<'a> {
     pub calibrations: Vec<(StageId, Calibration)>,
     /// The decision.
     pub decision: Option<Decision>,
+    /// What `compare` stages came to.
+    pub comparisons: Vec<(StageId, Comparison)>,
     /// Warnings that a reader must see, such as a model that judged itself: sentences.
     pub notes: Vec<String>,
 }
@@ -104,6 +107,9 @@ pub struct ReportModel {
     pub decision: Option<Decision>,
     /// Whether the decision is as a judge sees it of whose errors nothing is known.
     pub judge_relative: bool,
+    /// What was compared; absent where nothing is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<StageComparison>,
     /// What to do now, most urgent first.
     pub next_steps: Vec<NextStep>,
     /// Warnings.
@@ -192,8 +198,10 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         mut judging,
         calibrations,
         decision,
+        comparisons,
         notes,
     } = inputs;
+    let comparisons = comparison::of_stages(pipeline, comparisons);
     let chain = Chain::of(pipeline);
     let criteria: Vec<CriterionText> = chain
         .judge
@@ -202,16 +210,18 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
     let file = pipeline.file.display().to_string();
     let calibrations: Vec<StageCalibration> =
         calibrations.into_iter().map(|(stage, record)| StageCalibration { stage, record }).collect();
-    let next_steps = next_steps(
-        decision.as_ref(),
-        &Context {
-            criteria: &criteria,
-            suite: chain.generate.and_then(|(id, generate)| Suite::of(id, generate)),
-            backup: candidates.as_ref().and_then(|candidates| backup(pipeline, candidates)),
-            file: &file,
-            calibrations: &calibrations,
-        },
-    );
+    let context = Context {
+        criteria: &criteria,
+        suite: chain.generate.and_then(|(id, generate)| Suite::of(id, generate)),
+        backup: candidates.as_ref().and_then(|candidates| backup(pipeline, candidates)),
+        file: &file,
+        calibrations: &calibrations,
+    };
+    let mut next_steps = comparison::next_steps(&comparisons);
+    // Without a decision, what was compared says what to do.
+    if decision.is_some() || comparisons.is_empty() {
+        next_steps.extend(next::next_steps(decision.as_ref(), &context));
+    }
     ReportModel {
         report: FORMAT,
         name: pipeline.name.clone(),
@@ -219,9 +229,13 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         file,
         date,
         command,
-        headline: headline(decision.as_ref()).to_owned(),
+        headline: match (&decision, comparisons.first()) {
+            (None, Some(first)) => comparison::headline(&first.comparison).to_owned(),
+            (decision, _) => headline(decision.as_ref()).to_owned(),
+        },
         judge_relative: calibrated::is_judge_relative(decision.as_ref(), chain.judge.map(|(_, judge)| judge)),
         decision,
+        comparisons,
         next_steps,
         notes,
         chart: candidates.as_ref().and_then(|candidates| chart_name(pipeline, candidates)),
@@ -272,8 +286,13 @@ impl<'a> Chain<'a> {
             .stages
             .values()
             .find_map(|stage| if let spec::Stage::Decide(decide) = stage { Some(decide) } else { None });
-        let judge = decide.and_then(|decide| {
-            let (id, stage) = pipeline.stages.get_key_value(&decide.verdicts)?;
+        // Where nothing is decided, what is new is what the report is about.
+        let compared = pipeline
+            .stages
+            .values()
+            .find_map(|stage| if let spec::Stage::Compare(compare) = stage { Some(&compare.arms.new) } else { None });
+        let judge = decide.map(|decide| &decide.verdicts).or(compared).and_then(|verdicts| {
+            let (id, stage) = pipeline.stages.get_key_value(verdicts)?;
             if let spec::Stage::Judge(judge) = stage { Some((id, judge)) } else { None }
         });
         let infer = judge.and_then(|(_, judge)| {
@@ -310,7 +329,7 @@ fn model_in_words(pipeline: &spec::Pipeline, model: &spec::ModelRef) -> String {
     }
 }
 
-fn answered_by(pipeline: &spec::Pipeline, infer: &spec::Infer) -> String {
+pub(super) fn answered_by(pipeline: &spec::Pipeline, infer: &spec::Infer) -> String {
     let model = model_in_words(pipeline, &infer.model);
     let system = if infer.system.is_some() { "with" } else { "without" };
     let times = times("each scenario is answered", infer.repeat);

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::comparison;
 use super::model::ReportModel;
 use super::text::{bar, one_line};
 use crate::data::{CriterionSummary, Decision, Outcome};
@@ -39,6 +40,7 @@ pub fn terminal(model: &ReportModel, style: Style, out: &mut dyn io::Write) -> i
     if let Some(decision) = &model.decision {
         summary(model, decision, width, style, out)?;
     }
+    comparison::terminal(model, width, style, out)?;
     for note in model.notes.iter().take(MOST) {
         hanging("Note: ", &one_line(note), width, out)?;
     }
@@ -111,7 +113,7 @@ fn failing_criteria(
     writeln!(out)
 }
 
-fn paint(text: &str, code: &str, style: Style) -> String {
+pub(super) fn paint(text: &str, code: &str, style: Style) -> String {
     if style.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
@@ -128,7 +130,7 @@ fn paint_outcome(line: &str, outcome: Option<Outcome>, style: Style) -> String {
 }
 
 /// The text, or its beginning and `…` if it is longer than the line.
-fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     match text.char_indices().nth(width) {
         None => text.to_owned(),
         Some(_) => {
@@ -139,7 +141,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// The text behind a label, its further lines as far in as the first.
-fn hanging(label: &str, text: &str, width: usize, out: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn hanging(label: &str, text: &str, width: usize, out: &mut dyn io::Write) -> io::Result<()> {
     let indent = label.chars().count();
     for (index, line) in wrap(text, width - indent).iter().enumerate() {
         writeln!(out, "{:indent$}{line}", if index == 0 { label } else { "" })?;

@@ -337,6 +337,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         judging: BTreeMap::new(),
         calibrations: Vec::new(),
         decision: Some(decision(rows)),
+        comparisons: Vec::new(),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
 }
@@ -443,6 +444,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         judging: BTreeMap::new(),
         calibrations: Vec::new(),
         decision: None,
+        comparisons: Vec::new(),
         notes: Vec::new(),
     });
     insta::assert_snapshot!(

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod checks_page;
+mod compare;
 mod env;
 mod field_path;
 mod generate;
@@ -28,6 +29,7 @@ mod units;
 mod url;
 
 pub use crate::check::Language;
+pub use compare::{Arms, Clustering, Compare, Goal, Guard};
 pub use field_path::{FieldPath, InvalidPath};
 pub use generate::{
     Embeds, Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,

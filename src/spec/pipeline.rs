@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::compare::Compare;
 use super::generate::Generate;
 use super::gold::Label;
 use super::research::Research;
@@ -104,6 +105,8 @@ pub enum Stage {
     Calibrate(Calibrate),
     /// Verdicts → decision.
     Decide(Decide),
+    /// Verdicts on two models or prompts → what became better, and what worse.
+    Compare(Compare),
 }
 
 /// An engine declared under `models:` that needs no stage; one that does is a [`ModelRef::Embedded`] where it is named.

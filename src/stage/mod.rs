@@ -4,6 +4,7 @@
 //! when something runs. Start at [`reads`] and [`recipe`].
 
 pub mod calibrate;
+pub mod compare;
 pub mod decide;
 pub mod generate;
 pub mod infer;
@@ -34,6 +35,7 @@ pub fn kind(stage: &Stage) -> &'static str {
         Stage::Judge(_) => "judge",
         Stage::Calibrate(_) => "calibrate",
         Stage::Decide(_) => "decide",
+        Stage::Compare(_) => "compare",
     }
 }
 
@@ -49,6 +51,7 @@ pub fn manner(stage: &Stage) -> &'static str {
         | Stage::Infer(_)
         | Stage::Judge(_)
         | Stage::Calibrate(_)
+        | Stage::Compare(_)
         | Stage::Decide(_) => kind(stage),
     }
 }
@@ -65,6 +68,7 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
             pulls.push(pull);
         }
     }
+    let mut tables: Vec<&StageId> = Vec::new();
     let table = match stage {
         Stage::Research(_) | Stage::Generate(_) => None,
         Stage::Pull(pull) => match &pull.from {
@@ -75,6 +79,14 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         Stage::Judge(judge) => Some(&judge.answers),
         Stage::Calibrate(calibrate) => Some(&calibrate.verdicts),
         Stage::Decide(decide) => Some(&decide.verdicts),
+        Stage::Compare(compare) => {
+            for read in compare.reads() {
+                if !tables.contains(&read) {
+                    tables.push(read);
+                }
+            }
+            None
+        }
     };
     let calibration = match stage {
         Stage::Decide(decide) => decide.calibration.as_ref(),
@@ -83,9 +95,10 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         | Stage::Generate(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
-        | Stage::Calibrate(_) => None,
+        | Stage::Calibrate(_)
+        | Stage::Compare(_) => None,
     };
-    pulls.into_iter().chain(table).chain(calibration).collect()
+    pulls.into_iter().chain(table).chain(calibration).chain(tables).collect()
 }
 
 /// The stage whose table a row-wise stage takes row by row, if it takes another stage's.
@@ -94,7 +107,12 @@ pub fn table(stage: &Stage) -> Option<&StageId> {
     match stage {
         Stage::Infer(infer) => Some(&infer.scenarios),
         Stage::Judge(judge) => Some(&judge.answers),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Calibrate(_) | Stage::Decide(_) => None,
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Calibrate(_)
+        | Stage::Compare(_)
+        | Stage::Decide(_) => None,
     }
 }
 
@@ -107,7 +125,7 @@ pub fn row_stage(stage: &Stage) -> Result<Option<Box<dyn RowStage>>, CheckError>
         Stage::Generate(spec) => Some(Box::new(generate::GenerateStage::new(spec))),
         Stage::Infer(spec) => Some(Box::new(infer::InferStage::new(spec))),
         Stage::Judge(spec) => Some(Box::new(judge::JudgeStage::new(spec)?)),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => None,
     })
 }
 
@@ -121,6 +139,7 @@ pub fn lines_each(stage: &Stage) -> u64 {
         | Stage::Generate(_)
         | Stage::Judge(_)
         | Stage::Calibrate(_)
+        | Stage::Compare(_)
         | Stage::Decide(_) => 1,
     }
 }
@@ -140,6 +159,7 @@ pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
         | Stage::Infer(_)
         | Stage::Judge(_)
         | Stage::Calibrate(_)
+        | Stage::Compare(_)
         | Stage::Decide(_) => None,
     }
 }
@@ -148,7 +168,7 @@ pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
 #[must_use]
 pub fn model(stage: &Stage) -> Option<&ModelRef> {
     match stage {
-        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => None,
         Stage::Generate(generate) => {
             generate.expand().and_then(|expand| expand.writer.as_ref()).map(|writer| &writer.model)
         }
@@ -164,6 +184,6 @@ pub fn context(stage: &Stage, model: &ModelRef) -> Option<u32> {
         Stage::Infer(infer) => infer.context,
         Stage::Judge(judge) => judge.context,
         Stage::Generate(_) => model.embedded().and_then(|model| model.context),
-        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => None,
     }
 }

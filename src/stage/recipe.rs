@@ -3,17 +3,18 @@
 //! Ids of blobs and never keys: a stage that is computed again to the same bytes changes nothing further down. A field
 //! that takes one value out of an upstream result puts that value in the recipe and not the whole blob.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{calibrate, decide, generate, infer, judge, kind, pull, research};
+use super::{calibrate, compare, decide, generate, infer, judge, kind, pull, research};
 use crate::data::{Candidates, WeightsRecord};
 use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::spec::{
-    Adapter, Calibrate, CatalogFrom, Decide, GenerateFrom, HubSearch, Model, ModelRef, NearDuplicates, Pipeline,
+    Adapter, Arms, Calibrate, CatalogFrom, Decide, GenerateFrom, HubSearch, Model, ModelRef, NearDuplicates, Pipeline,
     PullFrom, Rubric, Stage, WeightsSource,
 };
 
@@ -166,6 +167,16 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             }
             (decide::VERSION, decide::fields(stage), inputs)
         }
+        Stage::Compare(stage) => {
+            let arms = |arms: &Arms| json!({ "base": known.output(&arms.base), "new": known.output(&arms.new) });
+            let mut inputs = arms(&stage.arms);
+            if !stage.guards.is_empty() {
+                let guards: BTreeMap<_, _> =
+                    stage.guards.iter().map(|(name, guard)| (name, arms(&guard.arms))).collect();
+                inputs["guards"] = json!(guards);
+            }
+            (compare::VERSION, compare::fields(stage), inputs)
+        }
     };
     Ok(Recipe::new(kind(stage), version, merged(own, inputs)))
 }
@@ -180,7 +191,8 @@ pub fn rubric_of<'a>(pipeline: &'a Pipeline, calibrate: &Calibrate) -> &'a Rubri
         | Stage::Generate(_)
         | Stage::Infer(_)
         | Stage::Calibrate(_)
-        | Stage::Decide(_) => unreachable!("wires are checked"),
+        | Stage::Decide(_)
+        | Stage::Compare(_) => unreachable!("wires are checked"),
     }
 }
 
@@ -215,9 +227,12 @@ pub fn apart_from_table(stage: &Stage, mut recipe: Value) -> Option<(Value, Blob
     let field = match stage {
         Stage::Infer(_) => "scenarios",
         Stage::Judge(_) => "answers",
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Calibrate(_) | Stage::Decide(_) => {
-            return None;
-        }
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Calibrate(_)
+        | Stage::Decide(_)
+        | Stage::Compare(_) => return None,
     };
     let table = recipe.get_mut("fields")?.as_object_mut()?.remove(field)?;
     Some((recipe, table.as_str()?.parse().ok()?))

@@ -76,14 +76,14 @@ pub use paired::{
     noninferiority_p, tango_interval, tango_statistic,
 };
 pub use panel::{DawidSkene, dawid_skene, effective_votes, error_correlation, majority};
-pub use permutation::sign_flip_p;
+pub use permutation::{sign_flip_p, sign_flip_p_of_kinds};
 pub use power::{
     McNemar, PairedVariance, Sides, margin_supported, mcnemar_power, mde_paired, mde_unpaired, n_halfwidth_wilson,
     n_mcnemar, n_miller_paired, n_noninferiority, n_one_sample,
 };
 pub use ppi::{Labelled, PoweredMean, Trust, ppi_mean};
 pub use random::Random;
-pub use regression::{GateVerdict, LEAST_SLICE, RegressionGate, regression_gate, worst_slices};
+pub use regression::{GateVerdict, LEAST_SLICE, RegressionGate, no_worse, regression_gate, worst_slices};
 pub use scores::{Epochs, MeanEstimate, clustered_mean, design_effect, icc_anova, mean_ci_t, pass_at_k, pass_pow_k};
 pub use sequential::{
     BetaPrior, SequentialDecision, SequentialPlan, SuitePasses, confidence_sequence, log_evidence, sequential_decide,

@@ -3,6 +3,7 @@
 //! A test that finds no difference is no proof that there is none, so the gate asks the interval instead: [`regression_gate`]
 //! for all scenarios, [`worst_slices`] for the topics among them.
 
+use super::interval::Interval;
 use super::multiple::holm;
 use super::paired::{Difference, Pairs, mcnemar_midp_of_losses, newcombe_paired};
 use super::power::{margin_supported, n_noninferiority};
@@ -47,13 +48,7 @@ const POWER: f64 = 0.8;
 pub fn regression_gate(pairs: &Pairs, margin: f64, confidence: f64) -> RegressionGate {
     let difference = newcombe_paired(pairs, confidence);
     let interval = difference.interval;
-    let by_interval = if interval.lo > -margin {
-        GateVerdict::Pass
-    } else if interval.hi < 0.0 {
-        GateVerdict::Fail
-    } else {
-        GateVerdict::Inconclusive
-    };
+    let by_interval = no_worse(interval, margin);
     let (alpha, psi) = ((1.0 - confidence) / 2.0, pairs.discordance());
     let margin_supported = margin_supported(pairs.scenarios(), psi, alpha, POWER);
     let is_supported = margin_supported.is_some_and(|supported| supported <= margin);
@@ -67,6 +62,19 @@ pub fn regression_gate(pairs: &Pairs, margin: f64, confidence: f64) -> Regressio
         is_small_loss: verdict == GateVerdict::Pass && interval.hi < 0.0,
         margin_supported,
         scenarios_needed: n_noninferiority(psi, margin, 0.0, alpha, POWER),
+    }
+}
+
+/// What any interval of a difference says of a loss of at most `margin`: pass where it lies above −margin, fail where it lies below
+/// 0 and not above −margin.
+#[must_use]
+pub fn no_worse(interval: Interval, margin: f64) -> GateVerdict {
+    if interval.lo > -margin {
+        GateVerdict::Pass
+    } else if interval.hi < 0.0 {
+        GateVerdict::Fail
+    } else {
+        GateVerdict::Inconclusive
     }
 }
 

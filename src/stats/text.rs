@@ -41,6 +41,27 @@ pub fn percents<const N: usize>(shares: [f64; N], edges: &[f64]) -> [String; N] 
     (1..=9).map(shown).find(honest).unwrap_or_else(|| shown(9))
 }
 
+/// `+7.1`, `−0.4`: differences of shares in percentage points, with a sign, and with as many decimals (at least one) as
+/// [`percents`] takes. What is shown as 0 has no sign.
+#[must_use]
+pub fn points<const N: usize>(differences: [f64; N], edges: &[f64]) -> [String; N] {
+    percents(differences, edges).map(|text| {
+        if text.chars().all(|c| matches!(c, '0' | '.' | '-')) {
+            return text.trim_start_matches('-').to_owned();
+        }
+        match text.strip_prefix('-') {
+            Some(size) => format!("−{size}"),
+            None => format!("+{text}"),
+        }
+    })
+}
+
+/// `5`, `2.5`: a difference of shares that somebody wrote down, in percentage points.
+#[must_use]
+pub fn round_points(difference: f64) -> String {
+    round_percent(difference).trim_end_matches(" %").to_owned()
+}
+
 /// `1 scenario`, `54 scenarios`.
 #[must_use]
 pub fn count(number: u64, singular: &str) -> String {
@@ -74,6 +95,13 @@ mod tests {
         let words = ["a", "b", "c"].map(ToOwned::to_owned);
         assert_eq!(list(&words, "and"), "a, b and c");
         assert_eq!(list(&words[..1], "or"), "a");
+    }
+
+    #[test]
+    fn differences_have_a_sign() {
+        assert_eq!(points([0.0714, -0.12, 0.0, -0.000_01], &[]), ["+7.1", "−12.0", "0.0", "0.0"]);
+        assert_eq!(points([-0.000_4, 0.02], &[0.0]), ["−0.04", "+2.00"]);
+        assert_eq!((round_points(0.05), round_points(0.025)), ("5".to_owned(), "2.5".to_owned()));
     }
 
     #[test]

@@ -46,6 +46,8 @@ const STAGES: &[&str] = &[
     "checked",
     "weighed",
     "decision",
+    "change",
+    "held",
 ];
 
 fn all() -> Vec<(String, Recipe)> {
@@ -87,7 +89,9 @@ fn calls(world: &World) -> Vec<(String, Recipe)> {
         Stage::Judge(spec) => {
             asks(judge::JudgeStage::new(spec).unwrap().start(&answer_line("a/b", "Oh <|x|>")).unwrap())
         }
-        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Decide(_) => panic!("{id} asks nothing"),
+        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => {
+            panic!("{id} asks nothing")
+        }
     };
     let plain = Request {
         messages: vec![

@@ -96,6 +96,21 @@ stages:
   frozen: { generate: { taxonomy: scenarios/kept.yaml, freeze: scenarios/kept.jsonl } }
   checked:
     judge: { answers: greedy, rubric: rubrics/checks.yaml }
+  retried: { judge: { answers: embedded, rubric: rubrics/checks.yaml } }
+  checked-too: { judge: { answers: repeated, rubric: rubrics/checks.yaml } }
+  change: { compare: { base: checked, new: retried } }
+  held:
+    compare:
+      base: checked
+      new: retried
+      goal: hold
+      margin: 0.03
+      min_improvement: 0.01
+      confidence: 0.85
+      cluster: none
+      max_ungraded: 0.25
+      seed: 29
+      guards: { general: { base: retried, new: checked, margin: 0.04 } }
 "#,
     ),
     (

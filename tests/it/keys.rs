@@ -181,6 +181,18 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("decision", "gate", PIPELINE, "gate: deploy", "gate: fine_tune"),
     ("decision", "max_ungraded", PIPELINE, "max_ungraded: 0.1", "max_ungraded: 0.2"),
     ("decision", "verdicts", PIPELINE, "verdicts: verdicts", "verdicts: checked"),
+    ("held", "base", PIPELINE, "base: checked\n", "base: checked-too\n"),
+    ("held", "new", PIPELINE, "new: retried\n", "new: checked-too\n"),
+    ("held", "goal", PIPELINE, "goal: hold", "goal: improve"),
+    ("held", "margin", PIPELINE, "margin: 0.03", "margin: 0.02"),
+    ("held", "min_improvement", PIPELINE, "min_improvement: 0.01", "min_improvement: 0.02"),
+    ("held", "confidence", PIPELINE, "confidence: 0.85", "confidence: 0.8"),
+    ("held", "cluster", PIPELINE, "cluster: none", "cluster: topic"),
+    ("held", "max_ungraded", PIPELINE, "max_ungraded: 0.25", "max_ungraded: 0.3"),
+    ("held", "seed", PIPELINE, "seed: 29", "seed: 30"),
+    ("held", "guard_margins.general", PIPELINE, "margin: 0.04", "margin: 0.05"),
+    ("held", "guards.general.base", PIPELINE, "base: retried,", "base: checked-too,"),
+    ("held", "guards.general.new", PIPELINE, "new: checked,", "new: checked-too,"),
 ];
 
 /// The values of each field, by its name: `criteria[].weight` has one a criterion.
@@ -228,7 +240,7 @@ fn every_field_of_every_kind_is_in_the_table_and_changes_the_key() {
     let gone: Vec<_> = table.difference(&met).collect();
     assert!(missing.is_empty() && gone.is_empty(), "not in the table: {missing:#?}, not in a recipe: {gone:#?}");
     let kinds: BTreeSet<&str> = FIELDS.iter().map(|(id, ..)| stage::kind(world.stage(id))).collect();
-    assert_eq!(kinds.len(), 6, "every kind is in the table");
+    assert_eq!(kinds.len(), 7, "every kind is in the table");
 }
 
 fn keys(world: &World) -> Vec<Key> {
@@ -375,7 +387,7 @@ fn what_research_asks_for_is_in_its_key() {
 #[test]
 fn a_stage_may_be_renamed() {
     let world = World::new();
-    for id in ["scenarios", "answers", "verdicts", "decision", "candidates", "weights"] {
+    for id in ["scenarios", "answers", "verdicts", "decision", "held", "candidates", "weights"] {
         let (_, id) = world.stages().into_iter().find(|(_, other)| other.as_str() == id).unwrap();
         let renamed = world.renamed(&id, "renamed");
         assert_eq!(renamed.recipe(&StageId::new("renamed").unwrap()).key(), world.recipe(&id).key(), "{id}");

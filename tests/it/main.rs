@@ -4,6 +4,7 @@
 
 mod calibrate;
 mod checks;
+mod compare;
 mod doctor;
 mod env;
 mod execution;

@@ -20,6 +20,8 @@ fn shipped_pipelines_have_no_problem() {
         "examples/checks/pipeline.yaml",
         "examples/choice/pipeline.yaml",
         "examples/weights/pipeline.yaml",
+        "examples/finetune/pipeline.yaml",
+        "examples/finetune/unchanged.yaml",
     ] {
         let file = root().join(file);
         let output = project.run(&["validate", file.to_str().unwrap()]).exits(0);

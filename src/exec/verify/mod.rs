@@ -180,6 +180,10 @@ impl State<'_> {
             Stage::Pull(pull) => tokio::task::block_in_place(|| self.weights(id, pull, locked)),
             Stage::Calibrate(calibrate) => tokio::task::block_in_place(|| self.calibration(calibrate, locked)),
             Stage::Decide(decide) => tokio::task::block_in_place(|| self.decision(id, decide, locked)),
+            Stage::Compare(compare) => tokio::task::block_in_place(|| {
+                let table = |read: &StageId| Ok(store.lines(&self.verify.lock.stages[read].output)?);
+                Ok(same_record(&whole::comparison(compare, table)?, locked))
+            }),
             Stage::Generate(generate) => {
                 let rows = generate::rows(generate, &self.verify.pipeline.root).map_err(|error| failed_file(&error))?;
                 let total = receipt.rows.unwrap_or(rows.total);
@@ -382,6 +386,7 @@ fn marks(stage: &Stage, sampled: bool) -> (Marks, Option<Stage>) {
         | Stage::Infer(_)
         | Stage::Judge(_)
         | Stage::Calibrate(_)
+        | Stage::Compare(_)
         | Stage::Decide(_) => (Marks::None, None),
     }
 }

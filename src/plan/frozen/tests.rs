@@ -86,7 +86,8 @@ impl Project {
                         | Stage::Generate(_)
                         | Stage::Infer(_)
                         | Stage::Judge(_)
-                        | Stage::Calibrate(_) => (format!("rows of {id}\n"), Vec::new()),
+                        | Stage::Calibrate(_)
+                        | Stage::Compare(_) => (format!("rows of {id}\n"), Vec::new()),
                     };
                     let receipt = Receipt {
                         key: recipe.key(),

@@ -4,6 +4,7 @@
 
 mod calibration;
 mod candidates;
+mod comparison;
 mod escape;
 mod failures;
 mod near;
@@ -30,7 +31,10 @@ const BAR: usize = 60;
 /// `out` does not take it.
 pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     title(model, out)?;
-    decision(model, out)?;
+    if model.decision.is_some() || model.comparisons.is_empty() {
+        decision(model, out)?;
+    }
+    comparison::write(model, out)?;
     selection::write(model, out)?;
     results::write(model, out)?;
     calibration::write(model, out)?;
@@ -79,10 +83,14 @@ fn full_sentence(text: &str) -> String {
 
 fn title(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<!-- Written by evalflow: run it again rather than edit this file. -->\n")?;
-    writeln!(out, "# Base model evaluation: {}\n", inline(&model.name))?;
+    let compares = model.decision.is_none() && !model.comparisons.is_empty();
+    let what = if compares { "Comparison" } else { "Base model evaluation" };
+    writeln!(out, "# {what}: {}\n", inline(&model.name))?;
     let (outcome, rest) = model.headline.split_once(": ").unwrap_or((&model.headline, ""));
     write!(out, "**{}:** {}", inline(outcome), sentence(rest))?;
-    if let Some(reason) = model.decision.as_ref().and_then(|decision| decision.reasons.first()) {
+    let decided = model.decision.as_ref().and_then(|decision| decision.reasons.first());
+    let compared = || model.comparisons.first().and_then(|found| found.comparison.reasons.first());
+    if let Some(reason) = if model.decision.is_some() { decided } else { compared() } {
         write!(out, " {}", sentence(&full_sentence(reason)))?;
     }
     writeln!(out, "\n\n{} · pipeline {}", inline(&model.date), code(&model.file))?;

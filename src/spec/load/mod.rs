@@ -7,6 +7,7 @@ mod axes;
 mod axis_names;
 mod calibrate;
 mod check;
+mod compare;
 mod conditions;
 mod costs;
 mod files;

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use super::axis_names::{self, Prompt};
 use super::calibrate::{self, Gold};
 use super::check::Met;
+use super::compare;
 use super::conditions::{self, Conditions};
 use super::costs;
 use super::files::Files;
@@ -80,11 +81,13 @@ pub(super) fn read(
                 Kind::Judge => context.judge(fields).map(Stage::Judge),
                 Kind::Calibrate => context.calibrate(fields).map(Stage::Calibrate),
                 Kind::Decide => context.decide(fields).map(Stage::Decide),
+                Kind::Compare => context.compare(fields).map(Stage::Compare),
             };
             Some((sketch.id.clone()?, stage?))
         })
         .collect();
     report_second_decision(sketches);
+    compare::report_unlike_arms(sketches, &stages, models);
     warn_of_self_judging(sketches, &stages, models);
     warn_of_equal_samples(sketches, &stages);
     calibrate::report_unknown_criteria(&context.golds.into_inner(), &stages, files.sink);
@@ -347,7 +350,12 @@ fn warn_of_equal_samples(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Sta
         let is_equal = match stage {
             Stage::Infer(infer) => infer.temperature <= 0.0 && infer.model.embedded().is_some(),
             Stage::Judge(judge) => judge.temperature <= 0.0 && judge.mode == JudgeMode::Json,
-            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Calibrate(_) | Stage::Decide(_) => false,
+            Stage::Research(_)
+            | Stage::Pull(_)
+            | Stage::Generate(_)
+            | Stage::Calibrate(_)
+            | Stage::Compare(_)
+            | Stage::Decide(_) => false,
         };
         let sketch = sketches.iter().find(|sketch| sketch.id.as_ref() == Some(id) && is_equal);
         let Some(entries) = sketch.and_then(|sketch| sketch.body.entries()) else { continue };
@@ -411,7 +419,7 @@ fn is_same_file(one: &StageId, other: &StageId, stages: &IndexMap<StageId, Stage
         }
 }
 
-fn is_same_model(
+pub(super) fn is_same_model(
     one: &ModelRef,
     other: &ModelRef,
     stages: &IndexMap<StageId, Stage>,

@@ -23,6 +23,7 @@ pub(super) enum Kind {
     Judge,
     Calibrate,
     Decide,
+    Compare,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -33,6 +34,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("judge", Kind::Judge),
     ("calibrate", Kind::Calibrate),
     ("decide", Kind::Decide),
+    ("compare", Kind::Compare),
 ];
 
 /// Reads which kind a stage is of; gives the kind's key and its settings.
@@ -50,10 +52,11 @@ impl Kind {
             Self::Judge => "judge",
             Self::Calibrate => "calibrate",
             Self::Decide => "decide",
+            Self::Compare => "compare",
         }
     }
 
-    /// The keys whose values name stages or models; below others where there is a dot.
+    /// The keys whose values name stages or models; below others where there is a dot, and below each where there is a `*`.
     pub(super) fn references(self) -> &'static [&'static str] {
         match self {
             Self::Research => &[],
@@ -63,6 +66,7 @@ impl Kind {
             Self::Judge => &["answers", "model"],
             Self::Calibrate => &["verdicts"],
             Self::Decide => &["verdicts", "calibration"],
+            Self::Compare => &["base", "new", "guards.*.base", "guards.*.new"],
         }
     }
 }
@@ -165,15 +169,16 @@ impl<'a> Outline<'a> {
     /// Takes in what a stage or a model mentions in the fields of these names.
     pub(super) fn connect(&mut self, from: &'a str, references: &[&str], body: Field<'a>) {
         for path in references {
-            let found = path.split('.').try_fold(body.node, |node, name| {
-                let Value::Map(entries) = &node.value else { return None };
-                entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
-            });
-            if let Some(node) = found
-                && let Value::Text(text) = &node.value
-            {
-                let to = text.split('.').next().unwrap_or(text);
-                self.edges.push(Edge { from, to, span: &node.span });
+            let mut found = vec![body.node];
+            for name in path.split('.') {
+                let entries = found.into_iter().filter_map(|node| node.value.as_map()).flatten();
+                found = entries.filter(|(key, _)| name == "*" || key.name == name).map(|(_, node)| node).collect();
+            }
+            for node in found {
+                if let Value::Text(text) = &node.value {
+                    let to = text.split('.').next().unwrap_or(text);
+                    self.edges.push(Edge { from, to, span: &node.span });
+                }
             }
         }
     }
@@ -225,18 +230,19 @@ impl<'a> Outline<'a> {
         circle
     }
 
-    /// Warns of models that nothing asks and of results that nothing reads. A pipeline without a decision is made for its
+    /// Warns of models that nothing asks and of results that nothing reads. A pipeline that decides and compares nothing is made for its
     /// tables, so all is well with those; with an error in the file, a reader may be there that is not understood.
     pub(super) fn warn_of_unused(&self, reader: Reader<'_>) {
         if reader.has_errors() {
             return;
         }
-        let decides = self.definitions.values().any(|definition| definition.what == What::Stage(Kind::Decide));
+        let is_end = |what: What| matches!(what, What::Stage(Kind::Decide | Kind::Compare));
+        let decides = self.definitions.values().any(|definition| is_end(definition.what));
         let used: BTreeSet<&str> = self.edges.iter().map(|edge| edge.to).collect();
         for (name, definition) in self.definitions.iter().filter(|(name, _)| !used.contains(*name)) {
             let (code, label, message) = match definition.what {
                 What::Model => (Code::UnusedModel, "never asked", format!("nothing asks `{name}`")),
-                What::Stage(kind) if decides && kind != Kind::Decide => {
+                What::Stage(_) if decides && !is_end(definition.what) => {
                     (Code::UnusedStage, "never read", format!("nothing reads `{name}`"))
                 }
                 What::Stage(_) | What::Unclear => continue,

@@ -407,7 +407,7 @@ fn bounded(text: &str) -> String {
 }
 
 /// Whether a judge makes up so many of its quotes that its verdicts are no evidence.
-fn is_untrusted(quotes: &Quotes) -> bool {
+pub(super) fn is_untrusted(quotes: &Quotes) -> bool {
     let all = quotes.found + quotes.missing;
     all >= FEWEST_QUOTES && quotes.missing as f64 > MOST_MISSING_QUOTES * all as f64
 }

@@ -14,8 +14,9 @@ use crate::data::{self, Origin, Scenario};
 use crate::ids::ScenarioId;
 use crate::key::{BlobHasher, BlobId};
 
-/// The topic and the style of a line that names none.
-pub(super) const TOPIC: &str = "imported";
+/// The topic of a line that names none.
+pub const TOPIC: &str = "imported";
+/// The style of one that names none.
 pub(super) const STYLE: &str = "plain";
 
 /// What is wrong with a file of scenarios.

@@ -19,7 +19,7 @@ mod shingles;
 mod write;
 
 pub use cells::{Brief, BriefValue, Cell, Cells, cells};
-pub use file::{Checked, Lines, ScenarioFileError, check as check_file};
+pub use file::{Checked, Lines, ScenarioFileError, TOPIC, check as check_file};
 pub use import::READER as PARQUET_READER;
 pub use languages::LanguageSample;
 pub use leak::{Leaks, Texts, texts};
