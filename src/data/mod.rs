@@ -19,8 +19,8 @@ pub use candidates::{
 };
 pub use coverage::{Coverage, FrozenSuite, Gap};
 pub use decision::{
-    ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More,
-    Outcome, Quotes, Rate, Thresholds,
+    ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, Levels,
+    More, Outcome, Quotes, Rate, Thresholds,
 };
 pub use judging::Judging;
 pub use leak::{Leak, LeakReport};

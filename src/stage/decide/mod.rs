@@ -4,6 +4,7 @@
 //! left to `stats`. Whole-table, but rows are only counted: memory does not grow with them. Rows of one scenario, which lie
 //! side by side, are a cluster. Start at [`Tally`].
 
+mod levels;
 mod reasons;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod tests;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use self::levels::LevelTally;
 use self::reasons::{Findings, blocked_because, reasons};
 use crate::data::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, Grade, GroupSummary,
@@ -87,6 +89,7 @@ struct CriterionTally {
     not_applicable: u64,
     ungraded: u64,
     pass_probabilities: stats::UnitMean,
+    levels: LevelTally,
     topics: BTreeMap<String, PassFail>,
     styles: BTreeMap<String, PassFail>,
     examples: Vec<Failure>,
@@ -310,6 +313,9 @@ impl CriterionTally {
         if let Some(probability) = verdict.pass_probability {
             self.pass_probabilities.add(probability);
         }
+        if let Some(level) = verdict.level {
+            self.levels.add(level);
+        }
         entry(&mut self.topics, &row.scenario.topic).add(passed);
         entry(&mut self.styles, &row.scenario.style).add(passed);
         if !passed && self.examples.len() < EXAMPLES {
@@ -343,6 +349,7 @@ impl CriterionTally {
             not_applicable: self.not_applicable,
             ungraded: self.ungraded,
             mean_pass_probability: self.pass_probabilities.mean(),
+            levels: self.levels.finish(),
             failed_topics: failed_in(self.topics),
             failed_styles: failed_in(self.styles),
             examples: self.examples,

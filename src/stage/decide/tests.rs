@@ -27,6 +27,7 @@ fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&st
         quote: None,
         votes: None,
         pass_probability: None,
+        level: None,
     };
     Judged {
         scenario: Scenario {
