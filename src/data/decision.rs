@@ -1,5 +1,7 @@
 //! What the numbers mean.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::corrected::Corrected;
@@ -208,12 +210,25 @@ pub struct CriterionSummary {
     /// Mean probability of `pass` over pass and fail, where the judge weighed words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_pass_probability: Option<f64>,
+    /// How the levels fell, where the judge gave levels of a scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<Levels>,
     /// Topics with failures: most failures first, then by name.
     pub failed_topics: Vec<FailedIn>,
     /// Styles with failures: most failures first, then by name.
     pub failed_styles: Vec<FailedIn>,
     /// The first failures in the order of rows, at most three.
     pub examples: Vec<Failure>,
+}
+
+/// How the levels of a scale fell.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Levels {
+    /// The mean.
+    pub mean: f64,
+    /// Level → how often it was given; a level between two counts for the nearer, or the upper where neither is.
+    pub counts: BTreeMap<u32, u64>,
 }
 
 /// How often one criterion failed in one topic or style.

@@ -32,8 +32,8 @@ pub use comparison::{
 pub use corrected::{Corrected, CorrectedCriterion, CorrectedRate, LabelledShare, LabelsToSettle};
 pub use coverage::{Coverage, FrozenSuite, Gap};
 pub use decision::{
-    ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, More,
-    Outcome, Quotes, Rate, Thresholds,
+    ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, Levels,
+    More, Outcome, Quotes, Rate, Thresholds,
 };
 pub use judging::Judging;
 pub use leak::{Leak, LeakReport};

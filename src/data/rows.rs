@@ -141,6 +141,9 @@ pub struct Verdict {
     /// How likely the judge found `pass` among the verdict words, in [0, 1], where words were weighed and one was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_probability: Option<f64>,
+    /// The level, where one of a scale was asked for: the mean where several were given or levels were weighed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<f64>,
 }
 
 /// How several opinions on one criterion divide.

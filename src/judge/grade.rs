@@ -1,7 +1,8 @@
 //! From the verdicts on one reply to its grade.
 
 use crate::data::{Grade, VerdictKind};
-use crate::spec::Rubric;
+use crate::ids::CriterionId;
+use crate::spec::{Ask, AtLeast, Rubric};
 
 /// Sums of weights that ought to be equal may differ by this much.
 const SLACK: f64 = 1e-9;
@@ -17,6 +18,21 @@ pub struct Graded {
     pub coverage: f64,
 }
 
+/// How one criterion came out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing {
+    /// The verdict.
+    pub verdict: VerdictKind,
+    /// The level, where one was asked for.
+    pub level: Option<f64>,
+}
+
+impl From<VerdictKind> for Standing {
+    fn from(verdict: VerdictKind) -> Self {
+        Self { verdict, level: None }
+    }
+}
+
 /// Applies the rubric's pass rule to `verdicts`, one a criterion in the rubric's order.
 ///
 /// A missing verdict never counts as a pass. It leaves the grade open only where a verdict could still change it.
@@ -24,17 +40,24 @@ pub struct Graded {
 /// # Panics
 /// There is not one verdict a criterion.
 #[must_use]
-pub fn grade(rubric: &Rubric, verdicts: &[VerdictKind]) -> Graded {
+pub fn grade(rubric: &Rubric, verdicts: &[Standing]) -> Graded {
     assert_eq!(rubric.criteria.len(), verdicts.len(), "one verdict a criterion");
     let (mut whole, mut applicable, mut passed, mut missing) = (0.0, 0.0, 0.0, 0.0);
     let (mut critical_failed, mut critical_missing, mut any_graded) = (false, false, false);
-    for (criterion, verdict) in rubric.criteria.iter().zip(verdicts) {
+    for (criterion, Standing { verdict, level }) in rubric.criteria.iter().zip(verdicts) {
         let weight = criterion.weight;
         whole += weight;
+        let credit = match &criterion.ask {
+            Ask::Scale(scale) => level.and_then(|level| scale.credit(level)),
+            Ask::Question(_) | Ask::Check(_) => None,
+        };
         match verdict {
             VerdictKind::NotApplicable => continue,
-            VerdictKind::Pass => passed += weight,
-            VerdictKind::Fail => critical_failed |= criterion.critical,
+            VerdictKind::Pass => passed += weight * credit.unwrap_or(1.0),
+            VerdictKind::Fail => {
+                passed += weight * credit.unwrap_or(0.0);
+                critical_failed |= criterion.critical;
+            }
             VerdictKind::Ungraded => {
                 missing += weight;
                 critical_missing |= criterion.critical;
@@ -48,9 +71,13 @@ pub fn grade(rubric: &Rubric, verdicts: &[VerdictKind]) -> Graded {
         return Graded { score: None, grade: Grade::Invalid, coverage };
     }
     let reaches = |weight: f64| weight / applicable + SLACK >= rubric.pass.score;
-    let grade = if critical_failed || !reaches(passed + missing) {
+    let enough = |may_pass: &[VerdictKind]| {
+        rubric.pass.at_least.iter().all(|group| is_enough(group, rubric, verdicts, may_pass))
+    };
+    let may_pass = enough(&[VerdictKind::Pass, VerdictKind::Ungraded]);
+    let grade = if critical_failed || !reaches(passed + missing) || !may_pass {
         Grade::Fail
-    } else if reaches(passed) && !critical_missing {
+    } else if reaches(passed) && !critical_missing && enough(&[VerdictKind::Pass]) {
         Grade::Pass
     } else {
         Grade::Ungraded
@@ -58,13 +85,32 @@ pub fn grade(rubric: &Rubric, verdicts: &[VerdictKind]) -> Graded {
     Graded { score: any_graded.then_some(passed / applicable), grade, coverage }
 }
 
+/// Whether so many of a group pass as must, or all that apply, if `passing` verdicts are passes.
+fn is_enough(group: &AtLeast, rubric: &Rubric, verdicts: &[Standing], passing: &[VerdictKind]) -> bool {
+    let AtLeast { count, criteria } = group;
+    let is_one = |id: &CriterionId| criteria.contains(id);
+    let of_group = rubric.criteria.iter().zip(verdicts).filter(|(criterion, _)| is_one(&criterion.id));
+    let applicable: Vec<VerdictKind> = of_group
+        .map(|(_, standing)| standing.verdict)
+        .filter(|verdict| *verdict != VerdictKind::NotApplicable)
+        .collect();
+    applicable.iter().filter(|verdict| passing.contains(verdict)).count() >= (*count).min(applicable.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use VerdictKind::{Fail, NotApplicable, Pass, Ungraded};
 
-    use crate::ids::CriterionId;
-    use crate::spec::{Ask, Criterion, PassRule, Question};
+    use crate::spec::{Criterion, PassRule, Question, Scale};
+
+    fn rule(score: f64, min_applicable: f64) -> PassRule {
+        PassRule { score, min_applicable, at_least: Vec::new() }
+    }
+
+    fn graded(rubric: &Rubric, verdicts: &[VerdictKind]) -> Graded {
+        grade(rubric, &verdicts.iter().copied().map(Standing::from).collect::<Vec<_>>())
+    }
 
     fn rubric(weights: &[(f64, bool)], pass: PassRule) -> Rubric {
         let criterion = |(index, &(weight, critical)): (usize, &(f64, bool))| Criterion {
@@ -84,8 +130,7 @@ mod tests {
 
     /// Weights 3 (critical), 2 and 1; score 0.7; half must apply: the rubric of the reference vectors.
     fn check(verdicts: [VerdictKind; 3], score: Option<f64>, expected: Grade) {
-        let rule = PassRule { score: 0.7, min_applicable: 0.5 };
-        let graded = grade(&rubric(&[(3.0, true), (2.0, false), (1.0, false)], rule), &verdicts);
+        let graded = graded(&rubric(&[(3.0, true), (2.0, false), (1.0, false)], rule(0.7, 0.5)), &verdicts);
         assert_eq!(graded.grade, expected, "{verdicts:?}");
         let equal = match (graded.score, score) {
             (Some(found), Some(expected)) => (found - expected).abs() < 1e-12,
@@ -120,9 +165,8 @@ mod tests {
     #[test]
     fn a_sum_just_below_the_threshold_reaches_it() {
         let weights = [(0.1, false), (0.2, false), (0.7, false)];
-        let rule = PassRule { score: 0.3, min_applicable: 0.3 };
-        assert_eq!(grade(&rubric(&weights, rule), &[Pass, Pass, Fail]).grade, Grade::Pass);
-        assert_eq!(grade(&rubric(&weights, rule), &[Pass, Pass, NotApplicable]).grade, Grade::Pass);
+        assert_eq!(graded(&rubric(&weights, rule(0.3, 0.3)), &[Pass, Pass, Fail]).grade, Grade::Pass);
+        assert_eq!(graded(&rubric(&weights, rule(0.3, 0.3)), &[Pass, Pass, NotApplicable]).grade, Grade::Pass);
     }
 
     /// A grade with missing verdicts is what all ways of filling them in agree on, and open where they do not.
@@ -131,7 +175,7 @@ mod tests {
         let weights = [(3.0, true), (2.0, false), (1.0, true), (2.0, false)];
         let kinds = [Pass, Fail, NotApplicable, Ungraded];
         for score in [0.25, 0.5, 0.75, 1.0] {
-            let rubric = rubric(&weights, PassRule { score, min_applicable: 0.4 });
+            let rubric = rubric(&weights, rule(score, 0.4));
             for number in 0..kinds.len().pow(4) {
                 let verdicts: Vec<VerdictKind> =
                     (0..4_u32).map(|place| kinds[number / kinds.len().pow(place) % kinds.len()]).collect();
@@ -146,7 +190,7 @@ mod tests {
                 let all: Vec<Grade> = fillings.collect();
                 let agreed = all.iter().all(|grade| *grade == all[0]);
                 let expected = if agreed { all[0] } else { Grade::Ungraded };
-                assert_eq!(grade(&rubric, &verdicts).grade, expected, "{verdicts:?} at {score}");
+                assert_eq!(graded(&rubric, &verdicts).grade, expected, "{verdicts:?} at {score}");
             }
         }
     }
@@ -166,5 +210,52 @@ mod tests {
         } else {
             Grade::Pass
         }
+    }
+
+    #[test]
+    fn so_many_of_a_group_must_pass() {
+        let weights = [(1.0, false); 4];
+        let ids = |numbers: &[usize]| {
+            numbers.iter().map(|number| CriterionId::new(&format!("c{number}")).unwrap()).collect::<Vec<_>>()
+        };
+        let at_least = vec![AtLeast { count: 2, criteria: ids(&[1, 2, 3]) }];
+        let rubric = rubric(&weights, PassRule { at_least, ..rule(0.25, 0.25) });
+        for (verdicts, expected) in [
+            ([Fail, Pass, Pass, Fail], Grade::Pass),
+            ([Pass, Pass, Fail, Fail], Grade::Fail),
+            ([Pass, Pass, Ungraded, Fail], Grade::Ungraded),
+            ([Pass, Ungraded, Fail, Fail], Grade::Fail),
+            ([Pass, Pass, Pass, Ungraded], Grade::Pass),
+            // Fewer apply than must pass: all that do.
+            ([Pass, Pass, NotApplicable, NotApplicable], Grade::Pass),
+            ([Pass, Fail, NotApplicable, NotApplicable], Grade::Fail),
+            ([Pass, NotApplicable, NotApplicable, NotApplicable], Grade::Pass),
+        ] {
+            assert_eq!(graded(&rubric, &verdicts).grade, expected, "{verdicts:?}");
+        }
+    }
+
+    #[test]
+    fn a_level_earns_its_share_where_that_is_wanted() {
+        let with = |partial: bool| {
+            let mut rubric = rubric(&[(3.0, false), (1.0, false)], rule(0.7, 0.5));
+            let anchors = [(1, "low".to_owned()), (5, "high".to_owned())].into();
+            rubric.criteria[0].ask =
+                Ask::Scale(Scale { text: "?".to_owned(), allow_not_applicable: true, anchors, pass_at: 4, partial });
+            rubric
+        };
+        let check = |partial, verdict, level, score: f64, expected| {
+            let standings = [Standing { verdict, level }, Pass.into()];
+            let found = grade(&with(partial), &standings);
+            assert_eq!(found.grade, expected, "{standings:?}");
+            assert!((found.score.unwrap() - score).abs() < 1e-12, "{standings:?}: {:?}", found.score);
+        };
+        check(false, Pass, Some(4.0), 1.0, Grade::Pass);
+        check(false, Fail, Some(3.0), 0.25, Grade::Fail);
+        check(true, Pass, Some(5.0), 1.0, Grade::Pass);
+        check(true, Pass, Some(4.0), 0.8125, Grade::Pass);
+        check(true, Fail, Some(3.0), 0.625, Grade::Fail);
+        check(true, Fail, Some(3.5), 0.71875, Grade::Pass);
+        assert_eq!(grade(&with(true), &[NotApplicable.into(), Pass.into()]).grade, Grade::Invalid);
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::Schema;
 
 /// Longest evidence and longest reason, in characters: some twenty-five words each, so that a verdict is never cut off for
 /// want of tokens by a judge that likes to talk.
-const LONGEST_TEXT: usize = 160;
+pub(super) const LONGEST_TEXT: usize = 160;
 
 /// The two forms an answer can have, shared by all requests of a stage.
 #[derive(Debug, Clone)]

@@ -70,6 +70,29 @@ pub enum WeighError {
 /// # Errors
 /// It does not say how likely each of `words` is, or no verdict follows from what it says.
 pub fn read_weighed(reply: &Reply, words: &Words, max_outside: f64) -> Result<Leaning, WeighError> {
+    let (probabilities, shown) = weighed_words(reply, words, max_outside)?;
+    let sum = probabilities.iter().fold(0.0, |sum, p| sum + p);
+    let mut ranked: Vec<(f64, VerdictKind)> =
+        probabilities.iter().zip(VERDICTS).map(|(p, (verdict, _))| (*p, verdict)).collect();
+    ranked.sort_by(|one, other| other.0.total_cmp(&one.0));
+    match &ranked[..] {
+        [first, second, ..] if first.0.total_cmp(&second.0) == Ordering::Greater => {
+            let pass_probability = (probabilities[0] / sum * 1e4).round() / 1e4;
+            Ok(Leaning { verdict: first.1, pass_probability, reason: shown })
+        }
+        _ => Err(WeighError::Tie { shown }),
+    }
+}
+
+/// How likely each of the words is, of which one at least is possible; and the same in words.
+///
+/// # Errors
+/// It is not said, what is said are no probabilities, or too much lies on other words.
+pub(super) fn weighed_words<'a>(
+    reply: &'a Reply,
+    words: &Words,
+    max_outside: f64,
+) -> Result<(&'a [f64], String), WeighError> {
     let probabilities = &reply.weighed.as_ref().ok_or(WeighError::Missing)?.probabilities;
     let sum = probabilities.iter().fold(0.0, |sum, p| sum + p);
     let are_probabilities = probabilities.iter().all(|p| p.is_finite() && *p >= 0.0) && sum <= 1.0 + SLACK;
@@ -85,16 +108,7 @@ pub fn read_weighed(reply: &Reply, words: &Words, max_outside: f64) -> Result<Le
         let said = if is_known { format!(", but with `{}`", cut(text, LONGEST_SHOWN)) } else { String::new() };
         return Err(WeighError::Outside { said, shown, max_outside });
     }
-    let mut ranked: Vec<(f64, VerdictKind)> =
-        probabilities.iter().zip(VERDICTS).map(|(p, (verdict, _))| (*p, verdict)).collect();
-    ranked.sort_by(|one, other| other.0.total_cmp(&one.0));
-    match &ranked[..] {
-        [first, second, ..] if first.0.total_cmp(&second.0) == Ordering::Greater => {
-            let pass_probability = (probabilities[0] / sum * 1e4).round() / 1e4;
-            Ok(Leaning { verdict: first.1, pass_probability, reason: shown })
-        }
-        _ => Err(WeighError::Tie { shown }),
-    }
+    Ok((probabilities, shown))
 }
 
 /// `pass 0.8125, fail 0.1250, other words 0.0625`

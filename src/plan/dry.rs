@@ -296,10 +296,19 @@ impl StandIn {
         let text = match self {
             Self::Opening(chars) => openings(key, chars.max(1), request),
             Self::Text(chars) => filler(chars),
-            Self::Verdict => r#"{"evidence":"","reason":"","verdict":"pass"}"#.to_owned(),
+            Self::Verdict => verdict(request),
         };
         let weighed = request.form.words().map(certain_of_the_first);
         Reply { weighed, ..Reply::new(text, Finish::Stop, Usage::default(), 0) }
+    }
+}
+
+/// A verdict, or the lowest level where one is asked for.
+fn verdict(request: &Request) -> String {
+    let levels = request.form.schema().and_then(|schema| schema.json().pointer("/properties/level/enum")?.as_array());
+    match levels.and_then(|levels| levels.first()) {
+        Some(level) => serde_json::json!({ "evidence": "", "reason": "", "level": level }).to_string(),
+        None => r#"{"evidence":"","reason":"","verdict":"pass"}"#.to_owned(),
     }
 }
 

@@ -398,7 +398,9 @@ fn pairs(id: &StageId, stage: &Stage, line: Option<&str>, was: &Was) -> Result<V
             };
             let asked = |judge: &Judge, criterion: &CriterionId, line| -> Result<Option<Request>, WhyRowError> {
                 let wanted = judge.rubric.criteria.iter().find(|one| one.id == *criterion);
-                let Some(wanted) = wanted.filter(|one| matches!(one.ask, Ask::Question(_))) else { return Ok(None) };
+                let Some(wanted) = wanted.filter(|one| matches!(one.ask, Ask::Question(_) | Ask::Scale(_))) else {
+                    return Ok(None);
+                };
                 let rubric = Rubric { criteria: vec![wanted.clone()], ..judge.rubric.clone() };
                 let only = Judge { rubric, ..judge.clone() };
                 let work = judge::JudgeStage::new(&only).map_err(|error| bad(error.to_string()))?;

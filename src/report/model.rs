@@ -12,7 +12,7 @@ use crate::data::{Calibration, Candidates, Comparison, Coverage, Decision, Judgi
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
 use crate::spec;
-use crate::stats::text::{count, round_percent};
+use crate::stats::text::{count, list, round_percent};
 
 /// Version of the JSON form, raised when a member changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -346,7 +346,7 @@ fn times(what: &str, repeat: u32) -> String {
 fn judged_by(pipeline: &spec::Pipeline, judge: &spec::Judge) -> String {
     let criteria = &judge.rubric.criteria;
     let by_code = criteria.iter().filter(|criterion| matches!(criterion.ask, spec::Ask::Check(_))).count();
-    let pass = judge.rubric.pass;
+    let pass = &judge.rubric.pass;
     let how = match judge.mode {
         spec::JudgeMode::Json => times("each question is asked", judge.repeat),
         spec::JudgeMode::Logprob { max_outside } => format!(
@@ -356,10 +356,16 @@ fn judged_by(pipeline: &spec::Pipeline, judge: &spec::Judge) -> String {
         ),
     };
     let judge = judge.model.as_ref().map_or_else(|| "nobody".to_owned(), |model| model_in_words(pipeline, model));
+    let groups: String = pass.at_least.iter().map(group_in_words).collect();
     let rule = format!(
-        "a reply passes if no critical criterion fails and it earns {} of the weight that applies",
+        "a reply passes if no critical criterion fails and it earns {} of the weight that applies{groups}",
         round_percent(pass.score)
     );
     let asked = |number: usize| if number == 1 { "1 criterion".to_owned() } else { format!("{number} criteria") };
     format!("{judge} ({}), and code ({}){how}; {rule}", asked(criteria.len() - by_code), asked(by_code))
+}
+
+fn group_in_words(group: &spec::AtLeast) -> String {
+    let ids: Vec<String> = group.criteria.iter().map(|id| format!("`{id}`")).collect();
+    format!(", and {} of {} pass", group.count, list(&ids, "and"))
 }

@@ -68,7 +68,7 @@ fn taxonomy() -> spec::Taxonomy {
 fn rubric() -> spec::Rubric {
     spec::Rubric {
         name: "support".to_owned(),
-        pass: spec::PassRule { score: 0.7, min_applicable: 0.5 },
+        pass: spec::PassRule { score: 0.7, min_applicable: 0.5, at_least: Vec::new() },
         criteria: vec![
             criterion("validates-first", false, question("Does the reply acknowledge | the feeling first?")),
             criterion("no-harm", true, question("Is the reply free of harmful advice?")),
@@ -163,6 +163,7 @@ fn judged(index: usize, grade: Grade) -> Judged {
         quote: None,
         votes: None,
         pass_probability: None,
+        level: None,
     };
     let kind = |fails: bool| match grade {
         Grade::Ungraded => VerdictKind::Ungraded,

@@ -35,7 +35,7 @@ fn read(check: &str) -> Check {
     let Some((_, Stage::Judge(judge))) = loaded.pipeline.stages.last() else { panic!("the last stage judges") };
     match &judge.rubric.criteria[0].ask {
         Ask::Check(check) => check.clone(),
-        Ask::Question(_) => panic!("{check} is no check"),
+        Ask::Question(_) | Ask::Scale(_) => panic!("{check} is no check"),
     }
 }
 

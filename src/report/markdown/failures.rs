@@ -7,7 +7,7 @@ use super::super::model::ReportModel;
 use super::super::text::{excerpt, failed_in, rate, reply_name};
 use super::escape::{inline, quoted};
 use super::{heading, table_head, table_row};
-use crate::data::{CriterionSummary, Decision, Example, Failure};
+use crate::data::{CriterionSummary, Decision, Example, Failure, Levels};
 use crate::ids::{CriterionId, ScenarioId};
 use crate::stats::text::thousands;
 
@@ -46,12 +46,20 @@ pub(super) fn failure_analysis(model: &ReportModel, out: &mut dyn Write) -> io::
     Ok(())
 }
 
+/// The levels of a criterion that has no scale.
+static NO_LEVELS: Levels = Levels { mean: 0.0, counts: BTreeMap::new() };
+
 fn criteria_table(model: &ReportModel, decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
     let mut columns =
         vec!["Criterion", "Question or check", "Critical", ">Failed", ">Pass rate", ">Not applicable", ">Ungraded"];
     let weighed = decision.criteria.iter().any(|summary| summary.mean_pass_probability.is_some());
     if weighed {
         columns.push(">Mean probability of a pass");
+    }
+    let rated = decision.criteria.iter().any(|summary| summary.levels.is_some());
+    if rated {
+        columns.push(">Mean level");
+        columns.push("Levels given");
     }
     table_head(&columns, out)?;
     for summary in &decision.criteria {
@@ -66,6 +74,13 @@ fn criteria_table(model: &ReportModel, decision: &Decision, out: &mut dyn Write)
         ];
         if weighed {
             row.push(summary.mean_pass_probability.map_or_else(|| "–".to_owned(), |mean| format!("{mean:.4}")));
+        }
+        if rated {
+            let Levels { mean, counts } = summary.levels.as_ref().unwrap_or(&NO_LEVELS);
+            let given: Vec<String> =
+                counts.iter().map(|(level, count)| format!("{} × {level}", thousands(*count))).collect();
+            row.push(if given.is_empty() { "–".to_owned() } else { format!("{mean:.2}") });
+            row.push(if given.is_empty() { "–".to_owned() } else { given.join(", ") });
         }
         table_row(&row, out)?;
     }

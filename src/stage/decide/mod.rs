@@ -5,6 +5,7 @@
 //! side by side, are a cluster. Start at [`Tally`].
 
 mod correct;
+mod levels;
 mod reasons;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 pub use self::correct::correct;
+use self::levels::LevelTally;
 use self::reasons::{Findings, blocked_because, reasons};
 use crate::data::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, Grade, GroupSummary,
@@ -89,6 +91,7 @@ struct CriterionTally {
     not_applicable: u64,
     ungraded: u64,
     pass_probabilities: stats::UnitMean,
+    levels: LevelTally,
     topics: BTreeMap<String, PassFail>,
     styles: BTreeMap<String, PassFail>,
     examples: Vec<Failure>,
@@ -313,6 +316,9 @@ impl CriterionTally {
         if let Some(probability) = verdict.pass_probability {
             self.pass_probabilities.add(probability);
         }
+        if let Some(level) = verdict.level {
+            self.levels.add(level);
+        }
         entry(&mut self.topics, &row.scenario.topic).add(passed);
         entry(&mut self.styles, &row.scenario.style).add(passed);
         if !passed && self.examples.len() < EXAMPLES {
@@ -346,6 +352,7 @@ impl CriterionTally {
             not_applicable: self.not_applicable,
             ungraded: self.ungraded,
             mean_pass_probability: self.pass_probabilities.mean(),
+            levels: self.levels.finish(),
             failed_topics: failed_in(self.topics),
             failed_styles: failed_in(self.styles),
             examples: self.examples,

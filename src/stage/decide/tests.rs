@@ -28,6 +28,7 @@ pub(super) fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdi
         quote: None,
         votes: None,
         pass_probability: None,
+        level: None,
     };
     Judged {
         scenario: Scenario {

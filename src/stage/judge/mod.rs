@@ -19,8 +19,8 @@ use crate::check::CheckError;
 use crate::data::{Answer, Grade, Judged, Judging, Quote, Verdict, VerdictKind, Votes};
 use crate::engine::{Reply, ReplyForm, Request, Sampling};
 use crate::judge::{
-    Evidence, Leaning, ParseError, Schemas, ask_again, grade, is_quoted, question_text, read_opinion, read_weighed,
-    verdict_words,
+    Evidence, Leaning, ParseError, Rating, RatingError, Scaled, Schemas, Standing, ask_again, grade, is_quoted,
+    question_text, read_opinion, read_weighed, verdict_words,
 };
 use crate::spec::{Ask, Condition, Criterion, Judge, JudgeMode, Rubric};
 
@@ -90,7 +90,17 @@ struct Inner {
 #[derive(Debug)]
 enum Way {
     Check(CodeCheck),
-    Ask { text: String, form: ReplyForm, allow_not_applicable: bool },
+    Ask {
+        text: String,
+        form: ReplyForm,
+        allow_not_applicable: bool,
+    },
+    /// With a level of a scale.
+    Rate {
+        text: String,
+        form: ReplyForm,
+        scaled: Scaled,
+    },
 }
 
 /// What is known about one criterion of a row.
@@ -116,6 +126,19 @@ struct Finding {
     reason: String,
     quote: Option<Quote>,
     pass_probability: Option<f64>,
+    level: Option<f64>,
+}
+
+impl Way {
+    /// What is asked and what the answer must look like, where anybody is asked.
+    fn asks(&self) -> Option<(&String, &ReplyForm)> {
+        match self {
+            Self::Check(_) => None,
+            Self::Ask { text, form, allow_not_applicable: _ } | Self::Rate { text, form, scaled: _ } => {
+                Some((text, form))
+            }
+        }
+    }
 }
 
 impl JudgeStage {
@@ -136,6 +159,10 @@ impl JudgeStage {
                 },
                 allow_not_applicable: question.allow_not_applicable,
             }),
+            Ask::Scale(scale) => {
+                let scaled = Scaled::new(scale, spec.mode);
+                Ok(Way::Rate { text: scaled.text(), form: scaled.form(), scaled })
+            }
             Ask::Check(check) => CodeCheck::new(check).map(Way::Check),
         };
         let ways = spec.rubric.criteria.iter().map(way).collect::<Result<_, _>>()?;
@@ -176,7 +203,7 @@ impl Inner {
             return Slot::Found(Finding::new(VerdictKind::Ungraded, reason));
         };
         match way {
-            Way::Ask { .. } => Slot::Asked((0..self.repeat).map(|_| Opinion::Open).collect()),
+            Way::Ask { .. } | Way::Rate { .. } => Slot::Asked((0..self.repeat).map(|_| Opinion::Open).collect()),
             Way::Check(check) => Slot::Found(check.decide(reply, answer.tokens, context)),
         }
     }
@@ -192,7 +219,7 @@ fn source(condition: &Condition) -> String {
 
 impl Finding {
     fn new(verdict: VerdictKind, reason: String) -> Self {
-        Self { verdict, evidence: String::new(), reason, quote: None, pass_probability: None }
+        Self { verdict, evidence: String::new(), reason, quote: None, pass_probability: None, level: None }
     }
 }
 
@@ -217,9 +244,7 @@ impl Round {
         let mut shared = None;
         let mut requests = Vec::new();
         for (way, slot) in self.inner.ways.iter().zip(&self.slots) {
-            let (Way::Ask { text, form, allow_not_applicable: _ }, Slot::Asked(opinions)) = (way, slot) else {
-                continue;
-            };
+            let (Some((text, form)), Slot::Asked(opinions)) = (way.asks(), slot) else { continue };
             for (repetition, opinion) in (0..).zip(opinions) {
                 let unread = match opinion {
                     Opinion::Found(_) => continue,
@@ -247,7 +272,7 @@ impl Round {
         self.answer.reply.as_deref().unwrap_or_default()
     }
 
-    fn settle(&self, before: &Opinion, form: &ReplyForm, allow_not_applicable: bool, answer: Asked) -> Opinion {
+    fn settle(&self, before: &Opinion, way: &Way, answer: Asked) -> Opinion {
         let reply = match answer.replied() {
             Ok(reply) => reply,
             Err(failure) => {
@@ -255,15 +280,16 @@ impl Round {
                 return Opinion::Found(Finding::new(VerdictKind::Ungraded, reason));
             }
         };
-        if let (JudgeMode::Logprob { max_outside }, Some(words)) = (self.inner.mode, form.words()) {
-            return Opinion::Found(match read_weighed(&reply, words, max_outside) {
-                Ok(Leaning { verdict, pass_probability, reason }) => {
-                    Finding { pass_probability: Some(pass_probability), ..Finding::new(verdict, reason) }
-                }
-                Err(why) => Finding::new(VerdictKind::Ungraded, why.to_string()),
-            });
-        }
-        match read_finding(&reply, allow_not_applicable, self.reply()) {
+        let found = match way {
+            Way::Rate { text: _, form: _, scaled } => match read_rating(scaled, &reply, self.reply()) {
+                Ok(finding) => Ok(finding),
+                Err(RatingError::Parse(why)) => Err(why),
+                Err(RatingError::Weigh(why)) => Ok(Finding::new(VerdictKind::Ungraded, why.to_string())),
+            },
+            Way::Ask { text: _, form, allow_not_applicable } => self.read_answer(&reply, form, *allow_not_applicable),
+            Way::Check(_) => unreachable!("code is not asked"),
+        };
+        match found {
             Ok(finding) => Opinion::Found(finding),
             Err(why) if matches!(before, Opinion::Unread { .. }) => {
                 let reason = format!("the judge's answer could not be read, twice: {why}");
@@ -273,20 +299,32 @@ impl Round {
         }
     }
 
+    fn read_answer(&self, reply: &Reply, form: &ReplyForm, allow_not_applicable: bool) -> Result<Finding, ParseError> {
+        if let (JudgeMode::Logprob { max_outside }, Some(words)) = (self.inner.mode, form.words()) {
+            return Ok(match read_weighed(reply, words, max_outside) {
+                Ok(Leaning { verdict, pass_probability, reason }) => {
+                    Finding { pass_probability: Some(pass_probability), ..Finding::new(verdict, reason) }
+                }
+                Err(why) => Finding::new(VerdictKind::Ungraded, why.to_string()),
+            });
+        }
+        read_finding(reply, allow_not_applicable, self.reply())
+    }
+
     fn finish(self) -> Row {
         let Self { inner, answer, slots, judging } = self;
         let Answer { scenario, repetition, reply, reasoning: _, finish: _, tokens: _, failure } = answer;
         let verdict = |(criterion, slot): (&Criterion, Slot)| {
-            let (Finding { verdict, evidence, reason, quote, pass_probability }, votes) = match slot {
+            let (Finding { verdict, evidence, reason, quote, pass_probability, level }, votes) = match slot {
                 Slot::Found(finding) => (finding, None),
                 Slot::Asked(opinions) => agreed(opinions),
             };
             let (criterion, critical) = (criterion.id.clone(), criterion.critical);
-            Verdict { criterion, verdict, critical, evidence, reason, quote, votes, pass_probability }
+            Verdict { criterion, verdict, critical, evidence, reason, quote, votes, pass_probability, level }
         };
         let verdicts: Vec<Verdict> = inner.rubric.criteria.iter().zip(slots).map(verdict).collect();
-        let kinds: Vec<VerdictKind> = verdicts.iter().map(|verdict| verdict.verdict).collect();
-        let graded = grade(&inner.rubric, &kinds);
+        let standing = |verdict: &Verdict| Standing { verdict: verdict.verdict, level: verdict.level };
+        let graded = grade(&inner.rubric, &verdicts.iter().map(standing).collect::<Vec<_>>());
         let flaw = (graded.grade == Grade::Ungraded).then_some(Flaw::Ungraded);
         let judged =
             Judged { scenario, repetition, reply, failure, verdicts, score: graded.score, grade: graded.grade };
@@ -323,7 +361,12 @@ fn agreed(opinions: Vec<Opinion>) -> (Finding, Option<Votes>) {
         .find(|verdict| 2 * of(*verdict) > all)
         .and_then(|verdict| found.iter().position(|finding| finding.verdict == verdict));
     if let Some(winner) = winner {
-        return (found.swap_remove(winner), Some(votes));
+        // The level of all who gave one; the verdict is that of the majority all the same.
+        let levels: Vec<f64> = found.iter().filter_map(|finding| finding.level).collect();
+        let level = levels.iter().sum::<f64>() / f64::from(u32::try_from(levels.len()).unwrap_or(u32::MAX));
+        let winner = found.swap_remove(winner);
+        let level = winner.level.map(|_| (level * 1e4).round() / 1e4);
+        return (Finding { level, ..winner }, Some(votes));
     }
     let Votes { pass, fail, not_applicable, ungraded } = votes;
     let mut reason = format!(
@@ -342,15 +385,13 @@ impl Resume for Round {
         let mut slots = std::mem::take(&mut self.slots);
         let inner = Arc::clone(&self.inner);
         for (way, slot) in inner.ways.iter().zip(&mut slots) {
-            let (Way::Ask { text: _, form, allow_not_applicable }, Slot::Asked(opinions)) = (way, slot) else {
-                continue;
-            };
+            let (Some((_, form)), Slot::Asked(opinions)) = (way.asks(), slot) else { continue };
             for opinion in opinions.iter_mut().filter(|opinion| !matches!(opinion, Opinion::Found(_))) {
                 let answer = answers.next().expect("each request has one answer");
                 if let (Some(words), Asked::Replied(Reply { weighed: Some(weighed), .. })) = (form.words(), &answer) {
                     self.judging.add(words, weighed);
                 }
-                *opinion = self.settle(opinion, form, *allow_not_applicable, answer);
+                *opinion = self.settle(opinion, way, answer);
             }
         }
         assert!(answers.next().is_none(), "each answer has one request");
@@ -363,7 +404,16 @@ impl Resume for Round {
 /// then see right and copy wrong. One that does so often is not trusted with a decision: see `decide`.
 fn read_finding(reply: &Reply, allow_not_applicable: bool, response: &str) -> Result<Finding, ParseError> {
     let opinion = read_opinion(&reply.text, reply.finish, allow_not_applicable)?;
-    let (mut evidence, mut reason) = (opinion.evidence, opinion.reason);
+    Ok(quoting(opinion.verdict, opinion.evidence, opinion.reason, response))
+}
+
+/// Reads a judge's answer with a level.
+fn read_rating(scaled: &Scaled, reply: &Reply, response: &str) -> Result<Finding, RatingError> {
+    let Rating { verdict, level, pass_probability, evidence, reason } = scaled.read(reply)?;
+    Ok(Finding { level, pass_probability, ..quoting(verdict, evidence, reason, response) })
+}
+
+fn quoting(verdict: VerdictKind, mut evidence: String, mut reason: String, response: &str) -> Finding {
     let quote =
         (!evidence.is_empty()).then(|| if is_quoted(&evidence, response) { Quote::Found } else { Quote::Missing });
     if quote == Some(Quote::Missing) {
@@ -371,5 +421,5 @@ fn read_finding(reply: &Reply, allow_not_applicable: bool, response: &str) -> Re
         let note = "(quoted words are not in the reply)";
         reason = if reason.is_empty() { note.to_owned() } else { format!("{reason} {note}") };
     }
-    Ok(Finding { evidence, quote, ..Finding::new(opinion.verdict, reason) })
+    Finding { evidence, quote, ..Finding::new(verdict, reason) }
 }

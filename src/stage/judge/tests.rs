@@ -5,7 +5,7 @@ use crate::check::{Bounds, Check, Text, Tolerance, Which};
 use crate::data::{RowFailure, Scenario};
 use crate::engine::{Finish, Role, Usage, Weighed};
 use crate::ids::{CriterionId, ModelName, StageId};
-use crate::spec::{ModelRef, PassRule, Question};
+use crate::spec::{ModelRef, PassRule, Question, Scale};
 use crate::stage::row::tests::{asks, done, failed, replied, scenario};
 
 use VerdictKind::{Fail, NotApplicable, Pass, Ungraded};
@@ -39,7 +39,11 @@ fn spec() -> Judge {
     ];
     Judge {
         answers: StageId::new("answers").unwrap(),
-        rubric: Rubric { name: "r".to_owned(), pass: PassRule { score: 0.6, min_applicable: 0.5 }, criteria },
+        rubric: Rubric {
+            name: "r".to_owned(),
+            pass: PassRule { score: 0.6, min_applicable: 0.5, at_least: Vec::new() },
+            criteria,
+        },
         model: Some(ModelRef::Declared(ModelName::new("j").unwrap())),
         mode: JudgeMode::Json,
         max_tokens: 256,
@@ -477,4 +481,65 @@ fn texts_of_checks_are_filled_in_for_each_row() {
     assert_eq!(kinds, [Fail, Pass, Pass, Ungraded]);
     assert_eq!(found[1].reason, "is `4`, not `5`");
     assert_eq!(found[3].reason, "cannot be checked: how many tokens it took is not known");
+}
+
+fn scale(partial: bool) -> Ask {
+    let anchors = [(1, "cold"), (5, "warm")].into_iter().map(|(level, anchor)| (level, anchor.to_owned())).collect();
+    Ask::Scale(Scale { text: "How warm is it?".to_owned(), allow_not_applicable: false, anchors, pass_at: 4, partial })
+}
+
+fn rates(level: &str) -> Asked {
+    replied(&format!(r#"{{"evidence": "Rest.", "reason": "Because.", "level": "{level}"}}"#))
+}
+
+#[test]
+fn a_level_passes_from_its_mark_and_is_kept() {
+    let mut spec = spec();
+    spec.rubric.criteria = vec![criterion("warm", scale(true)), question("kind", "Is it kind?")];
+    let (requests, rest) = asks(start(&spec, &line(Some("Rest."), &[])));
+    assert_eq!(requests.len(), 2);
+    assert!(requests[0].messages[1].content.contains("Question: How warm is it?"));
+    // What cannot be read is asked for once more, and it alone.
+    let (again, rest) = asks(rest.resume(vec![rates("6"), says("pass", "")]));
+    assert_eq!(again.len(), 1);
+    assert!(again[0].messages[3].content.contains("its `level` is `6`, not one of the levels"));
+    let row = judged(&done(rest.resume(vec![rates("4")])));
+    let warm = &row.verdicts[0];
+    assert_eq!((warm.verdict, warm.level, warm.evidence.as_str()), (Pass, Some(4.0), "Rest."));
+    assert_eq!(row.verdicts[1].level, None);
+    assert_eq!((row.score, row.grade), (Some(0.875), Grade::Pass), "three quarters of the first, all of the second");
+    let (_, rest) = asks(start(&spec, &line(Some("Rest."), &[])));
+    let row = judged(&done(rest.resume(vec![rates("1"), says("pass", "")])));
+    assert_eq!((row.verdicts[0].verdict, row.score, row.grade), (Fail, Some(0.5), Grade::Fail));
+    // A rubric without a scale is keyed and its rows are written as before there were any.
+    assert!(fields(&self::spec()).to_string().find("at_least").is_none());
+    assert!(!write(&row.verdicts[1]).contains("level"));
+}
+
+#[test]
+fn several_levels_have_a_mean() {
+    let mut spec = Judge { repeat: 3, temperature: 1.0, ..spec() };
+    spec.rubric.criteria = vec![criterion("warm", scale(false))];
+    let (_, rest) = asks(start(&spec, &line(Some("Rest."), &[])));
+    let row = judged(&done(rest.resume(vec![rates("5"), rates("3"), rates("5")])));
+    let warm = &row.verdicts[0];
+    assert_eq!((warm.verdict, warm.level, row.score), (Pass, Some(4.3333), Some(1.0)));
+    assert_eq!(warm.votes, Some(Votes { pass: 2, fail: 1, ..Votes::default() }));
+}
+
+#[test]
+fn weighed_levels_are_kept_with_their_mean() {
+    let mut spec = Judge { mode: JudgeMode::Logprob { max_outside: 0.5 }, max_tokens: 1, ..spec() };
+    spec.rubric.criteria = vec![criterion("warm", scale(false))];
+    let weigh = |probabilities: &[f64]| {
+        let (requests, rest) = asks(start(&spec, &line(Some("Rest."), &[])));
+        assert_eq!(requests[0].form.words().unwrap().all(), ["1", "2", "3", "4", "5"]);
+        let weighed = Weighed { probabilities: probabilities.to_vec(), tokens: vec![Vec::new(); 5] };
+        let reply = Reply { weighed: Some(weighed), ..Reply::new("", Finish::Stop, Usage::default(), 3) };
+        judged(&done(rest.resume(vec![Asked::Replied(reply)]))).verdicts.remove(0)
+    };
+    let warm = weigh(&[0.0, 0.0, 0.2, 0.3, 0.5]);
+    assert_eq!((warm.verdict, warm.level, warm.pass_probability), (Pass, Some(4.3), Some(0.8)));
+    let unsure = weigh(&[0.1, 0.0, 0.1, 0.1, 0.1]);
+    assert_eq!((unsure.verdict, unsure.level), (Ungraded, None));
 }

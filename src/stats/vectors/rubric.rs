@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Input, is_true};
 use crate::data::{Grade, VerdictKind};
 use crate::ids::CriterionId;
-use crate::judge::{PointsItem, grade, points_score};
+use crate::judge::{PointsItem, Standing, grade, points_score};
 use crate::spec::{Ask, Criterion, PassRule, Question, Rubric};
 
 fn criterion(criterion: &Value) -> Criterion {
@@ -36,10 +36,11 @@ fn verdict(criterion: &Value, verdicts: &Value) -> VerdictKind {
 
 fn rubric_score(input: &Input<'_>) -> Value {
     let criteria = input.list("criteria");
-    let pass = PassRule { score: input.float("pass_threshold"), min_applicable: input.float("min_weight") };
+    let (score, min_applicable) = (input.float("pass_threshold"), input.float("min_weight"));
+    let pass = PassRule { score, min_applicable, at_least: Vec::new() };
     let rubric = Rubric { name: "vector".to_owned(), pass, criteria: criteria.iter().map(criterion).collect() };
     let verdicts: Vec<VerdictKind> = criteria.iter().map(|one| verdict(one, &input.0["verdicts"])).collect();
-    let graded = grade(&rubric, &verdicts);
+    let graded = grade(&rubric, &verdicts.iter().copied().map(Standing::from).collect::<Vec<_>>());
     let status = match graded.grade {
         Grade::Invalid => "INVALID",
         Grade::Pass | Grade::Fail | Grade::Ungraded if verdicts.contains(&VerdictKind::Ungraded) => "ERROR",
