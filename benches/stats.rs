@@ -3,9 +3,16 @@
 //! Times depend on the machine. Shares are the same everywhere: all runs are seeded.
 #![expect(clippy::print_stdout, reason = "a table for the person who runs it")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use evalflow::data::{Grade, Judged, Origin, Scenario, Verdict, VerdictKind};
+use evalflow::ids::{CriterionId, ScenarioId};
+use evalflow::spec::{Memory, Pipeline, Stage, load};
+use evalflow::stage::compare::{self, Pairing, Side};
+use evalflow::stage::decide;
 use evalflow::stats::{
     BetaPrior, Betting, ClusterSums, Clusters, Forecast, Interval, Pairs, Random, Resampling, SequentialPlan, Share,
     Target, Values, VerdictLabels, beta_quantile, binomial_probability, bootstrap, brier, clopper_pearson,
@@ -20,6 +27,7 @@ fn main() {
     println!("times");
     bootstraps();
     a_million_rows();
+    a_million_verdicts();
     println!("\nexact coverage of a rate at 95 %, mean and lowest over rates of 0.40 … 0.99");
     rates();
     println!("\nsimulated coverage at 95 %");
@@ -97,6 +105,119 @@ fn a_million_rows() {
     });
     let differences: Vec<f64> = scores.iter().take(10_000).map(|x| x - 0.25).collect();
     timed("signs of 10,000 differences, 20,000 times", || sign_flip_p(&differences, 7, "bench"));
+}
+
+/// What a run of a million rows is decided and compared by: the stages themselves, without reading and parsing their tables.
+fn a_million_verdicts() {
+    const ROWS: u32 = 1_000_000;
+    let criterion = |id: &str, passes: bool, critical| Verdict {
+        criterion: CriterionId::new(id).expect("it is a name"),
+        verdict: if passes { VerdictKind::Pass } else { VerdictKind::Fail },
+        critical,
+        evidence: String::new(),
+        reason: String::new(),
+        quote: None,
+        votes: None,
+        pass_probability: None,
+    };
+    let row = |index: u32, random: &mut Random, rate: f64| {
+        let passes = [random.share() < rate, random.share() < 0.9, random.share() < 0.8, random.share() < 0.7];
+        let (names, weights) = (["settles", "kind", "brief", "asks"], [0.4, 0.3, 0.2, 0.1]);
+        let verdicts = names.iter().zip(passes).map(|(name, passes)| criterion(name, passes, *name == "settles"));
+        Judged {
+            scenario: Scenario {
+                id: ScenarioId::new(&format!("topic-{}/{index}", index % 40)).expect("it is a name"),
+                topic: format!("topic-{}", index % 40),
+                subtopic: None,
+                style: if index.is_multiple_of(3) { "terse" } else { "long" }.to_owned(),
+                axes: BTreeMap::new(),
+                tags: Vec::new(),
+                edge_case: false,
+                opening: "Where is my parcel? It was due on Monday, and nobody answers the telephone.".to_owned(),
+                origin: Origin::Authored,
+                written: None,
+                near_duplicate: None,
+            },
+            repetition: 0,
+            reply: Some("It arrives tomorrow before noon; is somebody there to take it?".to_owned()),
+            failure: None,
+            verdicts: verdicts.collect(),
+            score: Some(passes.iter().zip(weights).map(|(passes, weight)| if *passes { weight } else { 0.0 }).sum()),
+            grade: if passes[0] { Grade::Pass } else { Grade::Fail },
+        }
+    };
+    let each = |take: &mut dyn FnMut(Judged, Judged)| {
+        let mut random = Random::new(7, "verdicts", 0);
+        let start = Instant::now();
+        for index in 0..ROWS {
+            take(row(index, &mut random, 0.6), row(index, &mut random, 0.62));
+        }
+        start.elapsed().as_secs_f64()
+    };
+    let told = |what: &str, taken: f64, finished: f64| {
+        let memory = most_memory().map_or_else(|| "?".to_owned(), |megabytes| megabytes.to_string());
+        println!("{what}: rows taken in {taken:.3} s, statistics {finished:.3} s, at most {memory} MB so far");
+    };
+    let made = each(&mut |base, new| keep((base, new)));
+    let pipeline = verdicts_pipeline();
+    for stage in pipeline.stages.values() {
+        match stage {
+            Stage::Compare(rules) => {
+                let mut pairing = Pairing::new(rules);
+                let added = each(&mut |base, new| {
+                    pairing.add(Side::Base, base);
+                    pairing.add(Side::New, new);
+                });
+                let start = Instant::now();
+                keep(compare::conclude(rules, pairing.finish(), Vec::new()));
+                let what = format!("compare 1,000,000 pairs, cluster {:?}", rules.cluster);
+                told(&what, added - made, start.elapsed().as_secs_f64());
+            }
+            Stage::Decide(rules) => {
+                let mut tally = decide::Tally::new(rules);
+                let added = each(&mut |base, new| {
+                    tally.add(&base);
+                    keep(new);
+                });
+                let start = Instant::now();
+                keep(tally.finish());
+                told("decide 1,000,000 verdicts", added - made, start.elapsed().as_secs_f64());
+            }
+            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) => {}
+        }
+    }
+}
+
+/// A pipeline that decides and compares, with all that it leaves out as usual.
+fn verdicts_pipeline() -> Pipeline {
+    const FILES: [(&str, &str); 3] = [
+        (
+            "/p.yaml",
+            "evalflow: 1\nname: bench\nmodels: { m: { scripted: { otherwise: hi } } }\nstages:
+  s: { generate: { file: s.jsonl } }
+  a: { infer: { model: m, scenarios: s } }
+  b: { infer: { model: m, scenarios: s, system: s.jsonl } }
+  v: { judge: { answers: a, rubric: r.yaml } }
+  w: { judge: { answers: b, rubric: r.yaml } }
+  d: { decide: { verdicts: v } }
+  c: { compare: { base: v, new: w } }
+  e: { compare: { base: v, new: w, cluster: none } }
+",
+        ),
+        ("/s.jsonl", "{\"opening\": \"hi\"}\n"),
+        ("/r.yaml", "name: r\npass: { score: 1 }\ncriteria: [{ id: a, check: { contains: x } }]\n"),
+    ];
+    let files = FILES.map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()));
+    let environment = BTreeMap::<String, String>::new();
+    let loaded = load(Path::new("/p.yaml"), Path::new("/"), &Memory(BTreeMap::from(files)), &environment);
+    loaded.expect("it has no problem").pipeline
+}
+
+/// The most memory that the process had so far, in MB; none where the system does not tell.
+fn most_memory() -> Option<u64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1_000)
 }
 
 fn holds(interval: Interval, truth: f64) -> bool {

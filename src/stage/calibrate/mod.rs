@@ -22,7 +22,7 @@ use crate::data::{
     VerdictKind,
 };
 use crate::ids::{CriterionId, ScenarioId};
-use crate::judge::grade;
+use crate::judge::{Standing, grade};
 use crate::key::BlobId;
 use crate::spec::{self, Ask, Criterion, Floor, Label, LabelVerdict, REPLY_DIGITS, Rubric};
 use crate::stats::{self, JudgedReply};
@@ -190,7 +190,7 @@ impl Tally {
                 .collect();
             if !is_asked(criterion, &row.scenario) {
                 self.counts.not_asked += said.len() as u64;
-                found.push(verdict.verdict);
+                found.push(Standing { verdict: verdict.verdict, level: verdict.level });
                 continue;
             }
             self.counts.used += said.len() as u64;
@@ -210,7 +210,7 @@ impl Tally {
                     continue;
                 }
             };
-            found.push(kind(truth));
+            found.push(Standing::from(kind(truth)));
             let counted = self.criteria.get_mut(&criterion.id).expect("every question has its counts");
             let truth = is_pass(kind(truth));
             match (truth, is_pass(verdict.verdict)) {

@@ -43,6 +43,7 @@ fn row(id: &str, verdicts: [VerdictKind; 3]) -> Judged {
         quote: None,
         votes: None,
         pass_probability: None,
+        level: None,
     };
     Judged {
         scenario: Scenario {
@@ -64,7 +65,7 @@ fn row(id: &str, verdicts: [VerdictKind; 3]) -> Judged {
         failure: None,
         verdicts: rubric.criteria.iter().zip(verdicts).map(verdict).collect(),
         score: None,
-        grade: grade(&rubric, &verdicts).grade,
+        grade: grade(&rubric, &verdicts.map(Standing::from)).grade,
     }
 }
 

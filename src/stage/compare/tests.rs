@@ -38,6 +38,7 @@ fn row(scenario: &str, repetition: u32, grade: Grade) -> Judged {
         quote: None,
         votes: None,
         pass_probability: None,
+        level: None,
     };
     let kind = match grade {
         Grade::Pass => VerdictKind::Pass,
