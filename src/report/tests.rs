@@ -339,6 +339,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         coverage: Some(coverage),
         judging: BTreeMap::new(),
         calibrations: Vec::new(),
+        reviews: Vec::new(),
         decision: Some(decision(rows)),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
@@ -445,6 +446,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         coverage: None,
         judging: BTreeMap::new(),
         calibrations: Vec::new(),
+        reviews: Vec::new(),
         decision: None,
         notes: Vec::new(),
     });
