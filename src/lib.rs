@@ -14,6 +14,7 @@ pub mod fetch;
 pub mod ids;
 pub mod judge;
 pub mod key;
+pub mod label;
 pub mod lock;
 pub mod net;
 pub mod plan;

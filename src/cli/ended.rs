@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::account::Account;
 use super::exit::Exit;
-use super::fetched;
 use super::output::{data, failure, json as json_to_stdout, say};
 use super::settings::Settings;
 use super::write::replace;
+use super::{fetched, label};
 use crate::data::{Comparison, Decision, GateOutcome, Outcome as What, WhyBlocked};
 use crate::engine::embedded;
 use crate::exec::{RunEnd, StageEnd, StageRun};
@@ -148,6 +148,7 @@ fn inputs<'a>(
         coverage: None,
         judging: BTreeMap::new(),
         calibrations: Vec::new(),
+        reviews: Vec::new(),
         decision: None,
         comparisons: Vec::new(),
         notes,
@@ -188,6 +189,16 @@ fn inputs<'a>(
                 inputs.judging.extend(judging.map(|judging| (id.clone(), judging)));
             }
             Stage::Infer(_) => {}
+        }
+    }
+    let decided = pipeline
+        .stages
+        .values()
+        .find_map(|stage| if let Stage::Decide(decide) = stage { Some(&decide.verdicts) } else { None });
+    if let Some(table) = inputs.stages.iter().find(|stage| Some(&stage.id) == decided) {
+        match label::reviews_of(pipeline, &table.output) {
+            Ok(reviews) => inputs.reviews = reviews,
+            Err(message) => inputs.notes.push(message),
         }
     }
     Ok(inputs)

@@ -15,6 +15,7 @@ mod freeze;
 mod gc;
 mod git;
 mod history;
+mod label;
 mod machine;
 mod models;
 mod open;
@@ -126,6 +127,8 @@ enum Command {
     Bless(bless::Arguments),
     /// Execute again what a pipeline's lock names, and compare byte for byte
     Verify(verify::Arguments),
+    /// Label replies of a run, one key a verdict and without the judge's, or review those behind its decision
+    Label(label::Arguments),
     /// Show how pipelines stand: what is cached, the last run, the lock
     Status(status::Arguments),
     /// Show past runs
@@ -164,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::ImportBaseline(arguments) => baseline::import(&settings, arguments),
         Command::Bless(arguments) => bless::execute(&settings, arguments),
         Command::Verify(arguments) => verify::execute(&settings, arguments),
+        Command::Label(arguments) => label::execute(&settings, arguments),
         Command::Status(arguments) => status::execute(&settings, arguments),
         Command::History(arguments) => history::execute(&settings, arguments),
         Command::Doctor(arguments) => doctor::execute(&settings, arguments),

@@ -13,6 +13,7 @@ mod judging;
 mod leak;
 mod near;
 mod rejected;
+mod review;
 mod rows;
 mod weights;
 
@@ -39,6 +40,7 @@ pub use judging::Judging;
 pub use leak::{Leak, LeakReport};
 pub use near::{Closeness, Cluster, NearDuplicate, NearDuplicates, NearPair};
 pub use rejected::{Rejected, Rejection};
+pub use review::{NotOk, Review, ReviewVerdict, ReviewedBy};
 pub use rows::{
     Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes, Written,
 };

@@ -8,7 +8,9 @@ use super::calibrated::{self, StageCalibration};
 use super::comparison::{self, StageComparison};
 use super::criterion;
 use super::next::{self, Context, Suite};
-use crate::data::{Calibration, Candidates, Comparison, Coverage, Decision, Judging, Outcome, Place, WeightsRecord};
+use crate::data::{
+    Calibration, Candidates, Comparison, Coverage, Decision, Judging, Outcome, Place, ReviewedBy, WeightsRecord,
+};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
 use crate::spec;
@@ -42,6 +44,8 @@ pub struct Inputs<'a> {
     pub judging: BTreeMap<StageId, Judging>,
     /// How far judges are to be trusted, of the `calibrate` stages.
     pub calibrations: Vec<(StageId, Calibration)>,
+    /// What people who reviewed the replies behind the decision say.
+    pub reviews: Vec<ReviewedBy>,
     /// The decision.
     pub decision: Option<Decision>,
     /// What `compare` stages came to.
@@ -135,6 +139,9 @@ pub struct ReportModel {
     /// How far judges are to be trusted, one entry a `calibrate` stage; absent without one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calibrations: Vec<StageCalibration>,
+    /// What people who reviewed the replies behind the decision say; absent where nobody did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<ReviewedBy>,
     /// The rubric's criteria, in its order.
     pub criteria: Vec<CriterionText>,
     /// The stages with their digests.
@@ -197,6 +204,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         coverage,
         mut judging,
         calibrations,
+        reviews,
         decision,
         comparisons,
         notes,
@@ -247,6 +255,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         judged_by: chain.judge.map(|(_, judge)| judged_by(pipeline, judge)),
         judging: chain.judge.and_then(|(id, _)| judging.remove(id)),
         calibrations,
+        reviews,
         criteria,
         stages,
         engine,

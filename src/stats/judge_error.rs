@@ -334,6 +334,66 @@ mod tests {
         }
     }
 
+    /// Labels on a base model's replies, half of them where the judge failed one, for a tuned model that does better.
+    #[test]
+    fn labels_by_verdict_tell_of_errors_as_labels_at_random_would() {
+        let (sensitivity, specificity, base, tuned) = (0.9, 0.7, 0.55, 0.8);
+        let runs = 600;
+        let (mut covered, mut naive) = (0, 0);
+        for run in 0..runs {
+            let mut random = Random::new(11, "transport", run);
+            let mut judged = |truth: f64, n: u32| {
+                let passes = random.binomial(n, truth);
+                let (right, wrong) =
+                    (random.binomial(passes, sensitivity), random.binomial(n - passes, 1.0 - specificity));
+                [passes - right, n - passes - wrong, wrong, right].map(u64::from)
+            };
+            let [missed, failed, let_through, passed] = judged(base, 1_000);
+            // A hundred labels of either verdict, each as often right as the verdict is.
+            let there = share(passed + let_through, 1_000);
+            let mut labelled =
+                |right: u64, of: u64| share(u64::from(random.binomial(100, right as f64 / of as f64)), 100);
+            let among_passed = labelled(passed, passed + let_through);
+            let among_failed = labelled(missed, missed + failed);
+            let [_, _, let_through, passed] = {
+                let passes = random.binomial(1_000, tuned);
+                let right = random.binomial(passes, sensitivity);
+                let wrong = random.binomial(1_000 - passes, 1.0 - specificity);
+                [passes - right, 1_000 - passes - wrong, wrong, right].map(u64::from)
+            };
+            let here = share(passed + let_through, 1_000);
+            let holds = |estimate: Option<Estimate>| {
+                estimate.is_some_and(|found| (found.interval.lo..=found.interval.hi).contains(&tuned))
+            };
+            let (passes, fails) =
+                errors_by_verdict(&VerdictLabels { judged: there, among_passed, among_failed }).unwrap();
+            covered += u64::from(holds(lang_reiczigel_weighted(here.weighted(), passes, fails, 0.95)));
+            let as_if_at_random = JudgeErrors {
+                passes: share(among_passed.count, among_passed.count + among_failed.count),
+                fails: share(
+                    among_failed.of - among_failed.count,
+                    among_failed.of - among_failed.count + among_passed.of - among_passed.count,
+                ),
+            };
+            naive += u64::from(holds(lang_reiczigel(here, &as_if_at_random, 0.95)));
+        }
+        let least = 0.95 - 3.0 * (0.95_f64 * 0.05 / runs as f64).sqrt();
+        assert!(covered as f64 / runs as f64 >= least - 0.01, "{covered}");
+        assert!(naive < covered, "{naive} {covered}");
+    }
+
+    #[test]
+    fn labels_in_proportion_weigh_the_same() {
+        let labels =
+            VerdictLabels { judged: share(600, 1_000), among_passed: share(54, 60), among_failed: share(8, 40) };
+        let (passes, fails) = errors_by_verdict(&labels).unwrap();
+        for (found, expected) in [(passes.count, 54.0), (passes.of, 62.0), (fails.count, 32.0), (fails.of, 38.0)] {
+            assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+        }
+        assert!(errors_by_verdict(&VerdictLabels { among_failed: NONE, ..labels }).is_none());
+        assert!(errors_by_verdict(&VerdictLabels { judged: NONE, ..labels }).is_none());
+    }
+
     proptest! {
         #[test]
         fn estimates_lie_within_their_intervals(

@@ -45,6 +45,7 @@ const STAGES: &[&str] = &[
     "verdicts",
     "checked",
     "weighed",
+    "trust",
     "decision",
     "change",
     "held",

@@ -22,6 +22,7 @@ pub(crate) const FROZEN: &str = "scenarios/kept.jsonl";
 pub(crate) const LOG: &str = "logs/log.csv";
 pub(crate) const TRAINED: &str = "data/train.txt";
 pub(crate) const WRITER: &str = "pipelines/writer.md";
+pub(crate) const GOLD: &str = "rubrics/r.gold.jsonl";
 pub(crate) const RUBRIC: &str = "rubrics/r.yaml";
 pub(crate) const SYSTEM: &str = "pipelines/system.md";
 pub(crate) const PROMPT: &str = "pipelines/prompt.md";
@@ -69,6 +70,8 @@ stages:
     infer: { model: canned, scenarios: scenarios, system: pipelines/system.md, prompt: pipelines/prompt.md, max_tokens: 200, temperature: 0.7, top_p: 0.9, seed: 11, context: 4096 }
   verdicts:
     judge: { answers: answers, rubric: rubrics/r.yaml, model: server, max_tokens: 150, context: 2048 }
+  trust:
+    calibrate: { verdicts: verdicts, gold: rubrics/r.gold.jsonl, floor: { kappa: 0.6, ac1: 0.7, sensitivity: 0.75, specificity: 0.65 }, confidence: 0.85 }
   decision:
     decide: { verdicts: verdicts, deploy: 0.8, fine_tune: 0.4, confidence: 0.9, max_ungraded: 0.1, gate: deploy }
   suite:
@@ -186,6 +189,10 @@ criteria:
   - { id: not, check: { not: { regex: "x+" } } }
   - { id: form, check: { json: { schema: { type: object, required: [a] } } } }
 "#,
+    ),
+    (
+        GOLD,
+        "{\"scenario\": \"a/b\", \"criterion\": \"bounded\", \"verdict\": \"pass\", \"labeller\": \"al\", \"reply\": \"0123456789abcdef\"}\n",
     ),
     (IMPORTED, "{\"opening\": \"hi\"}\n"),
     (SYSTEM, "You are kind.\n"),

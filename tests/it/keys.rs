@@ -8,8 +8,8 @@ use evalflow::stage;
 use serde_json::Value;
 
 use crate::key_world::{
-    CATALOG, FROZEN, IMPORTED, KEPT, LOG, PIPELINE, PROMPT, RUBRIC, SHAPED, SYSTEM, TAXONOMY, TRAINED, WEIGHTS, WRITER,
-    World,
+    CATALOG, FROZEN, GOLD, IMPORTED, KEPT, LOG, PIPELINE, PROMPT, RUBRIC, SHAPED, SYSTEM, TAXONOMY, TRAINED, WEIGHTS,
+    WRITER, World,
 };
 
 /// Each field of the recipes of stages that between them have all fields there are, and an edit of a file that must change
@@ -180,7 +180,6 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("decision", "fine_tune", PIPELINE, "fine_tune: 0.4", "fine_tune: 0.41"),
     ("decision", "gate", PIPELINE, "gate: deploy", "gate: fine_tune"),
     ("decision", "max_ungraded", PIPELINE, "max_ungraded: 0.1", "max_ungraded: 0.2"),
-    ("decision", "verdicts", PIPELINE, "verdicts: verdicts", "verdicts: checked"),
     ("held", "base", PIPELINE, "base: checked\n", "base: checked-too\n"),
     ("held", "new", PIPELINE, "new: retried\n", "new: checked-too\n"),
     ("held", "goal", PIPELINE, "goal: hold", "goal: improve"),
@@ -193,6 +192,27 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("held", "guard_margins.general", PIPELINE, "margin: 0.04", "margin: 0.05"),
     ("held", "guards.general.base", PIPELINE, "base: retried,", "base: checked-too,"),
     ("held", "guards.general.new", PIPELINE, "new: checked,", "new: checked-too,"),
+    ("decision", "verdicts", PIPELINE, "decide: { verdicts: verdicts", "decide: { verdicts: checked"),
+    ("trust", "confidence", PIPELINE, "confidence: 0.85", "confidence: 0.86"),
+    ("trust", "floor.ac1", PIPELINE, "ac1: 0.7", "ac1: 0.8"),
+    ("trust", "floor.kappa", PIPELINE, "kappa: 0.6", "kappa: 0.5"),
+    ("trust", "floor.sensitivity", PIPELINE, "sensitivity: 0.75", "sensitivity: 0.8"),
+    ("trust", "floor.specificity", PIPELINE, "specificity: 0.65", "specificity: 0.8"),
+    ("trust", "gold", GOLD, "pass", "fail"),
+    (
+        "trust",
+        "rubric.criteria[].asked",
+        RUBRIC,
+        "question: \"Is it kind?\", weight: 2, critical: true, when: \"scenario.edge_case\", allow_not_applicable: true, examples: { pass: [\"Oh dear.\"], fail: [\"So what.\"] }",
+        "check: { regex: \"x\" }, weight: 2, critical: true, when: \"scenario.edge_case\"",
+    ),
+    ("trust", "rubric.criteria[].critical", RUBRIC, "critical: true", "critical: false"),
+    ("trust", "rubric.criteria[].id", RUBRIC, "id: kind", "id: warm"),
+    ("trust", "rubric.criteria[].weight", RUBRIC, "weight: 2", "weight: 3"),
+    ("trust", "rubric.criteria[].when", RUBRIC, "scenario.edge_case", "not scenario.edge_case"),
+    ("trust", "rubric.pass.min_applicable", RUBRIC, "min_applicable: 0.4", "min_applicable: 0.5"),
+    ("trust", "rubric.pass.score", RUBRIC, "score: 0.7", "score: 0.8"),
+    ("trust", "verdicts", PIPELINE, "calibrate: { verdicts: verdicts", "calibrate: { verdicts: weighed"),
 ];
 
 /// The values of each field, by its name: `criteria[].weight` has one a criterion.
@@ -280,6 +300,7 @@ fn nothing_volatile_is_in_a_key() {
         (TRAINED, "elsewhere/train.txt"),
         (WRITER, "elsewhere/writer.md"),
         (RUBRIC, "elsewhere/r.yaml"),
+        (GOLD, "elsewhere/g.jsonl"),
         (SYSTEM, "elsewhere/s.md"),
         (PROMPT, "elsewhere/p.md"),
         (WEIGHTS, "elsewhere/w.gguf"),

@@ -20,6 +20,7 @@ mod key_calls;
 mod key_golden;
 mod key_world;
 mod keys;
+mod label;
 mod lock;
 mod logprob;
 #[cfg(feature = "llama")]

@@ -10,6 +10,7 @@ mod failures;
 mod near;
 mod reproduce;
 mod results;
+mod review;
 mod selection;
 mod suite;
 
@@ -41,6 +42,7 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     near::write(model, out)?;
     failures::failure_analysis(model, out)?;
     failures::qualitative_notes(model, out)?;
+    review::write(model, out)?;
     next_steps(&model.next_steps, out)?;
     reproduce::write(model, out)
 }

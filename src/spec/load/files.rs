@@ -159,7 +159,8 @@ impl Files<'_> {
     /// Reads a file of lines that need not be there yet; nothing after a problem was noted.
     pub(super) fn lines(&self, field: Field<'_>) -> Option<(PathBuf, Option<(SourceText, String)>)> {
         let path = PathBuf::from(field.text()?);
-        if !self.sources.exists(&self.root.join(&path)) {
+        // Read rather than asked for: a file that is only named may count as being there, and this one is not only named.
+        if self.sources.read(&self.root.join(&path)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Some((path, None));
         }
         let (path, bytes) = self.read(field)?;

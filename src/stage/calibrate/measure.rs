@@ -188,7 +188,8 @@ pub(super) fn needed(replies: &Counted, confidence: f64) -> Vec<LabelsNeeded> {
 
 /// The shares that truly pass among those that the judge passed and failed, with one reply of each kind added so that a few labels
 /// do not make it look as if nothing varied.
-pub(in crate::stage) fn among(table: &Confusion) -> (f64, f64) {
+#[must_use]
+pub fn among(table: &Confusion) -> (f64, f64) {
     let share = |passed: u64, failed: u64| (passed as f64 + 1.0) / ((passed + failed) as f64 + 2.0);
     (share(table.both_pass, table.wrongly_passed), share(table.wrongly_failed, table.both_fail))
 }

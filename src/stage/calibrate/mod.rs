@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-pub(in crate::stage) use self::measure::among;
+pub use self::measure::among;
 use self::measure::{compared, lights, met, needed, steadiness};
 use self::people::{People, consensus};
 use super::row::template_context;
