@@ -6,6 +6,7 @@
 mod axes;
 mod axis_names;
 mod check;
+mod command;
 mod conditions;
 mod costs;
 mod files;
