@@ -89,11 +89,9 @@ pub fn bleu(candidate: &str, references: &[String]) -> f64 {
     }
     let longest = length.min(4);
     let precision = |run: usize| {
-        let mut found = 0;
-        for (words, count) in runs(&candidate, run) {
-            let most = references.iter().map(|reference| runs(reference, run).get(words).copied().unwrap_or(0)).max();
-            found += count.min(most.unwrap_or(0));
-        }
+        let theirs: Vec<_> = references.iter().map(|reference| runs(reference, run)).collect();
+        let most = |words: &[String]| theirs.iter().filter_map(|counts| counts.get(words)).max().copied().unwrap_or(0);
+        let found: usize = runs(&candidate, run).into_iter().map(|(words, count)| count.min(most(words))).sum();
         let smoothing = usize::from(run > 1);
         ratio(found + smoothing, length + 1 - run + smoothing)
     };

@@ -150,7 +150,8 @@ fn audit(settings: &Settings, arguments: &AuditArguments) -> Result<Exit, Exit> 
             threads: arguments.threads.map(usize::from),
             memory: settings.free_memory(),
             ..Limits::default()
-        }),
+        })
+        .with_path(settings.environment.get("PATH")),
         sample: arguments.sample,
         seed: arguments.seed,
     }));

@@ -151,7 +151,8 @@ impl Work<'_> {
             offline: arguments.offline,
             tries_weights: settings.tries_weights(),
         })
-        .with_access(access::access(&settings.environment));
+        .with_access(access::access(&settings.environment))
+        .with_path(settings.environment.get("PATH"));
         let run = exec::Run {
             pipeline,
             graph,

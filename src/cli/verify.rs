@@ -45,7 +45,8 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
         threads: arguments.threads.map(usize::from),
         memory: settings.free_memory(),
         ..Limits::default()
-    });
+    })
+    .with_path(settings.environment.get("PATH"));
     let graph = Graph::new(&pipeline);
     let widest = pipeline.stages.keys().map(|id| id.as_str().len()).max().unwrap_or(0);
     let told = |check: &StageCheck| {

@@ -3,6 +3,7 @@
 //!
 //! Owns limits, retries and what a reply is. Never knows stages, never prints. Start at [`Engine`].
 
+mod command;
 #[cfg(test)]
 pub(crate) mod contract;
 mod embed;
@@ -22,6 +23,7 @@ pub mod template;
 pub(crate) mod test_server;
 mod weigh;
 
+pub use command::{CommandEngine, Ended, RunRequest};
 pub use embed::{EmbedRequest, Embedding};
 pub use error::{EngineError, EngineErrorKind};
 pub use question::{Answer, Question, answer};
@@ -62,4 +64,10 @@ pub trait Engine: Send + Sync {
     /// Embeds one text. Where the engine or its model cannot, every such request fails with
     /// [`EngineErrorKind::Unsupported`]. The vector depends on weights and text alone, never on its company.
     fn embed<'a>(&'a self, request: &'a EmbedRequest) -> BoxFuture<'a, Result<Embedding, EngineError>>;
+
+    /// Runs one program of the project. No model does that: see [`CommandEngine`].
+    fn run<'a>(&'a self, _: &'a RunRequest) -> BoxFuture<'a, Result<Reply, EngineError>> {
+        let error = EngineError::new(EngineErrorKind::Unsupported, "a model runs no programs");
+        Box::pin(std::future::ready(Err(error)))
+    }
 }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::{EmbedRequest, Embedding, Engine, EngineError, Reply, Request, Usage};
+use super::{EmbedRequest, Embedding, Engine, EngineError, Reply, Request, RunRequest, Usage};
 
 /// One call to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub enum Question {
     Complete(Request),
     /// A text to embed.
     Embed(EmbedRequest),
+    /// A program of the project to run. What it printed comes as a reply.
+    Run(RunRequest),
 }
 
 /// What a call came to. Its JSON is that of what is in it: a reply is kept as it was before there was anything else.
@@ -33,6 +35,7 @@ pub async fn answer(engine: &dyn Engine, question: &Question) -> Result<Answer, 
     match question {
         Question::Complete(request) => engine.complete(request).await.map(Answer::Reply),
         Question::Embed(request) => engine.embed(request).await.map(Answer::Embedding),
+        Question::Run(request) => engine.run(request).await.map(Answer::Reply),
     }
 }
 
@@ -48,7 +51,7 @@ impl Question {
     pub fn request(&self) -> Option<&Request> {
         match self {
             Self::Complete(request) => Some(request),
-            Self::Embed(_) => None,
+            Self::Embed(_) | Self::Run(_) => None,
         }
     }
 
@@ -60,6 +63,7 @@ impl Question {
                 request.messages.iter().map(|message| message.content.chars().count() as u64).sum()
             }
             Self::Embed(EmbedRequest { text }) => text.chars().count() as u64,
+            Self::Run(RunRequest { command: _, input, timeout_s: _ }) => input.chars().count() as u64,
         }
     }
 

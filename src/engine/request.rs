@@ -252,6 +252,8 @@ pub struct CallKeys {
     /// The same of requests for embeddings.
     embed_before: String,
     embed_behind: String,
+    /// For what is asked seldom.
+    identity: Identity,
 }
 
 impl CallKeys {
@@ -264,7 +266,7 @@ impl CallKeys {
         push(&mut before, format_args!("{engine},\"max_tokens\":"));
         let [mut embed_before, embed_behind] = Recipe::around_fields("embed", EMBED_VERSION);
         push(&mut embed_before, format_args!("{engine},\"options\":{OPTIONS},\"text\":"));
-        Self { before, behind, embed_before, embed_behind }
+        Self { before, behind, embed_before, embed_behind, identity: identity.clone() }
     }
 
     /// The key of a call of either sort.
@@ -273,6 +275,7 @@ impl CallKeys {
         match question {
             Question::Complete(request) => self.key(request),
             Question::Embed(request) => self.embed_key(request),
+            Question::Run(request) => request.recipe(&self.identity).key(),
         }
     }
 

@@ -213,6 +213,8 @@ struct AskedStage<'a> {
     texts: Option<CallKeys>,
     /// Makes the keys of calls for embeddings.
     embeddings: Option<CallKeys>,
+    /// Makes the keys of calls of programs.
+    commands: Option<CallKeys>,
 }
 
 impl AskedStage<'_> {
@@ -220,8 +222,9 @@ impl AskedStage<'_> {
         let keys = match question {
             Question::Complete(_) => &self.texts,
             Question::Embed(_) => &self.embeddings,
+            Question::Run(_) => &self.commands,
         };
-        keys.as_ref().expect("a stage that asks has a model").of(question)
+        keys.as_ref().expect("a stage that asks has somebody to ask").of(question)
     }
 }
 
@@ -257,7 +260,8 @@ impl Walk<'_> {
             Ok(askers) => {
                 let keys = |asker: &Option<Asker>| asker.as_ref().map(|asker| CallKeys::new(asker.engine.identity()));
                 let (texts, embeddings) = (keys(&askers.texts), keys(&askers.embeddings));
-                AskedStage { id, work: row_stage(id, stage)?, askers, texts, embeddings }
+                let commands = keys(&askers.commands);
+                AskedStage { id, work: row_stage(id, stage)?, askers, texts, embeddings, commands }
             }
             Err(error) => {
                 self.found.left_out.push((id.clone(), error.to_string()));

@@ -259,7 +259,7 @@ impl Caller {
         let stored = self.store.put_call(key, text, put, self.now).await;
         let answer = stored.and_then(|stored| {
             Ok(match question {
-                Question::Complete(_) => Answer::Reply(self.store.read_reply(&key, &stored)?),
+                Question::Complete(_) | Question::Run(_) => Answer::Reply(self.store.read_reply(&key, &stored)?),
                 Question::Embed(_) => Answer::Embedding(self.store.read_reply(&key, &stored)?),
             })
         });
@@ -354,6 +354,9 @@ fn count(tally: &mut Tally, answer: &Answer, made: bool) {
 
 fn fatal_help(question: &Question, kind: EngineErrorKind) -> &'static str {
     let embeds = matches!(question, Question::Embed(_));
+    if matches!(question, Question::Run(_)) {
+        return "see that the program can be run, then run again: finished calls are kept";
+    }
     if embeds && kind == EngineErrorKind::Unsupported {
         "name a model that embeds texts as `embed` of `near_duplicates` (a llama-server needs `--embeddings`), then run \
          again: finished calls are kept"

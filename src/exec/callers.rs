@@ -1,4 +1,4 @@
-//! Who puts the calls of a stage: one caller for texts, one for embeddings, where it asks for such.
+//! Who puts the calls of a stage: one caller for texts, one for embeddings, one for programs, where it asks for such.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ pub(super) struct Callers {
     pub(super) store: Arc<Store>,
     pub(super) texts: Option<Caller>,
     pub(super) embeddings: Option<Caller>,
+    pub(super) commands: Option<Caller>,
 }
 
 impl Callers {
@@ -20,12 +21,13 @@ impl Callers {
         let caller = match question {
             Question::Complete(_) => &self.texts,
             Question::Embed(_) => &self.embeddings,
+            Question::Run(_) => &self.commands,
         };
-        caller.as_ref().expect("a stage that asks has a model")
+        caller.as_ref().expect("a stage that asks has somebody to ask")
     }
 
     fn all(&self) -> impl Iterator<Item = &Caller> {
-        self.texts.iter().chain(&self.embeddings)
+        self.texts.iter().chain(&self.embeddings).chain(&self.commands)
     }
 
     /// How many rows are worth having in work at once.

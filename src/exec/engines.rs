@@ -12,8 +12,8 @@ use crate::engine::memory::Fit;
 use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::scripted::ScriptedEngine;
 use crate::engine::{
-    EmbedRequest, Embedding, Engine, EngineError as CallError, EngineErrorKind, Identity, Message, Question, Reply,
-    ReplyForm, Request, Role, Sampling,
+    CommandEngine, EmbedRequest, Embedding, Engine, EngineError as CallError, EngineErrorKind, Identity, Message,
+    Question, Reply, ReplyForm, Request, Role, Sampling,
 };
 use crate::fetch::{self, Access, gguf};
 use crate::ids::{ModelName, StageId};
@@ -87,6 +87,7 @@ pub(super) struct Asker {
 pub(super) struct Askers {
     pub(super) texts: Option<Asker>,
     pub(super) embeddings: Option<Asker>,
+    pub(super) commands: Option<Asker>,
 }
 
 impl Askers {
@@ -95,13 +96,14 @@ impl Askers {
         let asker = match question {
             Question::Complete(_) => &self.texts,
             Question::Embed(_) => &self.embeddings,
+            Question::Run(_) => &self.commands,
         };
-        asker.as_ref().expect("a stage that asks has a model")
+        asker.as_ref().expect("a stage that asks has somebody to ask")
     }
 
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Asker> {
-        self.texts.iter().chain(&self.embeddings)
+        self.texts.iter().chain(&self.embeddings).chain(&self.commands)
     }
 
     /// How many rows are worth having in work at once; none where nobody is asked.
@@ -133,6 +135,8 @@ pub struct Engines {
     made: Mutex<Vec<Made>>,
     limits: Limits,
     access: Access,
+    /// Where programs of checks are looked for.
+    path: Option<String>,
 }
 
 /// What engines may do.
@@ -160,13 +164,19 @@ impl Engines {
     /// No engine yet; those to come keep to `limits`.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { made: Mutex::default(), limits, access: Access::default() }
+        Self { made: Mutex::default(), limits, access: Access::default(), path: None }
     }
 
     /// The same, with what the user's environment says about where weights come from.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same, with the `PATH` along which programs of checks are looked for.
+    #[must_use]
+    pub fn with_path(self, path: Option<&String>) -> Self {
+        Self { path: path.cloned(), ..self }
     }
 
     /// What the user's environment says about where weights come from.
@@ -210,7 +220,20 @@ impl Engines {
         known: &impl Known<Error = StoreError>,
     ) -> Result<Askers, EngineError> {
         let asker = |model: Option<&ModelRef>| self.asker(pipeline, store, stage, model, known);
-        Ok(Askers { texts: asker(stage::model(stage))?, embeddings: asker(stage::embedder(stage))? })
+        let commands = self.runner(pipeline, stage, known)?;
+        Ok(Askers { texts: asker(stage::model(stage))?, embeddings: asker(stage::embedder(stage))?, commands })
+    }
+
+    /// Who runs a stage's programs. Nothing of another machine is asked by it, so `--offline` allows it.
+    fn runner(
+        &self,
+        pipeline: &Pipeline,
+        stage: &Stage,
+        known: &impl Known<Error = StoreError>,
+    ) -> Result<Option<Asker>, EngineError> {
+        let Some(identity) = stage::command_identity(stage, known)? else { return Ok(None) };
+        let engine = CommandEngine::new(&pipeline.root, self.path.clone(), identity);
+        Ok(Some(Asker { engine: Arc::new(engine), context_is_keyed: false }))
     }
 
     fn asker(

@@ -286,9 +286,7 @@ impl<'a> Schedule<'a> {
 
     /// Whether the run is there to ask this stage's model again.
     fn asks_again(&self, id: &StageId) -> bool {
-        self.run.refresh
-            && stage::models(self.stage(id)).next().is_some()
-            && self.run.selection.includes(self.run.graph, id)
+        self.run.refresh && stage::asks(self.stage(id)) && self.run.selection.includes(self.run.graph, id)
     }
 
     fn work(

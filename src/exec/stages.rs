@@ -164,7 +164,7 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
     Ok(Executed::Made(output))
 }
 
-/// Who puts a stage's calls; nobody where it names no model.
+/// Who puts a stage's calls; nobody where it names no model and runs no program.
 fn callers(
     run: &Run<'_>,
     flights: &Arc<Flights>,
@@ -172,8 +172,9 @@ fn callers(
     settled: &Settled<'_>,
 ) -> Result<Option<Arc<Callers>>, StageFailure> {
     let askers = run.engines.askers(run.pipeline, run.store, stage, settled);
-    let Askers { texts, embeddings } = askers.map_err(|error| StageFailure::new(error.to_string(), error.help()))?;
-    if texts.is_none() && embeddings.is_none() {
+    let Askers { texts, embeddings, commands } =
+        askers.map_err(|error| StageFailure::new(error.to_string(), error.help()))?;
+    if texts.is_none() && embeddings.is_none() && commands.is_none() {
         return Ok(None);
     }
     if run.refresh {
@@ -186,7 +187,8 @@ fn callers(
     };
     let texts = texts.map(|asker| caller(asker, stage::manner(stage)));
     let embeddings = embeddings.map(|asker| caller(asker, stage::EMBEDS));
-    Ok(Some(Arc::new(Callers { store: Arc::clone(run.store), texts, embeddings })))
+    let commands = commands.map(|asker| caller(asker, stage::RUNS));
+    Ok(Some(Arc::new(Callers { store: Arc::clone(run.store), texts, embeddings, commands })))
 }
 
 /// A file is keyed before it is read: what is read must be what was keyed, or a wrong result would be kept for good.

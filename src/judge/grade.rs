@@ -49,7 +49,7 @@ pub fn grade(rubric: &Rubric, verdicts: &[Standing]) -> Graded {
         whole += weight;
         let credit = match &criterion.ask {
             Ask::Scale(scale) => level.and_then(|level| scale.credit(level)),
-            Ask::Question(_) | Ask::Check(_) => None,
+            Ask::Question(_) | Ask::Check(_) | Ask::Command { .. } => None,
         };
         match verdict {
             VerdictKind::NotApplicable => continue,

@@ -4,6 +4,7 @@
 //! [`Evidence::ask`] for what is asked, [`Scaled`] where levels are asked for, [`read_opinion`] and [`read_weighed`] for what is answered and [`grade`] for what
 //! it comes to, or [`points_score`] where criteria are worth points.
 
+mod command;
 mod evidence;
 mod grade;
 mod parse;
@@ -13,6 +14,7 @@ mod scale;
 mod schema;
 mod weigh;
 
+pub use command::{Outcome, OutcomeError, command_input, read_outcome};
 pub use evidence::is_quoted;
 pub use grade::{Graded, Standing, grade};
 pub use parse::{Opinion, ParseError, read_object, read_opinion};

@@ -38,6 +38,7 @@ fn row(id: &str) -> Judged {
         quote: None,
         votes: None,
         pass_probability: None,
+        level: None,
     };
     Judged {
         scenario: Scenario {
@@ -49,6 +50,7 @@ fn row(id: &str) -> Judged {
             tags: Vec::new(),
             edge_case: false,
             opening: format!("opening {id}"),
+            reference: None,
             origin: Origin::Authored,
             written: None,
             near_duplicate: None,

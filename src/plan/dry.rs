@@ -33,6 +33,8 @@ pub(super) struct Node<'a> {
     pub(super) texts: Engine,
     /// Who answers its calls for embeddings.
     pub(super) embeddings: Engine,
+    /// Who runs its programs. What they are asked is not counted: it costs nothing.
+    pub(super) commands: Engine,
     pub(super) stand_in: StandIn,
     /// The stages that read its rows, by their place among the nodes.
     pub(super) readers: Vec<usize>,
@@ -220,10 +222,10 @@ impl Walk<'_> {
                     let mut answers = Vec::with_capacity(questions.len());
                     for question in &questions {
                         // What is not written yet cannot be embedded for certain.
-                        let known = if question.request().is_some() { known } else { outcome_known };
+                        let known = if matches!(question, Question::Embed(_)) { outcome_known } else { known };
                         let (answer, answered) = self.answer(node, question, known, at, found)?;
                         // Where a text lies is nothing to those who read the row.
-                        outcome_known &= answered == Answered::FromStore || question.request().is_none();
+                        outcome_known &= answered == Answered::FromStore || matches!(question, Question::Embed(_));
                         answers.push(answer);
                     }
                     step = rest.resume(answers);
@@ -250,11 +252,12 @@ impl Walk<'_> {
         let (engine, embeds) = match question {
             Question::Complete(_) => (&node.texts, false),
             Question::Embed(_) => (&node.embeddings, true),
+            Question::Run(_) => (&node.commands, false),
         };
         let (keys, may_be_kept) = match engine {
             Engine::Known(keys) => (keys, known),
             Engine::Unknown(keys) => (keys, false),
-            Engine::Nobody => unreachable!("a stage that asks has a model"),
+            Engine::Nobody => unreachable!("a stage that asks has somebody to ask"),
         };
         let key = keys.of(question);
         let (answer, is_kept) = match question {
@@ -262,6 +265,12 @@ impl Walk<'_> {
                 let stored = if may_be_kept { self.calls.reply(&key)? } else { None };
                 let is_kept = stored.is_some();
                 (Asked::Replied(stored.unwrap_or_else(|| node.stand_in.reply(&key, request))), is_kept)
+            }
+            Question::Run(_) => {
+                let stored = if may_be_kept { self.calls.reply(&key)? } else { None };
+                let is_kept = stored.is_some();
+                let passed = || Reply::new(r#"{"exit":0,"stdout":""}"#, Finish::Stop, Usage::default(), 0);
+                (Asked::Replied(stored.unwrap_or_else(passed)), is_kept)
             }
             // Nothing rests on the vector here, so it need not be read.
             Question::Embed(_) => (Asked::Embedded(anywhere()), may_be_kept && self.calls.has(&key)?),
@@ -271,6 +280,9 @@ impl Walk<'_> {
             false if known && may_be_kept => Answered::Missing,
             false => Answered::Uncertain,
         };
+        if matches!(question, Question::Run(_)) {
+            return Ok((answer, answered));
+        }
         let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
         found.calls.push(Call {
             node: at,

@@ -401,6 +401,8 @@ impl<'a> Dry<'a> {
             let engine = |model, manner| engine(pipeline, store, settled, id, model, manner);
             let (texts, record) = engine(stage::model(stage), stage::manner(stage))?;
             let (embeddings, embedder) = engine(stage::embedder(stage), stage::EMBEDS)?;
+            let commands = stage::command_identity(stage, settled)?
+                .map_or(Engine::Nobody, |identity| Engine::Known(CallKeys::new(&identity)));
             let work = stage::row_stage(stage).map_err(|error| ForecastError::Check { stage: id.clone(), error })?;
             let Some(work) = work else { continue };
             let stand_in = match stage {
@@ -415,7 +417,7 @@ impl<'a> Dry<'a> {
                 }
             };
             let at = dry.nodes.len();
-            dry.nodes.push(Node { id, work, texts, embeddings, stand_in, readers: Vec::new() });
+            dry.nodes.push(Node { id, work, texts, embeddings, commands, stand_in, readers: Vec::new() });
             dry.records.push([record, embedder]);
             match (stage::table(stage), stage) {
                 (None, Stage::Generate(spec)) => dry.feeds.push((Feed::Cells(spec, &pipeline.root), vec![at])),
@@ -459,9 +461,7 @@ fn matters(pipeline: &Pipeline, running: &[&StageId], id: &StageId) -> bool {
     let stage = &pipeline.stages[id];
     let is_by_row = matches!(stage, Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_));
     let reads_it = |other: &&&StageId| **other != id && stage::reads(&pipeline.stages[**other]).contains(&id);
-    is_by_row
-        && (stage::models(stage).next().is_some()
-            || running.iter().filter(reads_it).any(|other| matters(pipeline, running, other)))
+    is_by_row && (stage::asks(stage) || running.iter().filter(reads_it).any(|other| matters(pipeline, running, other)))
 }
 
 fn engine(

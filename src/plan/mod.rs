@@ -160,7 +160,7 @@ pub fn resolve(
 /// The store cannot be read, or holds something else.
 pub fn kept(calls: &CallReader<'_>, question: &Question, key: &Key) -> Result<Option<Answer>, StoreError> {
     Ok(match question {
-        Question::Complete(_) => calls.reply(key)?.map(Answer::Reply),
+        Question::Complete(_) | Question::Run(_) => calls.reply(key)?.map(Answer::Reply),
         Question::Embed(_) => calls.reply(key)?.map(Answer::Embedding),
     })
 }

@@ -9,6 +9,10 @@ pub(super) fn in_words(criterion: &spec::Criterion) -> CriterionText {
     let (asks, by_code) = match ask {
         spec::Ask::Question(question) => (question.text.trim().to_owned(), false),
         spec::Ask::Scale(scale) => (scale_in_words(scale), false),
+        spec::Ask::Command { command, negated } => {
+            let does = if *negated { "fails" } else { "passes" };
+            (format!("The reply {does} the program `{}`.", command.run.join(" ")), true)
+        }
         spec::Ask::Check(check) => (format!("The reply {}.", check.describe()), true),
     };
     // The condition's text is private to `spec`; its serialized form is that text.

@@ -354,7 +354,10 @@ fn times(what: &str, repeat: u32) -> String {
 
 fn judged_by(pipeline: &spec::Pipeline, judge: &spec::Judge) -> String {
     let criteria = &judge.rubric.criteria;
-    let by_code = criteria.iter().filter(|criterion| matches!(criterion.ask, spec::Ask::Check(_))).count();
+    let by_code = criteria
+        .iter()
+        .filter(|criterion| matches!(criterion.ask, spec::Ask::Check(_) | spec::Ask::Command { .. }))
+        .count();
     let pass = &judge.rubric.pass;
     let how = match judge.mode {
         spec::JudgeMode::Json => times("each question is asked", judge.repeat),

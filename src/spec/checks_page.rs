@@ -20,6 +20,34 @@ stages:
   verdicts: { judge: { answers: answers, rubric: rubric.yaml } }
 ";
 
+/// The check that is no pure function; what it says is tested where programs are run.
+const COMMAND: &str = r#"
+## `command`
+
+A program of the project decides: `command: [sh, checks/rhymes.sh]`, or with a time limit other than 30 s
+`command: { run: [sh, checks/rhymes.sh], timeout: 5s }`; inside of `not:` its fail is a pass.
+
+It reads one JSON document on its standard input:
+
+```json
+{"criterion": "rhymes", "reply": "…", "scenario": {"topic": "…", "subtopic": null, "style": "…", "tags": [], "opening": "…", "edge_case": false, "axes": {}}}
+```
+
+It ends with 0 for a pass and with 1 for a fail, or ends with 0 and prints one JSON document, of which `pass` alone is needed:
+
+```json
+{"pass": false, "reason": "the second line does not rhyme", "evidence": "words of the reply"}
+```
+
+Anything else is `ungraded`, never a pass: another exit code, a signal, more than 64 KiB, other text, a pass printed with exit code 1.
+A program that is not done in time is killed, with all that it started.
+
+It runs in the project's root with two variables in its environment, `PATH` and `LANG=C.UTF-8`. What it said is kept as a call,
+known by its arguments, the document, and what those of its arguments hold that are files of the project: a second run asks nothing, an
+edited script is asked again, and what else it reads (the clock, the network, other files) should not matter to it. `evalflow plan`
+does not count such calls, since they cost nothing. A rubric with a `command` runs that program on whoever runs the pipeline.
+"#;
+
 /// Reads a check as a rubric holds it.
 fn read(check: &str) -> Check {
     let rubric = format!(
@@ -35,7 +63,7 @@ fn read(check: &str) -> Check {
     let Some((_, Stage::Judge(judge))) = loaded.pipeline.stages.last() else { panic!("the last stage judges") };
     match &judge.rubric.criteria[0].ask {
         Ask::Check(check) => check.clone(),
-        Ask::Question(_) | Ask::Scale(_) => panic!("{check} is no check"),
+        Ask::Question(_) | Ask::Scale(_) | Ask::Command { .. } => panic!("{check} is no check"),
     }
 }
 
@@ -69,6 +97,7 @@ fn the_page_of_checks_is_current() {
             writeln!(page, "\nFails: {}", shown(one.fails)).unwrap();
         }
     }
+    page.push_str(COMMAND);
     page.push_str(
         "\n## What counts as a refusal\n\nIn any case, anywhere in the reply, with `’` for `'` as well:\n\n```text\n",
     );

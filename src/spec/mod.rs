@@ -45,7 +45,7 @@ pub use research::{
     Conversation, DateRange, Fits, Hosting, Pin, Preset, PriceCeiling, Profile, Purpose, Quantization, Range, Require,
     Research,
 };
-pub use rubric::{Ask, AtLeast, Criterion, PassRule, Question, Rubric, Scale};
+pub use rubric::{Ask, AtLeast, Command, Criterion, PassRule, Question, Rubric, Scale};
 pub use source::{HubChoice, Keeper, SourceError, WeightsSource};
 pub use sources::{Disk, Environment, LARGEST_FILE, Memory, Sources, project_root};
 pub use taxonomy::{

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,36 @@ pub enum Ask {
     Scale(Scale),
     /// Code.
     Check(Check),
+    /// A program of the project.
+    Command {
+        /// The program.
+        command: Command,
+        /// Whether its fail is a pass.
+        negated: bool,
+    },
+}
+
+/// A program of the project that decides a criterion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// The program and its arguments, never empty.
+    pub run: Vec<String>,
+    /// Which of these are files of the project: what they hold decides as well.
+    pub files: Vec<PathBuf>,
+    /// Longest it may take, in seconds. Not part of the recipe.
+    #[serde(skip)]
+    pub timeout_s: u64,
+}
+
+impl Criterion {
+    /// The program that decides it, if one does.
+    #[must_use]
+    pub fn command(&self) -> Option<&Command> {
+        match &self.ask {
+            Ask::Command { command, negated: _ } => Some(command),
+            Ask::Question(_) | Ask::Scale(_) | Ask::Check(_) => None,
+        }
+    }
 }
 
 /// A question to the judge; yes means pass.

@@ -15,14 +15,14 @@ pub mod research;
 mod row;
 
 pub use recipe::{
-    Known, RecipeError, WantedWeights, apart_from_table, identity, is_transported, recipe, rest_of_recipe, rubric_of,
-    wanted,
+    Known, RecipeError, WantedWeights, apart_from_table, command_identity, identity, is_transported, recipe,
+    rest_of_recipe, rubric_of, wanted,
 };
 pub use row::{Asked, CallFailure, Drawn, Flaw, Resume, Row, RowError, RowStage, Step};
 
 use crate::check::CheckError;
 use crate::ids::StageId;
-use crate::spec::{Embedded, JudgeMode, ModelRef, NearDuplicates, PullFrom, Stage};
+use crate::spec::{Command, Criterion, Embedded, JudgeMode, ModelRef, NearDuplicates, PullFrom, Stage};
 
 /// The name of a stage's kind, as in the pipeline file.
 #[must_use]
@@ -58,6 +58,30 @@ pub fn manner(stage: &Stage) -> &'static str {
 
 /// How a stage puts calls for embeddings: see [`manner`].
 pub const EMBEDS: &str = "embed";
+
+/// How a stage has programs run: see [`manner`].
+pub const RUNS: &str = "command";
+
+/// Whether a stage asks anybody: a model, or a program of the project.
+#[must_use]
+pub fn asks(stage: &Stage) -> bool {
+    models(stage).next().is_some() || commands(stage).next().is_some()
+}
+
+/// The programs of the project that a stage runs.
+pub fn commands(stage: &Stage) -> impl Iterator<Item = &Command> {
+    let criteria = match stage {
+        Stage::Judge(judge) => &judge.rubric.criteria[..],
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Infer(_)
+        | Stage::Calibrate(_)
+        | Stage::Decide(_)
+        | Stage::Compare(_) => &[],
+    };
+    criteria.iter().filter_map(Criterion::command)
+}
 
 /// The stages whose results a stage reads.
 #[must_use]

@@ -14,8 +14,8 @@ use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::spec::{
-    Adapter, Arms, Calibrate, CatalogFrom, Decide, GenerateFrom, HubSearch, Model, ModelRef, NearDuplicates, Pipeline,
-    PullFrom, Rubric, Stage, WeightsSource,
+    Adapter, Arms, Calibrate, CatalogFrom, Command, Criterion, Decide, GenerateFrom, HubSearch, Model, ModelRef,
+    NearDuplicates, Pipeline, PullFrom, Rubric, Stage, WeightsSource,
 };
 
 /// What is known of upstream results and of files when a recipe is made.
@@ -152,7 +152,13 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
         }
         Stage::Judge(stage) => {
             let model = stage.model.as_ref().map(|model| identity(pipeline, model, known)).transpose()?;
-            let inputs = json!({ "model": model.map(|identity| identity.0), "answers": known.output(&stage.answers) });
+            let mut inputs =
+                json!({ "model": model.map(|identity| identity.0), "answers": known.output(&stage.answers) });
+            let files = command_files(stage.rubric.criteria.iter().filter_map(Criterion::command), known);
+            let files = files.map_err(RecipeError::Known)?;
+            if !files.is_empty() {
+                inputs["commands"] = json!(files);
+            }
             (judge::VERSION, judge::fields(stage), inputs)
         }
         Stage::Calibrate(stage) => {
@@ -274,6 +280,27 @@ fn merged(own: Value, inputs: Value) -> Value {
         assert!(clash.is_none(), "a field and an input of the same name");
     }
     Value::Object(own)
+}
+
+/// What the files of the project hold that programs are made of.
+fn command_files<'a, K: Known>(
+    commands: impl Iterator<Item = &'a Command>,
+    known: &K,
+) -> Result<BTreeMap<&'a Path, BlobId>, K::Error> {
+    let files = commands.flat_map(|command| &command.files);
+    files.map(|path| Ok((path.as_path(), known.file(path)?))).collect()
+}
+
+/// What answers for the programs that a stage runs: their files. None where it runs none.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn command_identity<K: Known>(stage: &Stage, known: &K) -> Result<Option<Identity>, K::Error> {
+    if super::commands(stage).next().is_none() {
+        return Ok(None);
+    }
+    let files = command_files(super::commands(stage), known)?;
+    Ok(Some(Identity(json!({ "command": files }))))
 }
 
 /// What answers for a model reference.

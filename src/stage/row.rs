@@ -274,7 +274,7 @@ pub(super) mod tests {
     pub(in crate::stage) fn asks(step: Step) -> (Vec<Request>, Box<dyn Resume>) {
         let request = |question| match question {
             Question::Complete(request) => request,
-            Question::Embed(request) => panic!("it asks for an embedding: {request:?}"),
+            other @ (Question::Embed(_) | Question::Run(_)) => panic!("it asks for no text: {other:?}"),
         };
         match step {
             Step::Ask(questions, rest) => (questions.into_iter().map(request).collect(), rest),

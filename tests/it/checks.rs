@@ -82,3 +82,103 @@ fn a_price_is_part_of_a_verdict_on_cost_and_of_no_other() {
     assert_eq!(run["run"]["calls_made"], 0);
     assert!(not_passed(&project, &run).iter().any(|line| line.contains(" cheap fail: costs $")));
 }
+
+/// The rubric with one criterion, which a script decides.
+#[cfg(unix)]
+fn with_script(script: &str, check: &str) -> Project {
+    let project = shipped();
+    project.write("checks/decide.sh", script);
+    let rubric = format!("name: r\npass: {{ score: 1 }}\ncriteria:\n  - {{ id: program, check: {check} }}\n");
+    project.write("examples/checks/rubric.yaml", &rubric);
+    project
+}
+
+#[cfg(unix)]
+const COMMAND: &str = "{ command: [sh, checks/decide.sh] }";
+
+/// The verdicts of the only criterion: each kind with its reason.
+#[cfg(unix)]
+fn verdicts(project: &Project, run: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let rows = crate::logprob::rows(project, run, "verdicts");
+    rows.iter().map(|row| (text(&row["verdicts"][0]["verdict"]), text(&row["verdicts"][0]["reason"]))).collect()
+}
+
+#[cfg(unix)]
+fn made(run: &Value) -> u64 {
+    run["run"]["calls_made"].as_u64().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_decides_and_is_asked_once() {
+    let script = r#"
+        document=$(cat)
+        case $document in
+            *'"criterion":"program"'*'"reply":'*Paris*'"reference":"Paris"'*) echo '{"pass": true, "reason": "It is Paris.", "evidence": "Paris"}' ;;
+            *) exit 1 ;;
+        esac
+    "#;
+    let project = with_script(script, COMMAND);
+    let run = json(&project.run(&RUN));
+    assert_eq!(made(&run), 14, "seven answers and as many verdicts");
+    let found = verdicts(&project, &run);
+    let of = |kind: &str| found.iter().filter(|(verdict, _)| verdict == kind).count();
+    assert_eq!((of("pass"), of("fail"), of("ungraded")), (1, 6, 0), "{found:?}");
+    assert!(found.contains(&("pass".to_owned(), "It is Paris.".to_owned())));
+    assert!(found.contains(&("fail".to_owned(), "the program ended with 1".to_owned())));
+    // Nothing is asked again, not even where the result is to be computed again or nothing may be asked of others.
+    let offline = json(&project.run(&[&RUN[..], &["--offline", "--force"]].concat()));
+    assert_eq!((made(&offline), verdicts(&project, &offline)), (0, found));
+    // Negated, the same answers mean the opposite.
+    project.edit("examples/checks/rubric.yaml", COMMAND, "{ not: { command: [sh, checks/decide.sh] } }");
+    let negated = json(&project.run(&RUN));
+    assert_eq!(made(&negated), 0);
+    assert_eq!(verdicts(&project, &negated).iter().filter(|(verdict, _)| verdict == "pass").count(), 6);
+    // An edited script is asked again.
+    project.write("checks/decide.sh", "exit 0");
+    let edited = json(&project.run(&[&RUN[..], &["--offline"]].concat()));
+    assert_eq!(made(&edited), 7);
+    assert!(verdicts(&project, &edited).iter().all(|(verdict, _)| verdict == "fail"));
+}
+
+#[cfg(unix)]
+#[test]
+fn whatever_a_program_does_wrong_is_no_verdict() {
+    for (script, why) in [
+        ("echo broken >&2; exit 2", "ended with exit status: 2: broken (bad_reply)"),
+        ("kill -9 $$", "ended with signal: 9"),
+        ("echo pass", "what it printed is not as agreed: "),
+        ("echo '{\"pass\": true}'; exit 1", "it printed a pass and ended with 1"),
+    ] {
+        for check in [COMMAND, "{ not: { command: [sh, checks/decide.sh] } }"] {
+            let project = with_script(script, check);
+            let run = json(&project.run(&RUN));
+            let found = verdicts(&project, &run);
+            assert_eq!(found.len(), 7);
+            let is_open = |(verdict, reason): &(String, String)| verdict == "ungraded" && reason.contains(why);
+            assert!(found.iter().all(is_open), "{script}: {found:?}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_cannot_be_started_stops_its_stage() {
+    let project = with_script("exit 0", "{ command: [no-such-program] }");
+    let output = project.run(&["run", "examples/checks/pipeline.yaml"]).exits(1);
+    assert!(output.stderr.contains("`no-such-program` cannot be started: "), "{output}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_is_audited_and_verified_like_a_model() {
+    let project = with_script("exit 0", COMMAND);
+    drop(project.run(&RUN));
+    let plan = project.run(&["plan", "examples/checks/pipeline.yaml"]).exits(0);
+    assert!(plan.stdout.contains("cached") || plan.stderr.contains("cached"), "{plan}");
+    let audit = project.run(&["cache", "audit", "examples/checks/pipeline.yaml"]).exits(0);
+    assert!(!audit.stdout.contains("left out"), "{audit}");
+    drop(project.run(&["bless", "examples/checks/pipeline.yaml"]).exits(0));
+    drop(project.run(&["verify", "examples/checks/pipeline.yaml"]).exits(0));
+}

@@ -62,6 +62,17 @@ impl Files<'_> {
         is_there.then(|| path.to_owned())
     }
 
+    /// Takes in a file that may be there; its path, if it is. The file itself is looked at: where a lock is held against the
+    /// pipeline, all that is only named counts as [`Self::present`].
+    pub(super) fn found(&self, field: Field<'_>, path: &Path) -> Option<PathBuf> {
+        let read = self.sources.read(&self.root.join(path));
+        let is_there = read.map_or_else(|error| error.kind() == ErrorKind::FileTooLarge, |_| true);
+        if is_there {
+            self.note(field, path);
+        }
+        is_there.then(|| path.to_owned())
+    }
+
     /// Takes in that the pipeline reads a file. One outside of the project can be overwritten by no report.
     fn note(&self, field: Field<'_>, path: &Path) {
         let inside = path.strip_prefix(self.root).unwrap_or(path);

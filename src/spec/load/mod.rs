@@ -7,6 +7,7 @@ mod axes;
 mod axis_names;
 mod calibrate;
 mod check;
+mod command;
 mod compare;
 mod conditions;
 mod costs;

@@ -255,7 +255,7 @@ fn api_key(field: Field<'_>) -> Option<Secret> {
     (!key.is_empty()).then(|| Secret::new(key.to_owned()))
 }
 
-fn timeout(field: Field<'_>) -> Option<u64> {
+pub(super) fn timeout(field: Field<'_>) -> Option<u64> {
     let Some(text) = field.node.value.as_text() else { return field.integer(1..=LONGEST_TIMEOUT) };
     if text.trim().parse::<u64>().is_ok() {
         return field.integer(1..=LONGEST_TIMEOUT);

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
-use super::check::{Met, check};
-use super::files::report_template;
+use super::check::Met;
+use super::command::decided_by_code;
+use super::files::{Files, report_template};
 use super::named;
 use crate::ids::CriterionId;
 use crate::spec::problem::{Code, SourceText};
-use crate::spec::read::{Field, Fields, Reader, Sink, did_you_mean, shorten};
+use crate::spec::read::{Field, Fields, Reader, did_you_mean, shorten};
 use crate::spec::rubric::{Ask, AtLeast, Criterion, PassRule, Question, Rubric, Scale};
 use crate::spec::template::{Condition, known_names};
 use crate::spec::tree::{Document, Key};
@@ -36,7 +37,8 @@ struct Places {
 }
 
 /// Reads a rubric; nothing if it has a problem.
-pub(super) fn read(document: Document, sink: &Sink) -> Option<ReadRubric> {
+pub(super) fn read(document: Document, files: &Files<'_>) -> Option<ReadRubric> {
+    let sink = files.sink;
     let before = sink.borrow().len();
     let reader = Reader { file: &document.file, sink };
     let mut fields = reader.document(&document.root, "rubric")?;
@@ -50,7 +52,7 @@ pub(super) fn read(document: Document, sink: &Sink) -> Option<ReadRubric> {
         .and_then(Field::list)
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|field| criterion(field, &mut seen, &mut places))
+        .filter_map(|field| criterion(field, files, &mut seen, &mut places))
         .collect();
     fields.finish();
     let pass = pass_field.and_then(|field| pass(field, &criteria, &seen.keys().copied().collect::<Vec<_>>()));
@@ -121,6 +123,7 @@ pub(super) fn unique<'a>(
 
 fn criterion<'a>(
     field: Field<'a>,
+    files: &Files<'_>,
     seen: &mut BTreeMap<&'a str, Range<usize>>,
     places: &mut Places,
 ) -> Option<Criterion> {
@@ -144,7 +147,7 @@ fn criterion<'a>(
             None => question(&mut fields, question_field?).map(Ask::Question),
         }
     } else {
-        check_field.and_then(|field| check(field, &mut places.met)).map(Ask::Check)
+        check_field.and_then(|field| decided_by_code(field, files, &mut places.met))
     };
     fields.finish();
     Some(Criterion {

@@ -218,7 +218,7 @@ impl Context<'_> {
         let rubric = fields
             .required("rubric")
             .and_then(|field| self.files.document(field))
-            .and_then(|document| rubric::read(document, self.files.sink));
+            .and_then(|document| rubric::read(document, self.files));
         let has_model = fields.has("model");
         let model = fields.optional("model").and_then(|field| self.model(field));
         let mode = mode(&mut fields);

@@ -4,6 +4,7 @@
 //! is asked once: its probabilities cannot be misread.
 
 mod code;
+mod program;
 #[cfg(test)]
 mod tests;
 
@@ -13,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use code::CodeCheck;
+use program::Program;
 
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
 use crate::check::CheckError;
 use crate::data::{Answer, Grade, Judged, Judging, Quote, Verdict, VerdictKind, Votes};
-use crate::engine::{Reply, ReplyForm, Request, Sampling};
+use crate::engine::{Question, Reply, ReplyForm, Request, Sampling};
 use crate::judge::{
     Evidence, Leaning, ParseError, Rating, RatingError, Scaled, Schemas, Standing, ask_again, grade, is_quoted,
     question_text, read_opinion, read_weighed, verdict_words,
@@ -95,6 +97,8 @@ enum Way {
         form: ReplyForm,
         allow_not_applicable: bool,
     },
+    /// By a program of the project.
+    Run(Program),
     /// With a level of a scale.
     Rate {
         text: String,
@@ -133,7 +137,7 @@ impl Way {
     /// What is asked and what the answer must look like, where anybody is asked.
     fn asks(&self) -> Option<(&String, &ReplyForm)> {
         match self {
-            Self::Check(_) => None,
+            Self::Check(_) | Self::Run(_) => None,
             Self::Ask { text, form, allow_not_applicable: _ } | Self::Rate { text, form, scaled: _ } => {
                 Some((text, form))
             }
@@ -163,6 +167,7 @@ impl JudgeStage {
                 let scaled = Scaled::new(scale, spec.mode);
                 Ok(Way::Rate { text: scaled.text(), form: scaled.form(), scaled })
             }
+            Ask::Command { command, negated } => Ok(Way::Run(Program::new(criterion, command, *negated))),
             Ask::Check(check) => CodeCheck::new(check).map(Way::Check),
         };
         let ways = spec.rubric.criteria.iter().map(way).collect::<Result<_, _>>()?;
@@ -203,6 +208,7 @@ impl Inner {
             return Slot::Found(Finding::new(VerdictKind::Ungraded, reason));
         };
         match way {
+            Way::Run(_) => Slot::Asked(vec![Opinion::Open]),
             Way::Ask { .. } | Way::Rate { .. } => Slot::Asked((0..self.repeat).map(|_| Opinion::Open).collect()),
             Way::Check(check) => Slot::Found(check.decide(reply, answer.tokens, context)),
         }
@@ -236,14 +242,19 @@ struct Round {
 impl Round {
     fn step(self) -> Step {
         let requests = self.requests();
-        if requests.is_empty() { Step::Done(self.finish()) } else { Step::ask(requests, Box::new(self)) }
+        if requests.is_empty() { Step::Done(self.finish()) } else { Step::Ask(requests, Box::new(self)) }
     }
 
     /// What is to be asked: criterion by criterion, opinion by opinion.
-    fn requests(&self) -> Vec<Request> {
+    fn requests(&self) -> Vec<Question> {
         let mut shared = None;
         let mut requests = Vec::new();
         for (way, slot) in self.inner.ways.iter().zip(&self.slots) {
+            if let (Way::Run(program), Slot::Asked(opinions)) = (way, slot) {
+                let open = opinions.iter().filter(|opinion| matches!(opinion, Opinion::Open));
+                let context = template_context(&self.answer.scenario);
+                requests.extend(open.map(|_| Question::Run(program.request(&context, self.reply()))));
+            }
             let (Some((text, form)), Slot::Asked(opinions)) = (way.asks(), slot) else { continue };
             for (repetition, opinion) in (0..).zip(opinions) {
                 let unread = match opinion {
@@ -256,13 +267,13 @@ impl Round {
                 if let Some((said, why)) = unread {
                     messages = ask_again(messages, said, why);
                 }
-                requests.push(Request {
+                requests.push(Question::Complete(Request {
                     messages,
                     sampling: self.inner.sampling.repeated(repetition),
                     max_tokens: self.inner.max_tokens,
                     form: form.clone(),
                     repetition,
-                });
+                }));
             }
         }
         requests
@@ -276,7 +287,12 @@ impl Round {
         let reply = match answer.replied() {
             Ok(reply) => reply,
             Err(failure) => {
-                let reason = format!("the judge did not answer: {} ({})", failure.message, failure.kind);
+                let who = if matches!(way, Way::Run(_)) {
+                    "the program came to no verdict"
+                } else {
+                    "the judge did not answer"
+                };
+                let reason = format!("{who}: {} ({})", failure.message, failure.kind);
                 return Opinion::Found(Finding::new(VerdictKind::Ungraded, reason));
             }
         };
@@ -287,6 +303,7 @@ impl Round {
                 Err(RatingError::Weigh(why)) => Ok(Finding::new(VerdictKind::Ungraded, why.to_string())),
             },
             Way::Ask { text: _, form, allow_not_applicable } => self.read_answer(&reply, form, *allow_not_applicable),
+            Way::Run(program) => Ok(program.read(&reply, self.reply())),
             Way::Check(_) => unreachable!("code is not asked"),
         };
         match found {
@@ -385,10 +402,11 @@ impl Resume for Round {
         let mut slots = std::mem::take(&mut self.slots);
         let inner = Arc::clone(&self.inner);
         for (way, slot) in inner.ways.iter().zip(&mut slots) {
-            let (Some((_, form)), Slot::Asked(opinions)) = (way.asks(), slot) else { continue };
+            let Slot::Asked(opinions) = slot else { continue };
+            let words = way.asks().and_then(|(_, form)| form.words());
             for opinion in opinions.iter_mut().filter(|opinion| !matches!(opinion, Opinion::Found(_))) {
                 let answer = answers.next().expect("each request has one answer");
-                if let (Some(words), Asked::Replied(Reply { weighed: Some(weighed), .. })) = (form.words(), &answer) {
+                if let (Some(words), Asked::Replied(Reply { weighed: Some(weighed), .. })) = (words, &answer) {
                     self.judging.add(words, weighed);
                 }
                 *opinion = self.settle(opinion, way, answer);
