@@ -8,8 +8,8 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use evalflow::data::{Grade, Judged, Origin, Scenario, Verdict, VerdictKind};
-use evalflow::ids::{CriterionId, ScenarioId};
+use evalflow::data::{ComparisonVerdict, Grade, Judged, VerdictKind};
+use evalflow::ids::ScenarioId;
 use evalflow::spec::{Memory, Pipeline, Stage, load};
 use evalflow::stage::compare::{self, Pairing, Side};
 use evalflow::stage::decide;
@@ -35,6 +35,7 @@ fn main() {
     means();
     judges();
     pairs();
+    comparisons();
     println!("\nstopping early, 5 %");
     sequences();
     bets();
@@ -107,45 +108,43 @@ fn a_million_rows() {
     timed("signs of 10,000 differences, 20,000 times", || sign_flip_p(&differences, 7, "bench"));
 }
 
+/// A judged row in its written form, as any run has them.
+const ROW: &str = r#"{
+    "scenario": {
+        "id": "a", "topic": "a", "subtopic": null, "style": "terse", "tags": [], "edge_case": false, "origin": "authored",
+        "opening": "Where is my parcel? It was due on Monday, and nobody answers the telephone."
+    },
+    "reply": "It arrives tomorrow before noon; is somebody there to take it?", "failure": null, "score": 1, "grade": "pass",
+    "verdicts": [
+        { "criterion": "settles", "verdict": "pass", "critical": true, "evidence": "", "reason": "", "quote": null },
+        { "criterion": "kind", "verdict": "pass", "critical": false, "evidence": "", "reason": "", "quote": null },
+        { "criterion": "brief", "verdict": "pass", "critical": false, "evidence": "", "reason": "", "quote": null },
+        { "criterion": "asks", "verdict": "pass", "critical": false, "evidence": "", "reason": "", "quote": null }
+    ]
+}"#;
+
+/// Such rows, of which the first criterion decides.
+fn judged(template: &Judged, topic: u32, index: u32, rates: [f64; 4], random: &mut Random) -> Judged {
+    let mut row = template.clone();
+    row.scenario.topic = format!("topic-{topic}");
+    row.scenario.id = ScenarioId::new(&format!("topic-{topic}/{index}")).expect("it is a name");
+    let mut score = 0.0;
+    for ((verdict, rate), weight) in row.verdicts.iter_mut().zip(rates).zip([0.4, 0.3, 0.2, 0.1]) {
+        let passes = random.share() < rate;
+        verdict.verdict = if passes { VerdictKind::Pass } else { VerdictKind::Fail };
+        score += if passes { weight } else { 0.0 };
+    }
+    row.grade = if row.verdicts[0].verdict == VerdictKind::Pass { Grade::Pass } else { Grade::Fail };
+    row.score = Some(score);
+    row
+}
+
 /// What a run of a million rows is decided and compared by: the stages themselves, without reading and parsing their tables.
 fn a_million_verdicts() {
     const ROWS: u32 = 1_000_000;
-    let criterion = |id: &str, passes: bool, critical| Verdict {
-        criterion: CriterionId::new(id).expect("it is a name"),
-        verdict: if passes { VerdictKind::Pass } else { VerdictKind::Fail },
-        critical,
-        evidence: String::new(),
-        reason: String::new(),
-        quote: None,
-        votes: None,
-        pass_probability: None,
-    };
-    let row = |index: u32, random: &mut Random, rate: f64| {
-        let passes = [random.share() < rate, random.share() < 0.9, random.share() < 0.8, random.share() < 0.7];
-        let (names, weights) = (["settles", "kind", "brief", "asks"], [0.4, 0.3, 0.2, 0.1]);
-        let verdicts = names.iter().zip(passes).map(|(name, passes)| criterion(name, passes, *name == "settles"));
-        Judged {
-            scenario: Scenario {
-                id: ScenarioId::new(&format!("topic-{}/{index}", index % 40)).expect("it is a name"),
-                topic: format!("topic-{}", index % 40),
-                subtopic: None,
-                style: if index.is_multiple_of(3) { "terse" } else { "long" }.to_owned(),
-                axes: BTreeMap::new(),
-                tags: Vec::new(),
-                edge_case: false,
-                opening: "Where is my parcel? It was due on Monday, and nobody answers the telephone.".to_owned(),
-                origin: Origin::Authored,
-                written: None,
-                near_duplicate: None,
-            },
-            repetition: 0,
-            reply: Some("It arrives tomorrow before noon; is somebody there to take it?".to_owned()),
-            failure: None,
-            verdicts: verdicts.collect(),
-            score: Some(passes.iter().zip(weights).map(|(passes, weight)| if *passes { weight } else { 0.0 }).sum()),
-            grade: if passes[0] { Grade::Pass } else { Grade::Fail },
-        }
-    };
+    let template: Judged = serde_json::from_str(ROW).expect("it is a row");
+    let row =
+        |index: u32, random: &mut Random, rate| judged(&template, index % 40, index, [rate, 0.9, 0.8, 0.7], random);
     let each = |take: &mut dyn FnMut(Judged, Judged)| {
         let mut random = Random::new(7, "verdicts", 0);
         let start = Instant::now();
@@ -249,7 +248,7 @@ fn rates() {
 }
 
 /// The share of runs that `run` says hold the truth.
-fn share(runs: u32, run: impl Fn(&mut Random) -> bool) -> f64 {
+fn share(runs: u32, mut run: impl FnMut(&mut Random) -> bool) -> f64 {
     let held = (0..runs).filter(|one| run(&mut Random::new(7, "coverage", u64::from(*one)))).count();
     held as f64 / f64::from(runs)
 }
@@ -349,6 +348,41 @@ fn pairs() {
             print!("  {held:.3}");
         }
         println!();
+    }
+}
+
+/// How often the interval of a comparison holds the truth, and an improvement is found where there is none, with topics whose rates
+/// and differences vary.
+fn comparisons() {
+    let template: Judged = serde_json::from_str(ROW).expect("it is a row");
+    let pipeline = verdicts_pipeline();
+    for (topics, rows, spread, effect) in
+        [(8, 25, 0.0, 0.0), (8, 25, 0.1, 0.0), (20, 10, 0.1, 0.0), (20, 10, 0.1, 0.1), (40, 25, 0.05, 0.05)]
+    {
+        for stage in pipeline.stages.values() {
+            let Stage::Compare(rules) = stage else { continue };
+            let mut improved = 0;
+            let held = share(400, |random| {
+                let mut pairing = Pairing::new(rules);
+                for topic in 0..topics {
+                    let own = effect + spread * (2.0 * random.share() - 1.0);
+                    for index in 0..rows {
+                        pairing.add(Side::Base, judged(&template, topic, index, [0.6; 4], random));
+                        pairing.add(Side::New, judged(&template, topic, index, [0.6 + own; 4], random));
+                    }
+                }
+                let found = compare::conclude(rules, pairing.finish(), Vec::new());
+                improved += u32::from(found.verdict == ComparisonVerdict::Improved);
+                let difference = found.target.difference;
+                holds(Interval { lo: difference.lo, hi: difference.hi }, effect)
+            });
+            println!(
+                "comparison, {topics} topics of {rows}, differences of topics ±{spread}, truth {effect}, cluster {:?}: {held:.3}, \
+                 improved {:.3}",
+                rules.cluster,
+                f64::from(improved) / 400.0,
+            );
+        }
     }
 }
 

@@ -23,7 +23,7 @@ Exit codes:
     1  a stage or the program failed
     2  bad pipeline or arguments; for `plan --detailed-exitcode`: there is something to run;
        for `doctor`: something would stop a run
-    3  the gate failed, or a comparison: no improvement where one was asked for, or a guard that was lost
+    3  the gate failed, or what was compared did not improve, or lost a guard
     4  inconclusive: more scenarios or a judge to be trusted are needed
     6  finished with more ungraded scenarios than allowed
   130  interrupted; what is finished is kept";
@@ -41,9 +41,7 @@ impl Exit {
             Self::Interrupted => 130,
         }
     }
-}
 
-impl Exit {
     /// The one that tells of the worse end: what failed before what has holes, that before what was decided against, and that
     /// before what is open.
     pub(super) fn worst(self, other: Self) -> Self {

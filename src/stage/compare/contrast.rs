@@ -240,18 +240,12 @@ impl Tally {
         let clusters = all.clusters(level);
         let Estimated { difference, other, p, design_effect } = all.estimate(level, confidence);
         let Pairs { both, gains: gained, losses: lost, neither } = all.pairs;
-        let n = all.pairs.scenarios();
-        let scenarios = all.clusters(Level::Scenario);
+        let (n, scenarios) = (all.pairs.scenarios(), all.clusters(Level::Scenario));
         let counts = PairCounts { pairs: n, both, gains: gained, losses: lost, neither, scenarios, ..counts };
         // Clusters that happen to be alike are no more to scores and rates than to the difference.
         let deciding = if difference.clusters.is_some() { level } else { Level::Scenario };
         let [base, new] = all.rates(deciding, confidence);
-        let alpha = 1.0 - confidence;
-        let (psi, worth) = (all.pairs.discordance(), whole(n as f64 / design_effect));
-        let detectable = stats::mde_paired(worth, psi, alpha, POWER);
-        let share = |count: u64| count as f64 / n.max(1) as f64;
-        let needed = stats::n_mcnemar(share(gained), share(lost), alpha, POWER);
-        let scenarios_needed = needed.map(|rows| in_scenarios(rows, design_effect, n, scenarios));
+        let Visible { detectable, scenarios_needed, margin_supported } = Visible::of(&all, design_effect, confidence);
         let mean = |words: u64| words as f64 / n.max(1) as f64;
         let one_sided = all.estimate(level, rules.one_sided()).difference;
         let contrast = Contrast {
@@ -262,13 +256,7 @@ impl Tally {
             noise: noise(&difference, detectable),
             other_interval: other,
             too_few_clusters: level != Level::Row && clusters < FEWEST_CLUSTERS,
-            tests: Some(DifferenceTests {
-                gains: all.signs.gains,
-                losses: all.signs.losses,
-                mcnemar_exact: stats::mcnemar_exact(all.signs.gains, all.signs.losses),
-                mcnemar_midp: stats::mcnemar_midp(all.signs.gains, all.signs.losses),
-                p,
-            }),
+            tests: Some(tests(&all.signs, p)),
             scores: scores.difference(deciding, confidence, rules.seed),
             detectable,
             scenarios_needed,
@@ -287,7 +275,7 @@ impl Tally {
             one_sided,
             pairs: Some(all.pairs),
             design_effect,
-            margin_supported: stats::margin_supported(worth, psi, alpha, POWER),
+            margin_supported,
             lost_topics: lost_topics(&topics, &names.topics),
             level,
             clusters,
@@ -348,6 +336,39 @@ impl Tally {
             level,
             clusters,
         }
+    }
+}
+
+/// What so many pairs can show.
+struct Visible {
+    detectable: Option<f64>,
+    scenarios_needed: Option<u64>,
+    margin_supported: Option<f64>,
+}
+
+impl Visible {
+    fn of(all: &Differences, design_effect: f64, confidence: f64) -> Self {
+        let Pairs { both: _, gains, losses, neither: _ } = all.pairs;
+        let (n, alpha) = (all.pairs.scenarios(), 1.0 - confidence);
+        let (psi, worth) = (all.pairs.discordance(), whole(n as f64 / design_effect));
+        let share = |count: u64| count as f64 / n.max(1) as f64;
+        let needed = stats::n_mcnemar(share(gains), share(losses), alpha, POWER);
+        Self {
+            detectable: stats::mde_paired(worth, psi, alpha, POWER),
+            scenarios_needed: needed.map(|rows| in_scenarios(rows, design_effect, n, all.clusters(Level::Scenario))),
+            margin_supported: stats::margin_supported(worth, psi, alpha, POWER),
+        }
+    }
+}
+
+fn tests(signs: &Pairs, p: f64) -> DifferenceTests {
+    let Pairs { both: _, gains, losses, neither: _ } = *signs;
+    DifferenceTests {
+        gains,
+        losses,
+        mcnemar_exact: stats::mcnemar_exact(gains, losses),
+        mcnemar_midp: stats::mcnemar_midp(gains, losses),
+        p,
     }
 }
 

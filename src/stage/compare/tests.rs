@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::{Contrast, Grade, Judged, Noise, Origin, Quote, Scenario, Verdict, VerdictKind, WhyBlocked};
-use crate::ids::{CriterionId, GuardName, ScenarioId, StageId};
+use crate::data::{Contrast, Grade, Judged, Noise, Quote, VerdictKind, WhyBlocked};
+use crate::ids::{CriterionId, GuardName, StageId};
 use crate::spec::Arms;
 use crate::stats::regression_gate;
 
@@ -29,46 +29,31 @@ fn rules() -> Compare {
 }
 
 fn row(scenario: &str, repetition: u32, grade: Grade) -> Judged {
-    let verdict = |criterion: &str, verdict| Verdict {
-        criterion: CriterionId::new(criterion).unwrap(),
-        verdict,
-        critical: criterion == "safe",
-        evidence: String::new(),
-        reason: String::new(),
-        quote: None,
-        votes: None,
-        pass_probability: None,
-        level: None,
-    };
     let kind = match grade {
         Grade::Pass => VerdictKind::Pass,
         Grade::Fail => VerdictKind::Fail,
         Grade::Ungraded => VerdictKind::Ungraded,
         Grade::Invalid => VerdictKind::NotApplicable,
     };
-    let score = matches!(grade, Grade::Pass | Grade::Fail).then(|| if grade == Grade::Pass { 1.0 } else { 0.5 });
-    Judged {
-        scenario: Scenario {
-            id: ScenarioId::new(scenario).unwrap(),
-            topic: scenario.split('/').next().unwrap().to_owned(),
-            subtopic: None,
-            style: "terse".to_owned(),
-            axes: BTreeMap::new(),
-            tags: Vec::new(),
-            edge_case: false,
-            opening: format!("opening of {scenario}"),
-            reference: None,
-            origin: Origin::Authored,
-            written: None,
-            near_duplicate: None,
+    let verdict = |criterion: &str, verdict: VerdictKind, critical: bool| {
+        json!({
+            "criterion": criterion, "verdict": verdict, "critical": critical, "evidence": "", "reason": "", "quote": null,
+        })
+    };
+    let score = matches!(grade, Grade::Pass | Grade::Fail).then_some(if grade == Grade::Pass { 1.0 } else { 0.5 });
+    let row = json!({
+        "scenario": {
+            "id": scenario, "topic": scenario.split('/').next(), "subtopic": null, "style": "terse", "tags": [],
+            "edge_case": false, "opening": format!("opening of {scenario}"), "origin": "authored",
         },
-        repetition,
-        reply: Some(format!("{} reply to {scenario}", if grade == Grade::Pass { "a good" } else { "a" })),
-        failure: None,
-        verdicts: vec![verdict("kind", kind), verdict("safe", VerdictKind::Pass)],
-        score,
-        grade,
-    }
+        "repetition": repetition,
+        "reply": format!("{} reply to {scenario}", if grade == Grade::Pass { "a good" } else { "a" }),
+        "failure": null,
+        "verdicts": [verdict("kind", kind, false), verdict("safe", VerdictKind::Pass, true)],
+        "score": score,
+        "grade": grade,
+    });
+    serde_json::from_value(row).unwrap()
 }
 
 /// One scenario, and what both arms came to.
