@@ -1,5 +1,6 @@
 //! What each kind of stage does when it runs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,7 +45,8 @@ pub(super) enum Task {
         recipe: Recipe,
     },
     Rows(Work),
-    Decide(Decide, BlobId),
+    /// With the tables that it reads.
+    Decide(Decide, BTreeMap<StageId, BlobId>),
 }
 
 impl Task {
@@ -93,7 +95,10 @@ pub(super) fn prepare(
             let lines = TableReader::of(run.store, &settled.output(input))?;
             prepare_rows(run, flights, id, lines, settled.rows(input), settled)?
         }
-        Stage::Decide(decide) => Task::Decide(decide.clone(), settled.output(&decide.verdicts)),
+        Stage::Decide(decide) => {
+            let tables = stage::reads(stage).into_iter().map(|read| (read.clone(), settled.output(read)));
+            Task::Decide(decide.clone(), tables.collect())
+        }
     })
 }
 
@@ -135,7 +140,7 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
         Task::Scenarios { generate, work, recipe } => Box::pin(scenarios(run, id, &generate, work, &recipe)).await?,
         // What a stage holds while it works is large, and there may be many stages.
         Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(Word::Write))).await?,
-        Task::Decide(stage, verdicts) => tokio::task::block_in_place(|| decision(run, &stage, &verdicts))?,
+        Task::Decide(stage, tables) => tokio::task::block_in_place(|| decision(run, &stage, &tables))?,
     };
     Ok(Executed::Made(output))
 }
@@ -193,7 +198,9 @@ fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Outpu
     Ok(Output { read, ..Output::record(put_record(run.store, &candidates)?) })
 }
 
-fn decision(run: &Run<'_>, decide: &Decide, verdicts: &BlobId) -> Result<Output, StageFailure> {
-    let decision = whole::decision(decide, run.store.lines(verdicts)?)?;
+fn decision(run: &Run<'_>, decide: &Decide, tables: &BTreeMap<StageId, BlobId>) -> Result<Output, StageFailure> {
+    let lines =
+        |id: &StageId| -> Result<whole::TableLines<'_>, StageFailure> { Ok(Box::new(run.store.lines(&tables[id])?)) };
+    let decision = whole::decision(run.pipeline, decide, lines)?;
     Ok(Output::record(put_record(run.store, &decision)?))
 }

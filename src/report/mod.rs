@@ -6,6 +6,8 @@
 
 mod chart;
 mod criterion;
+mod failure_modes;
+mod gates;
 mod markdown;
 mod model;
 mod next;

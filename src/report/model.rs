@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::criterion;
 use super::next::{Context, Suite, next_steps};
-use crate::data::{Candidates, Coverage, Decision, Judging, Outcome, Place, WeightsRecord};
+use crate::data::{Candidates, Coverage, Decision, GateCheck, Judging, Outcome, Place, WeightsRecord};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
 use crate::spec;
@@ -40,6 +40,8 @@ pub struct Inputs<'a> {
     pub judging: BTreeMap<StageId, Judging>,
     /// The decision.
     pub decision: Option<Decision>,
+    /// Gates on how long calls took, which no record holds.
+    pub latency: Vec<GateCheck>,
     /// Warnings that a reader must see, such as a model that judged itself: sentences.
     pub notes: Vec<String>,
 }
@@ -99,6 +101,9 @@ pub struct ReportModel {
     pub headline: String,
     /// The decision; null if the pipeline makes none.
     pub decision: Option<Decision>,
+    /// All gates and what they came to, those on how long calls took behind the others; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateCheck>,
     /// What to do now, most urgent first.
     pub next_steps: Vec<NextStep>,
     /// Warnings.
@@ -183,8 +188,10 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         coverage,
         mut judging,
         decision,
+        latency,
         notes,
     } = inputs;
+    let gates = decision.iter().flat_map(|decision| decision.gates.clone()).chain(latency).collect();
     let chain = Chain::of(pipeline);
     let criteria: Vec<CriterionText> = chain
         .judge
@@ -209,6 +216,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         command,
         headline: headline(decision.as_ref().map(|decision| decision.outcome)).to_owned(),
         decision,
+        gates,
         next_steps,
         notes,
         chart: candidates.as_ref().and_then(|candidates| chart_name(pipeline, candidates)),

@@ -89,6 +89,11 @@ fn pipeline() -> spec::Pipeline {
         confidence: 0.95,
         max_ungraded: 0.05,
         gate: Some(spec::Gate::FineTune),
+        gates: Vec::new(),
+        answers: None,
+        cluster: spec::ClusterBy::Nothing,
+        target: spec::Target::Population,
+        seed: 0,
     };
     let judge = spec::Judge {
         answers: stage_id("answers"),
@@ -215,7 +220,7 @@ fn rows(failed: usize, passed: usize, ungraded: usize, invalid: usize) -> Vec<Ju
 fn decision(rows: &[Judged]) -> Decision {
     let pipeline = pipeline();
     let spec::Stage::Decide(decide) = &pipeline.stages[&stage_id("decision")] else { panic!("it decides") };
-    let mut tally = Tally::new(decide);
+    let mut tally = Tally::new(decide, crate::stage::decide::rubric(&pipeline, &decide.verdicts));
     rows.iter().for_each(|row| tally.add(row));
     tally.finish()
 }
@@ -338,6 +343,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         coverage: Some(coverage),
         judging: BTreeMap::new(),
         decision: Some(decision(rows)),
+        latency: Vec::new(),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
 }
@@ -443,6 +449,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         coverage: None,
         judging: BTreeMap::new(),
         decision: None,
+        latency: Vec::new(),
         notes: Vec::new(),
     });
     insta::assert_snapshot!(

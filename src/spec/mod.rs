@@ -5,6 +5,7 @@
 
 mod env;
 mod field_path;
+mod gate;
 mod generate;
 mod hub_search;
 mod language;
@@ -26,6 +27,7 @@ mod units;
 mod url;
 
 pub use field_path::{FieldPath, InvalidPath};
+pub use gate::{Bound, GateRule, Metric};
 pub use generate::{
     Embeds, Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,
     Writer, WriterOptions,

@@ -69,7 +69,12 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         Stage::Judge(judge) => Some(&judge.answers),
         Stage::Decide(decide) => Some(&decide.verdicts),
     };
-    pulls.into_iter().chain(table).collect()
+    let mut others: Vec<&StageId> = Vec::new();
+    if let Stage::Decide(decide) = stage {
+        let bases = decide::bases(decide);
+        others.extend(bases.into_iter().chain(&decide.answers).filter(|other| Some(*other) != table));
+    }
+    pulls.into_iter().chain(table).chain(others).collect()
 }
 
 /// The stage whose table a row-wise stage takes row by row, if it takes another stage's.

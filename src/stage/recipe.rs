@@ -155,7 +155,8 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             (judge::VERSION, judge::fields(stage), inputs)
         }
         Stage::Decide(stage) => {
-            (decide::VERSION, decide::fields(stage), json!({ "verdicts": known.output(&stage.verdicts) }))
+            let inputs = decide::inputs(pipeline, stage, |id| known.output(id));
+            (decide::VERSION, decide::fields(stage), inputs)
         }
     };
     Ok(Recipe::new(kind(stage), version, merged(own, inputs)))

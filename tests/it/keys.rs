@@ -179,6 +179,18 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("decision", "deploy", PIPELINE, "deploy: 0.8", "deploy: 0.81"),
     ("decision", "fine_tune", PIPELINE, "fine_tune: 0.4", "fine_tune: 0.41"),
     ("decision", "gate", PIPELINE, "gate: deploy", "gate: fine_tune"),
+    (
+        "decision",
+        "grading.criteria[].by_code",
+        RUBRIC,
+        "check: { words: { min: 1, max: 40 } }",
+        "question: Is it bounded?",
+    ),
+    ("decision", "grading.criteria[].critical", RUBRIC, "critical: true", "critical: false"),
+    ("decision", "grading.criteria[].id", RUBRIC, "id: bounded", "id: bound"),
+    ("decision", "grading.criteria[].weight", RUBRIC, "weight: 2", "weight: 3"),
+    ("decision", "grading.pass.min_applicable", RUBRIC, "min_applicable: 0.4", "min_applicable: 0.3"),
+    ("decision", "grading.pass.score", RUBRIC, "score: 0.7", "score: 0.6"),
     ("decision", "max_ungraded", PIPELINE, "max_ungraded: 0.1", "max_ungraded: 0.2"),
     ("decision", "verdicts", PIPELINE, "verdicts: verdicts", "verdicts: checked"),
 ];

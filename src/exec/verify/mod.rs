@@ -302,17 +302,23 @@ impl State<'_> {
     }
 
     fn decision(&mut self, id: &StageId, decide: &Decide, locked: &LockedStage) -> Result<Found, StageFailure> {
-        let Verify { store, lock, .. } = self.verify;
+        let Verify { pipeline, store, lock, .. } = self.verify;
         let old: Decision = record(store, id, &locked.output)?;
         if lock.decision != Some(LockedDecision::from(&old)) {
             return Err(edited("numbers"));
         }
-        let verdicts = &lock.stages[&decide.verdicts].output;
-        let again = whole::decision(decide, merged_text(store, verdicts, &Fresh::none())?)?;
-        if let Some(table) = self.tables.get(&decide.verdicts)
-            && !table.fresh.is_empty()
-        {
-            let new = whole::decision(decide, merged_text(store, verdicts, &table.fresh)?)?;
+        let none = Fresh::none();
+        let stored = |read: &StageId| -> Result<whole::TableLines<'_>, StageFailure> {
+            Ok(Box::new(merged_text(store, &lock.stages[read].output, &none)?))
+        };
+        let again = whole::decision(pipeline, decide, stored)?;
+        let reads = stage::reads(&pipeline.stages[id]);
+        if reads.iter().any(|read| self.tables.get(*read).is_some_and(|table| !table.fresh.is_empty())) {
+            let fresh = |read: &StageId| -> Result<whole::TableLines<'_>, StageFailure> {
+                let fresh = self.tables.get(read).map_or(&none, |table| &table.fresh);
+                Ok(Box::new(merged_text(store, &lock.stages[read].output, fresh)?))
+            };
+            let new = whole::decision(pipeline, decide, fresh)?;
             self.effects.push(Effect { stage: id.clone(), old, new });
         }
         Ok(same_record(&again, locked))

@@ -4,10 +4,13 @@
 
 mod candidates;
 mod escape;
+mod failure_modes;
 mod failures;
+mod gates;
 mod near;
 mod reproduce;
 mod results;
+mod review;
 mod selection;
 mod suite;
 
@@ -29,11 +32,14 @@ const BAR: usize = 60;
 pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     title(model, out)?;
     decision(model, out)?;
+    gates::write(model, out)?;
     selection::write(model, out)?;
     results::write(model, out)?;
     near::write(model, out)?;
+    failure_modes::write(model, out)?;
     failures::failure_analysis(model, out)?;
     failures::qualitative_notes(model, out)?;
+    review::write(model, out)?;
     next_steps(&model.next_steps, out)?;
     reproduce::write(model, out)
 }

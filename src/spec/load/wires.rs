@@ -11,7 +11,7 @@ use crate::ids::{ModelName, StageId};
 use crate::spec::pipeline::{Embedded, ModelRef, Pick};
 use crate::spec::problem::{Code, Problem};
 use crate::spec::read::{Field, Reader, closest, did_you_mean, only_entry, shorten};
-use crate::spec::tree::{Key, Value};
+use crate::spec::tree::{Key, Node, Value};
 
 /// What a stage does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Kind {
         }
     }
 
-    /// The keys whose values name stages or models; below others where there is a dot.
+    /// The keys whose values name stages or models; below others where there is a dot, and in each item of a list.
     pub(super) fn references(self) -> &'static [&'static str] {
         match self {
             Self::Research => &[],
@@ -58,7 +58,7 @@ impl Kind {
             Self::Generate => &["writer", "writer.model", "near_duplicates.embed"],
             Self::Infer => &["model", "scenarios"],
             Self::Judge => &["answers", "model"],
-            Self::Decide => &["verdicts"],
+            Self::Decide => &["verdicts", "gates.against"],
         }
     }
 }
@@ -158,15 +158,22 @@ impl<'a> Outline<'a> {
     /// Takes in what a stage or a model mentions in the fields of these names.
     pub(super) fn connect(&mut self, from: &'a str, references: &[&str], body: Field<'a>) {
         for path in references {
-            let found = path.split('.').try_fold(body.node, |node, name| {
-                let Value::Map(entries) = &node.value else { return None };
-                entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+            let found = path.split('.').fold(vec![body.node], |nodes, name| {
+                let entry = |node: &'a Node| {
+                    let Value::Map(entries) = &node.value else { return None };
+                    entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+                };
+                let items = |node: &'a Node| {
+                    let Value::List(items) = &node.value else { return vec![node] };
+                    items.iter().collect()
+                };
+                nodes.into_iter().flat_map(items).filter_map(entry).collect()
             });
-            if let Some(node) = found
-                && let Value::Text(text) = &node.value
-            {
-                let to = text.split('.').next().unwrap_or(text);
-                self.edges.push(Edge { from, to, span: &node.span });
+            for node in found {
+                if let Value::Text(text) = &node.value {
+                    let to = text.split('.').next().unwrap_or(text);
+                    self.edges.push(Edge { from, to, span: &node.span });
+                }
             }
         }
     }
