@@ -11,12 +11,13 @@ use super::output::{data, failure, json as json_to_stdout, say};
 use super::settings::Settings;
 use super::write::replace;
 use super::{fetched, label};
-use crate::data::{Comparison, Decision, GateOutcome, Outcome as What, WhyBlocked};
+use crate::data::{Comparison, Decision, GateCheck, GateOutcome, GateStatus, Outcome as What, WhyBlocked};
 use crate::engine::embedded;
-use crate::exec::{RunEnd, StageEnd, StageRun};
+use crate::exec::{RunEnd, StageEnd, StageRun, latency};
 use crate::lock::Lock;
 use crate::report::{self, ReportModel, Style};
-use crate::spec::{Pipeline, Stage};
+use crate::spec::{self, Pipeline, Stage};
+use crate::stage;
 use crate::store::{Store, StoreError};
 
 /// How a run is shown.
@@ -55,7 +56,7 @@ pub(super) fn report(
     if finished {
         let inputs = inputs(pipeline, store, ended, lock, notes)?;
         let compared = inputs.comparisons.iter().map(|(_, comparison)| exit_of_comparison(comparison));
-        exit = compared.fold(exit_of(inputs.decision.as_ref()), Exit::worst);
+        exit = compared.fold(exit_of(inputs.decision.as_ref(), &inputs.latency), Exit::worst);
         comparison = inputs.comparisons.first().map(|(_, comparison)| comparison.clone());
         decision.clone_from(&inputs.decision);
         let model = report::build(inputs);
@@ -102,13 +103,17 @@ pub(super) fn report(
     Ok(Outcome { exit, decision, comparison })
 }
 
-fn exit_of(decision: Option<&Decision>) -> Exit {
+fn exit_of(decision: Option<&Decision>, latency: &[GateCheck]) -> Exit {
     let Some(decision) = decision else { return Exit::Ok };
+    let any = |status| decision.gates.iter().chain(latency).any(|gate| gate.status == status);
     match (decision.outcome, &decision.gate) {
         (What::Blocked, _) if decision.quotes.untrusted => Exit::Inconclusive,
         (What::Blocked, _) => Exit::Ungraded,
+        // What is settled counts before what is not.
+        _ if any(GateStatus::Failed) => Exit::GateFailed,
         (What::Inconclusive, _) => Exit::Inconclusive,
         (_, Some(gate)) if !gate.passed => Exit::GateFailed,
+        _ if any(GateStatus::Inconclusive) => Exit::Inconclusive,
         (What::Deploy | What::FineTune | What::FullPipeline, _) => Exit::Ok,
     }
 }
@@ -151,6 +156,7 @@ fn inputs<'a>(
         reviews: Vec::new(),
         decision: None,
         comparisons: Vec::new(),
+        latency: Vec::new(),
         notes,
     };
     // The day of the decision, or of the last result where nothing is decided, and not of this run: a run that finds
@@ -182,7 +188,10 @@ fn inputs<'a>(
                 inputs.coverage = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
             }
             Stage::Calibrate(_) => inputs.calibrations.push((id.clone(), record(store, receipt)?)),
-            Stage::Decide(_) => inputs.decision = Some(record(store, receipt)?),
+            Stage::Decide(decide) => {
+                inputs.decision = Some(record(store, receipt)?);
+                inputs.latency = latency(pipeline, store, ended, decide)?;
+            }
             Stage::Compare(_) => inputs.comparisons.push((id.clone(), record(store, receipt)?)),
             Stage::Judge(_) => {
                 let judging = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
@@ -202,6 +211,22 @@ fn inputs<'a>(
         }
     }
     Ok(inputs)
+}
+
+/// The gates on how long calls took. Only where there are some are the calls looked at.
+fn latency(
+    pipeline: &Pipeline,
+    store: &Store,
+    ended: &RunEnd,
+    decide: &spec::Decide,
+) -> Result<Vec<GateCheck>, StoreError> {
+    if !decide.gates.iter().any(|gate| gate.metric == spec::Metric::LatencyP95) {
+        return Ok(Vec::new());
+    }
+    let Stage::Judge(judge) = &pipeline.stages[&decide.verdicts] else { return Ok(Vec::new()) };
+    let answers = ended.stages.iter().find(|stage| stage.id == judge.answers).and_then(StageRun::receipt);
+    let (p95, calls) = answers.map_or(Ok((None, 0)), |receipt| latency::p95(store, receipt))?;
+    Ok(stage::decide::check_latency(&decide.gates, p95, calls))
 }
 
 fn record<T: serde::de::DeserializeOwned>(store: &Store, receipt: &crate::store::Receipt) -> Result<T, StoreError> {

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::corrected::Corrected;
+use super::failure_modes::FailureModes;
+use super::gates::{GateCheck, ScoreInterval};
+use super::review_sheet::ReviewSheet;
 use super::rows::is_first;
 use crate::ids::{CriterionId, ScenarioId};
 
@@ -50,6 +53,25 @@ pub struct Decision {
     /// sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrected: Option<Corrected>,
+    /// What scenarios have in common that makes them a cluster: `topic`, or the name of an axis; none where they have nothing in
+    /// common, or are told to be independent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Whether all rates are about the scenarios of this suite only, and say nothing about others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suite_only: bool,
+    /// What the failures cost and where they are; none where the outcome is `deploy`, or nothing failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_modes: Option<FailureModes>,
+    /// The interval of the mean score, clustered as the rate is; none with fewer than two clusters, and for a suite alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_interval: Option<ScoreInterval>,
+    /// The gates, in the order of the pipeline, but for those on how long calls took: these are no part of a result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateCheck>,
+    /// What a person is to read before the model is deployed; none for other outcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_sheet: Option<ReviewSheet>,
 }
 
 impl Decision {
@@ -107,27 +129,39 @@ pub struct Rate {
     pub hi: f64,
     /// Level of the interval, in (0, 1).
     pub confidence: f64,
-    /// `wilson`, or `wilson_clustered` where scenarios have several answers each; that of a corrected rate where it decides.
+    /// `wilson`; `wilson_clustered` where rows belong together; `suite` for the bounds of a rate that is about these scenarios
+    /// only; that of a corrected rate where it decides.
     pub method: String,
     /// Scenarios that passed; with several answers each, answers.
     pub passed: u64,
     /// Scenarios that count: passed and failed ones; with several answers each, answers.
     pub n: u64,
-    /// What several answers to a scenario are worth; none where each has one.
+    /// What rows that belong together are worth; none where each stands for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clustered: Option<ClusteredRate>,
 }
 
-/// How much the answers to one scenario resemble each other.
+/// How much rows that belong together resemble each other: the answers to one scenario, or all of one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClusteredRate {
     /// Scenarios with an answer that counts.
     pub scenarios: u64,
-    /// So many answers to a scenario each would say as much.
+    /// So many rows that have nothing in common would say as much.
     pub n_eff: f64,
     /// `n / n_eff`.
     pub design_effect: f64,
+    /// How many topics (or values of an axis) the scenarios are of; none where each scenario is a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<u64>,
+}
+
+impl ClusteredRate {
+    /// How many clusters there are, whatever they are.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.clusters.unwrap_or(self.scenarios)
+    }
 }
 
 /// Pass rates at which the outcome changes.
@@ -179,6 +213,10 @@ pub struct More {
     pub threshold: f64,
     /// Scenarios in all, if the rate stays where it is; none if no number up to a million would do.
     pub scenarios: Option<u64>,
+    /// In so many topics (or values of an axis) in all, each of as many scenarios as now; none where scenarios are not
+    /// clustered by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<u64>,
 }
 
 /// Whether the gate let the run pass.

@@ -9,11 +9,14 @@ mod comparison;
 mod corrected;
 mod coverage;
 mod decision;
+mod failure_modes;
+mod gates;
 mod judging;
 mod leak;
 mod near;
 mod rejected;
 mod review;
+mod review_sheet;
 mod rows;
 mod weights;
 
@@ -36,11 +39,14 @@ pub use decision::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, Levels,
     More, Outcome, Quotes, Rate, Thresholds,
 };
+pub use failure_modes::{Clue, FailureMode, FailureModes, FailurePair, FailurePlace, Remedy};
+pub use gates::{GateBound, GateCheck, GateStatus, ScoreInterval};
 pub use judging::Judging;
 pub use leak::{Leak, LeakReport};
 pub use near::{Closeness, Cluster, NearDuplicate, NearDuplicates, NearPair};
 pub use rejected::{Rejected, Rejection};
 pub use review::{NotOk, Review, ReviewVerdict, ReviewedBy};
+pub use review_sheet::{ReviewItem, ReviewReason, ReviewSheet};
 pub use rows::{
     Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes, Written,
 };

@@ -10,6 +10,7 @@ mod earlier;
 mod engines;
 mod feed;
 mod journal;
+pub mod latency;
 mod rows;
 mod scenarios;
 mod schedule;

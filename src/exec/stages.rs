@@ -47,7 +47,8 @@ pub(super) enum Task {
     },
     Rows(Work),
     Calibrate(Box<(Calibrate, Rubric)>, BlobId),
-    Decide(Decide, BlobId, Option<Box<Calibrated>>),
+    /// With the tables that it reads.
+    Decide(Decide, BTreeMap<StageId, BlobId>, Option<Box<Calibrated>>),
     /// The tables are those of [`Compare::reads`].
     Compare(Box<Compare>, BTreeMap<StageId, BlobId>),
 }
@@ -105,7 +106,8 @@ pub(super) fn prepare(
         Stage::Decide(decide) => {
             let read = |id: &StageId| whole::calibrated(run.pipeline, decide, run.store, &settled.output(id));
             let calibrated = decide.calibration.as_ref().map(read).transpose()?;
-            Task::Decide(decide.clone(), settled.output(&decide.verdicts), calibrated.map(Box::new))
+            let tables = stage::reads(stage).into_iter().map(|read| (read.clone(), settled.output(read)));
+            Task::Decide(decide.clone(), tables.collect(), calibrated.map(Box::new))
         }
         Stage::Compare(compare) => {
             let tables = compare.reads().map(|read| (read.clone(), settled.output(read))).collect();
@@ -153,8 +155,8 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
         // What a stage holds while it works is large, and there may be many stages.
         Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(Word::Write))).await?,
         Task::Calibrate(stage, verdicts) => tokio::task::block_in_place(|| calibration(run, &stage, &verdicts))?,
-        Task::Decide(stage, verdicts, calibrated) => {
-            tokio::task::block_in_place(|| decision(run, &stage, &verdicts, calibrated.as_deref()))?
+        Task::Decide(stage, tables, calibrated) => {
+            tokio::task::block_in_place(|| decision(run, &stage, &tables, calibrated.as_deref()))?
         }
         Task::Compare(stage, tables) => tokio::task::block_in_place(|| {
             let comparison = whole::comparison(&stage, |read| Ok(run.store.lines(&tables[read])?))?;
@@ -231,9 +233,11 @@ fn calibration(
 fn decision(
     run: &Run<'_>,
     decide: &Decide,
-    verdicts: &BlobId,
+    tables: &BTreeMap<StageId, BlobId>,
     calibrated: Option<&Calibrated>,
 ) -> Result<Output, StageFailure> {
-    let decision = whole::decision(decide, run.store.lines(verdicts)?, calibrated)?;
+    let lines =
+        |id: &StageId| -> Result<whole::TableLines<'_>, StageFailure> { Ok(Box::new(run.store.lines(&tables[id])?)) };
+    let decision = whole::decision(run.pipeline, decide, calibrated, lines)?;
     Ok(Output::record(put_record(run.store, &decision)?))
 }

@@ -1,9 +1,12 @@
 //! The stages that work on whole tables, as a run and a verification compute them alike.
 
+use std::collections::BTreeMap;
 use std::io;
 
+use serde::de::DeserializeOwned;
+
 use super::StageFailure;
-use crate::data::{Calibration, Comparison, Decision, Judged};
+use crate::data::{Answer, Calibration, Comparison, Decision, Judged};
 use crate::ids::StageId;
 use crate::key::BlobId;
 use crate::spec::{Arms, Calibrate, Compare, Decide, Pipeline, Rubric};
@@ -38,32 +41,57 @@ pub(super) fn calibration(
 ) -> Result<Calibration, StageFailure> {
     let mut tally = calibrate::Tally::new(calibrate, rubric);
     for line in verdicts {
-        tally.add(&judged(line)?);
+        tally.add(&row("verdicts", line)?);
     }
     Ok(tally.finish())
 }
 
-/// Decides on the rows of a table of verdicts.
-pub(super) fn decision(
+/// The lines of a table.
+pub(super) type TableLines<'a> = Box<dyn Iterator<Item = io::Result<String>> + 'a>;
+
+/// Decides on the rows of tables, which `lines` opens by the stage that wrote them.
+pub(super) fn decision<'a>(
+    pipeline: &Pipeline,
     decide: &Decide,
-    verdicts: impl Iterator<Item = io::Result<String>>,
     calibrated: Option<&Calibrated>,
+    lines: impl Fn(&StageId) -> Result<TableLines<'a>, StageFailure>,
 ) -> Result<Decision, StageFailure> {
-    let mut tally = decide::Tally::new(decide);
-    for line in verdicts {
-        tally.add(&judged(line)?);
+    let tally = tallied(pipeline, decide, &decide.verdicts, lines(&decide.verdicts)?)?;
+    let mut decision = match calibrated {
+        None => tally.finish(),
+        Some(Calibrated { record, transported }) => tally.finish_corrected(record, *transported),
+    };
+    if decide.gates.is_empty() {
+        return Ok(decision);
     }
-    let mut decision = tally.finish();
-    if let Some(Calibrated { record, transported }) = calibrated {
-        decide::correct(&mut decision, record, *transported);
+    let mut bases = BTreeMap::new();
+    for base in decide::bases(decide) {
+        bases.insert(base.clone(), tallied(pipeline, decide, base, lines(base)?)?.finish());
     }
+    let mut taken = decide::Taken::default();
+    if let Some(answers) = &decide.answers {
+        for line in lines(answers)? {
+            taken.add(&row::<Answer>("answers", line)?);
+        }
+    }
+    let price = decide::price(pipeline, decide);
+    let measured = decide::Measured { decision: &decision, bases: &bases, taken, price };
+    decision.gates = decide::check(&decide.gates, &measured);
     Ok(decision)
 }
 
-fn judged(line: io::Result<String>) -> Result<Judged, StageFailure> {
-    let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
-    serde_json::from_str(&line)
-        .map_err(|error| StageFailure::new(format!("a row of verdicts cannot be read: {error}"), None))
+/// Counts the verdicts of one stage.
+fn tallied<'p>(
+    pipeline: &'p Pipeline,
+    decide: &Decide,
+    verdicts: &StageId,
+    lines: TableLines<'_>,
+) -> Result<decide::Tally<'p>, StageFailure> {
+    let mut tally = decide::Tally::new(decide, decide::rubric(pipeline, verdicts));
+    for line in lines {
+        tally.add(&row::<Judged>("verdicts", line)?);
+    }
+    Ok(tally)
 }
 
 /// Compares tables of verdicts; `table` gives the rows of one of those that the stage reads.
@@ -78,9 +106,9 @@ pub(super) fn comparison<L: Iterator<Item = io::Result<String>>>(
             // In turn, so that of tables in the same order no more than a row waits for its counterpart.
             let rows = [(Side::Base, base.next()), (Side::New, new.next())];
             let is_end = rows.iter().all(|(_, row)| row.is_none());
-            for (side, row) in rows {
-                if let Some(line) = row {
-                    pairing.add(side, judged(line)?);
+            for (side, line) in rows {
+                if let Some(line) = line {
+                    pairing.add(side, row("verdicts", line)?);
                 }
             }
             if is_end {
@@ -91,4 +119,10 @@ pub(super) fn comparison<L: Iterator<Item = io::Result<String>>>(
     let target = paired(&compare.arms)?;
     let guards = compare.guards.values().map(|guard| paired(&guard.arms)).collect::<Result<Vec<_>, StageFailure>>()?;
     Ok(compare::conclude(compare, target, guards))
+}
+
+fn row<T: DeserializeOwned>(of: &str, line: io::Result<String>) -> Result<T, StageFailure> {
+    let line = line.map_err(|error| StageFailure::new(error.to_string(), None))?;
+    serde_json::from_str(&line)
+        .map_err(|error| StageFailure::new(format!("a row of {of} cannot be read: {error}"), None))
 }

@@ -280,6 +280,11 @@ fn decision(best: &str, worst: &str) -> crate::data::Decision {
         confidence: 0.95,
         max_ungraded: 0.05,
         gate: None,
+        gates: Vec::new(),
+        answers: None,
+        cluster: crate::spec::ClusterBy::Nothing,
+        target: crate::spec::Target::Population,
+        seed: 0,
         calibration: None,
     };
     let example = |id: &str| Example {
@@ -290,7 +295,7 @@ fn decision(best: &str, worst: &str) -> crate::data::Decision {
         score: 0.5,
         failed: Vec::new(),
     };
-    let mut decision = crate::stage::decide::Tally::new(&decide).finish();
+    let mut decision = crate::stage::decide::Tally::new(&decide, &rubric()).finish();
     decision.best = vec![example(best)];
     decision.worst = vec![example(worst)];
     decision

@@ -8,6 +8,8 @@ mod calibrated;
 mod chart;
 mod comparison;
 mod criterion;
+mod failure_modes;
+mod gates;
 mod markdown;
 mod model;
 mod next;

@@ -9,7 +9,8 @@ use super::comparison::{self, StageComparison};
 use super::criterion;
 use super::next::{self, Context, Suite};
 use crate::data::{
-    Calibration, Candidates, Comparison, Coverage, Decision, Judging, Outcome, Place, ReviewedBy, WeightsRecord,
+    Calibration, Candidates, Comparison, Coverage, Decision, GateCheck, Judging, Outcome, Place, ReviewedBy,
+    WeightsRecord,
 };
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
@@ -50,6 +51,8 @@ pub struct Inputs<'a> {
     pub decision: Option<Decision>,
     /// What `compare` stages came to.
     pub comparisons: Vec<(StageId, Comparison)>,
+    /// Gates on how long calls took, which no record holds.
+    pub latency: Vec<GateCheck>,
     /// Warnings that a reader must see, such as a model that judged itself: sentences.
     pub notes: Vec<String>,
 }
@@ -114,6 +117,9 @@ pub struct ReportModel {
     /// What was compared; absent where nothing is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<StageComparison>,
+    /// All gates and what they came to, those on how long calls took behind the others; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateCheck>,
     /// What to do now, most urgent first.
     pub next_steps: Vec<NextStep>,
     /// Warnings.
@@ -207,9 +213,11 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         reviews,
         decision,
         comparisons,
+        latency,
         notes,
     } = inputs;
     let comparisons = comparison::of_stages(pipeline, comparisons);
+    let gates = decision.iter().flat_map(|decision| decision.gates.clone()).chain(latency).collect();
     let chain = Chain::of(pipeline);
     let criteria: Vec<CriterionText> = chain
         .judge
@@ -244,6 +252,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         judge_relative: calibrated::is_judge_relative(decision.as_ref(), chain.judge.map(|(_, judge)| judge)),
         decision,
         comparisons,
+        gates,
         next_steps,
         notes,
         chart: candidates.as_ref().and_then(|candidates| chart_name(pipeline, candidates)),

@@ -1,9 +1,10 @@
 //! What to do now: the steps that follow from a decision.
 
 use super::calibrated::{self, StageCalibration};
+use super::failure_modes::{pair, returns, to_collect};
 use super::model::{CriterionText, NextStep};
-use super::text::{excerpt, failed_in, one_line, reply_name};
-use crate::data::{CriterionSummary, Decision, GroupSummary, Outcome};
+use super::text::{failed_in, one_line, reply_name};
+use crate::data::{CriterionSummary, Decision, FailureMode, GroupSummary, Outcome, Remedy, ReviewReason};
 use crate::ids::{CriterionId, StageId};
 use crate::spec;
 use crate::stats::text::{count, list, round_percent, thousands};
@@ -14,8 +15,8 @@ const CRITERIA: usize = 5;
 /// Topics that a point names at most.
 const TOPICS: usize = 4;
 
-/// Characters of a criterion in a point; a regular expression may be long.
-const ASKS: usize = 200;
+/// Fewer clusters than this decide nothing.
+const FEWEST_CLUSTERS: u64 = 5;
 
 /// Where the scenarios come from.
 #[derive(Debug)]
@@ -87,8 +88,11 @@ fn deploy(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
     let mut steps = vec![NextStep {
         checklist: true,
         ..step(
-            "Have a person read the weakest replies and sign off each one: a pass rate does not say what an accepted \
-             failure costs.",
+            format!(
+                "Have a person read the review sheet and sign off each reply, with `evalflow label --review {}` or on paper: a \
+                 pass rate does not say what an accepted failure costs.",
+                context.file
+            ),
             review_sheet(decision),
         )
     }];
@@ -99,21 +103,23 @@ fn deploy(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
     steps
 }
 
-/// The worst replies, and one for each failing criterion that is not among their failures.
+/// The replies that are on the sheet for what is wrong with them.
 fn review_sheet(decision: &Decision) -> Vec<String> {
     let names =
         |criteria: &[CriterionId]| list(&criteria.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>(), "and");
-    let worst = decision.worst.iter().map(|example| {
-        let failed = if example.failed.is_empty() { "no criterion".to_owned() } else { names(&example.failed) };
-        format!("{}: score {:.2}, fails {failed}", reply_name(&example.scenario, example.repetition), example.score)
-    });
-    let seen: Vec<&CriterionId> = decision.worst.iter().flat_map(|example| &example.failed).collect();
-    let unseen = failing(decision).filter(|criterion| !seen.contains(&&criterion.criterion)).take(CRITERIA);
-    let unseen = unseen.filter_map(|criterion| {
-        let example = criterion.examples.first()?;
-        Some(format!("{}: fails `{}`", reply_name(&example.scenario, example.repetition), criterion.criterion))
-    });
-    worst.chain(unseen).collect()
+    let Some(sheet) = &decision.review_sheet else { return Vec::new() };
+    let named = sheet.items.iter().filter(|item| item.why == ReviewReason::Worst);
+    let mut points: Vec<String> = named
+        .map(|item| {
+            let failed = if item.failed.is_empty() { "no criterion".to_owned() } else { names(&item.failed) };
+            format!("{}: score {:.2}, fails {failed}", reply_name(&item.scenario, item.repetition), item.score)
+        })
+        .collect();
+    let others = (sheet.items.len() - points.len()) as u64;
+    if others > 0 {
+        points.push(format!("{} more: on the edge of the pass rule, or drawn at random", thousands(others)));
+    }
+    points
 }
 
 /// The group with the lowest pass rate, the first by name among equals; none if all pass.
@@ -134,12 +140,8 @@ fn freeze(context: &Context<'_>) -> NextStep {
 }
 
 fn fine_tune(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
-    vec![
-        step(
-            "Collect training data for the criteria that fail most: replies that meet each one, most of them in the \
-             topics named.",
-            training_data(decision, context.criteria),
-        ),
+    let mut steps = mending(decision, context);
+    steps.extend([
         step(
             "Keep these scenarios, and close variants of them, out of the training data: otherwise the next run measures \
              memory.",
@@ -147,20 +149,40 @@ fn fine_tune(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
         ),
         freeze(context),
         step("Fine-tune, point `pull` at the new weights and run the same pipeline again.", Vec::new()),
-    ]
+    ]);
+    steps
 }
 
-/// One point a failing criterion: what to write, and where.
-fn training_data(decision: &Decision, criteria: &[CriterionText]) -> Vec<String> {
-    failing(decision)
-        .take(CRITERIA)
-        .map(|summary| {
-            let asks = criteria.iter().find(|text| text.id == summary.criterion);
-            let asks =
-                asks.map(|text| format!(". To meet: {}", excerpt(&one_line(&text.asks), ASKS))).unwrap_or_default();
-            format!("{}{asks}", failures(summary))
-        })
-        .collect()
+/// What to collect, and what to mend without data; what returns most comes first.
+fn mending(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
+    let Some(found) = &decision.failure_modes else { return Vec::new() };
+    let modes = found.modes.iter().take(CRITERIA);
+    let (system, data): (Vec<&FailureMode>, Vec<&FailureMode>) =
+        modes.partition(|mode| mode.remedy == Remedy::Architecture);
+    let mut steps = Vec::new();
+    if !data.is_empty() {
+        let point = |mode: &&FailureMode| {
+            let what = to_collect(mode, context.criteria).join("; and ");
+            format!("{}; collect {what}", returns(mode, found.failed))
+        };
+        let points = data.iter().map(point).collect();
+        steps.push(step("Collect training data for what returns most: replies that meet each criterion.", points));
+    }
+    if !system.is_empty() {
+        let point = |mode: &&FailureMode| {
+            let clue = mode.clues.iter().find(|clue| clue.speaks_for == Remedy::Architecture);
+            let clue = clue.map(|clue| format!("; {}", clue.text)).unwrap_or_default();
+            format!("{}{clue}", returns(mode, found.failed))
+        };
+        let text = "Mend these without training data first, by the prompt, the template, constrained output or decoding: what is \
+                    known speaks for the system around the model.";
+        steps.push(step(text, system.iter().map(point).collect()));
+    }
+    if !found.pairs.is_empty() {
+        let text = "No criterion alone reaches the deploy threshold: plan for two at a time.";
+        steps.push(step(text, found.pairs.iter().map(pair).collect()));
+    }
+    steps
 }
 
 fn full_pipeline(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
@@ -172,19 +194,20 @@ fn full_pipeline(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
     ];
     let backup = context.backup.as_ref();
     cheap.extend(backup.map(|(model, pull)| format!("try the backup, {}: `{pull}`", one_line(model))));
-    vec![
-        step("Rule out the cheap causes before any training.", cheap),
-        step(
-            "Then plan the full pipeline: collect and check data, train, evaluate with this same pipeline. Start from what \
-             fails most.",
-            training_data(decision, context.criteria),
-        ),
-        step("Keep these scenarios out of all training data.", Vec::new()),
-    ]
+    let mut steps = vec![step("Rule out the cheap causes before any training.", cheap)];
+    steps.push(step(
+        "Then plan the full pipeline: collect and check data, train, evaluate with this same pipeline. Start from what \
+         returns most.",
+        Vec::new(),
+    ));
+    steps.extend(mending(decision, context));
+    steps.push(step("Keep these scenarios out of all training data.", Vec::new()));
+    steps
 }
 
 fn inconclusive(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
-    let mut steps: Vec<NextStep> = more_scenarios(decision, context.suite.as_ref()).into_iter().collect();
+    let mut steps: Vec<NextStep> = more_clusters(decision).into_iter().collect();
+    steps.extend(more_scenarios(decision, context.suite.as_ref()));
     let hopeless: Vec<String> = decision
         .more
         .iter()
@@ -207,6 +230,23 @@ fn inconclusive(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
         Vec::new(),
     ));
     steps
+}
+
+/// What to do about too few clusters.
+fn more_clusters(decision: &Decision) -> Option<NextStep> {
+    let clusters = decision.rate.clustered?.clusters.filter(|clusters| *clusters < FEWEST_CLUSTERS)?;
+    let name = decision.cluster.as_deref().unwrap_or("topic");
+    let text = if name == "topic" {
+        format!("Add topics: there are {clusters}, and {FEWEST_CLUSTERS} is the least that can decide.")
+    } else {
+        format!("Add values of `{name}`: there are {clusters}, and {FEWEST_CLUSTERS} is the least that can decide.")
+    };
+    let points = vec![
+        "if the topics are all that there is, and their scenarios are independent, say so: `decide: { cluster: none }`"
+            .to_owned(),
+        "if only this very suite matters, say so: `decide: { target: suite }`".to_owned(),
+    ];
+    Some(step(text, points))
 }
 
 /// How many scenarios would settle all that can be settled, and how to ask for them.
@@ -234,6 +274,14 @@ fn more_scenarios(decision: &Decision, suite: Option<&Suite>) -> Option<NextStep
             one_line(&suite.taxonomy),
             count(suite.cells as u64, "cell"),
             thousands(needed - suite.cells as u64),
+        ));
+    }
+    if let (Some(name), Some(clusters)) =
+        (&decision.cluster, decision.more.iter().filter_map(|more| more.clusters).max())
+    {
+        points.push(format!(
+            "spread them over {}, {clusters} in all: more of the same say less each",
+            if name == "topic" { "more topics".to_owned() } else { format!("more values of `{}`", one_line(name)) },
         ));
     }
     points.push("scenarios that were answered and judged already are not paid again".to_owned());

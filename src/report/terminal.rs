@@ -3,6 +3,7 @@
 use std::io;
 
 use super::comparison;
+use super::gates::{bound, measured, name, status};
 use super::model::ReportModel;
 use super::text::{bar, one_line};
 use crate::data::{CriterionSummary, Decision, Outcome};
@@ -83,6 +84,10 @@ fn summary(
     if let Some(gate) = decision.gate {
         let least = if gate.least == Outcome::Deploy { "deploy" } else { "fine_tune or better" };
         writeln!(out, "Gate ({least}): {}", if gate.passed { "passed" } else { "not passed" })?;
+    }
+    for gate in &model.gates {
+        let text = format!("{}, {}: {}, {}", name(gate), bound(gate), measured(gate), status(gate));
+        hanging("Gate: ", &text.replace('`', ""), width, out)?;
     }
     writeln!(out)?;
     failing_criteria(model, decision, width, style, out)

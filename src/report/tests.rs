@@ -86,6 +86,11 @@ fn pipeline() -> spec::Pipeline {
         max_ungraded: 0.05,
         gate: Some(spec::Gate::FineTune),
         calibration: None,
+        gates: Vec::new(),
+        answers: None,
+        cluster: spec::ClusterBy::Nothing,
+        target: spec::Target::Population,
+        seed: 0,
     };
     let judge = spec::Judge {
         answers: stage_id("answers"),
@@ -214,7 +219,7 @@ fn rows(failed: usize, passed: usize, ungraded: usize, invalid: usize) -> Vec<Ju
 fn decision(rows: &[Judged]) -> Decision {
     let pipeline = pipeline();
     let spec::Stage::Decide(decide) = &pipeline.stages[&stage_id("decision")] else { panic!("it decides") };
-    let mut tally = Tally::new(decide);
+    let mut tally = Tally::new(decide, crate::stage::decide::rubric(&pipeline, &decide.verdicts));
     rows.iter().for_each(|row| tally.add(row));
     tally.finish()
 }
@@ -340,6 +345,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         reviews: Vec::new(),
         decision: Some(decision(rows)),
         comparisons: Vec::new(),
+        latency: Vec::new(),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
 }
@@ -448,6 +454,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         reviews: Vec::new(),
         decision: None,
         comparisons: Vec::new(),
+        latency: Vec::new(),
         notes: Vec::new(),
     });
     insta::assert_snapshot!(

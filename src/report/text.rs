@@ -55,6 +55,11 @@ pub(super) fn rate(rate: &Rate) -> String {
     }
 }
 
+/// `1 reply`, `54 replies`.
+pub(super) fn replies(number: u64) -> String {
+    if number == 1 { "1 reply".to_owned() } else { format!("{} replies", thousands(number)) }
+}
+
 /// `` `sleep/waking/terse` ``, and which of several answers to it where it is not the first.
 pub(super) fn reply_name(scenario: &ScenarioId, repetition: u32) -> String {
     match repetition {

@@ -8,6 +8,7 @@ mod checks_page;
 mod compare;
 mod env;
 mod field_path;
+mod gate;
 mod generate;
 mod gold;
 mod hub_search;
@@ -31,6 +32,7 @@ mod url;
 pub use crate::check::Language;
 pub use compare::{Arms, Clustering, Compare, Goal, Guard};
 pub use field_path::{FieldPath, InvalidPath};
+pub use gate::{Bound, GateRule, Metric};
 pub use generate::{
     Embeds, Expand, Freeze, Generate, GenerateFrom, Import, ImportFormat, Languages, Mapping, NearDuplicates, Reject,
     Writer, WriterOptions,

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::compare::Compare;
+use super::gate::GateRule;
 use super::generate::Generate;
 use super::gold::Label;
 use super::research::Research;
@@ -475,6 +476,38 @@ pub struct Decide {
     pub gate: Option<Gate>,
     /// A `calibrate` stage, by which the pass rate is corrected for the judge's errors.
     pub calibration: Option<StageId>,
+    /// What else the run must keep to.
+    pub gates: Vec<GateRule>,
+    /// The answers that were judged, where a gate needs their table.
+    pub answers: Option<StageId>,
+    /// Which scenarios belong together.
+    pub cluster: ClusterBy,
+    /// What the rates are about.
+    pub target: Target,
+    /// What the sample on the review sheet is drawn with.
+    pub seed: u64,
+}
+
+/// Which scenarios belong together, so that each says less than one that stands for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ClusterBy {
+    /// Those of one topic, where the suite has several.
+    #[default]
+    Topic,
+    /// None: the author says that they are independent.
+    Nothing,
+    /// Those with one value of this axis.
+    Axis(String),
+}
+
+/// What rates are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Target {
+    /// New scenarios from the same source.
+    #[default]
+    Population,
+    /// The scenarios of this suite, and no others.
+    Suite,
 }
 
 /// The least outcome that passes the gate.

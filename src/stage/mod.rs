@@ -112,17 +112,14 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
             None
         }
     };
-    let calibration = match stage {
-        Stage::Decide(decide) => decide.calibration.as_ref(),
-        Stage::Research(_)
-        | Stage::Pull(_)
-        | Stage::Generate(_)
-        | Stage::Infer(_)
-        | Stage::Judge(_)
-        | Stage::Calibrate(_)
-        | Stage::Compare(_) => None,
-    };
-    pulls.into_iter().chain(table).chain(calibration).chain(tables).collect()
+    let mut others: Vec<&StageId> = Vec::new();
+    if let Stage::Decide(decide) = stage {
+        let bases = decide::bases(decide);
+        others.extend(
+            bases.into_iter().chain(&decide.answers).chain(&decide.calibration).filter(|other| Some(*other) != table),
+        );
+    }
+    pulls.into_iter().chain(table).chain(others).chain(tables).collect()
 }
 
 /// The stage whose table a row-wise stage takes row by row, if it takes another stage's.

@@ -166,7 +166,7 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             (calibrate::VERSION, own, json!({ "verdicts": known.output(&stage.verdicts) }))
         }
         Stage::Decide(stage) => {
-            let mut inputs = json!({ "verdicts": known.output(&stage.verdicts) });
+            let mut inputs = decide::inputs(pipeline, stage, |id| known.output(id));
             if let Some(calibration) = &stage.calibration {
                 inputs["calibration"] = json!(known.output(calibration));
                 inputs["transported"] = json!(is_transported(pipeline, stage));

@@ -187,7 +187,7 @@ stages:
   verdicts:
     judge: { answers: answers, rubric: rubrics/p.yaml, model: judge }
   decision:
-    decide: { verdicts: verdicts }
+    decide: { cluster: none, verdicts: verdicts }
 report: { markdown: docs/report.md }
 "#;
 

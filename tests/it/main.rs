@@ -5,6 +5,7 @@
 mod calibrate;
 mod checks;
 mod compare;
+mod decide;
 mod doctor;
 mod env;
 mod execution;

@@ -74,7 +74,8 @@ fn many_changes_are_cut_short() {
         (0..12).map(|n| format!("  - {{ id: c{n}, check: {{ words: {{ min: {n} }} }} }}\n")).collect();
     project.write("rubrics/p.yaml", &format!("{RUBRIC}{criteria}"));
     let plan = text(&project, &[]);
-    assert_eq!(plan.lines().filter(|line| line.starts_with("    ~ ")).count(), 8, "{plan}");
+    // Of the verdicts, and of the decision, which grades by the same rubric.
+    assert_eq!(plan.lines().filter(|line| line.starts_with("    ~ ")).count(), 2 * 8, "{plan}");
     assert!(plan.contains("    and 4 more, see `evalflow why pipelines/p.yaml verdicts`\n"), "{plan}");
     let changes = json(&project, &[])["stages"][2]["changes"].as_array().unwrap().len();
     assert_eq!(changes, 12);

@@ -323,15 +323,21 @@ impl State<'_> {
         if lock.decision != Some(LockedDecision::from(&old)) {
             return Err(edited("numbers"));
         }
-        let verdicts = &lock.stages[&decide.verdicts].output;
         let read = |id: &StageId| whole::calibrated(pipeline, decide, store, &lock.stages[id].output);
         // What is known of the judge is what the lock says, whatever the fresh verdicts are.
         let calibrated = decide.calibration.as_ref().map(read).transpose()?;
-        let again = whole::decision(decide, merged_text(store, verdicts, &Fresh::none())?, calibrated.as_ref())?;
-        if let Some(table) = self.tables.get(&decide.verdicts)
-            && !table.fresh.is_empty()
-        {
-            let new = whole::decision(decide, merged_text(store, verdicts, &table.fresh)?, calibrated.as_ref())?;
+        let none = Fresh::none();
+        let stored = |read: &StageId| -> Result<whole::TableLines<'_>, StageFailure> {
+            Ok(Box::new(merged_text(store, &lock.stages[read].output, &none)?))
+        };
+        let again = whole::decision(pipeline, decide, calibrated.as_ref(), stored)?;
+        let reads = stage::reads(&pipeline.stages[id]);
+        if reads.iter().any(|read| self.tables.get(*read).is_some_and(|table| !table.fresh.is_empty())) {
+            let fresh = |read: &StageId| -> Result<whole::TableLines<'_>, StageFailure> {
+                let fresh = self.tables.get(read).map_or(&none, |table| &table.fresh);
+                Ok(Box::new(merged_text(store, &lock.stages[read].output, fresh)?))
+            };
+            let new = whole::decision(pipeline, decide, calibrated.as_ref(), fresh)?;
             self.effects.push(Effect { stage: id.clone(), old, new });
         }
         Ok(same_record(&again, locked))

@@ -79,9 +79,13 @@ impl Project {
                         Stage::Pull(_) => {
                             (serde_json::to_string(&self.weights()).unwrap(), vec![self.weights().weights])
                         }
-                        Stage::Decide(stage) => {
-                            (serde_json::to_string(&decide::Tally::new(stage).finish()).unwrap(), Vec::new())
-                        }
+                        Stage::Decide(stage) => (
+                            serde_json::to_string(
+                                &decide::Tally::new(stage, decide::rubric(pipeline, &stage.verdicts)).finish(),
+                            )
+                            .unwrap(),
+                            Vec::new(),
+                        ),
                         Stage::Research(_)
                         | Stage::Generate(_)
                         | Stage::Infer(_)

@@ -6,11 +6,14 @@ mod calibration;
 mod candidates;
 mod comparison;
 mod escape;
+mod failure_modes;
 mod failures;
+mod gates;
 mod near;
 mod reproduce;
 mod results;
 mod review;
+mod review_sheet;
 mod selection;
 mod suite;
 
@@ -34,15 +37,18 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     title(model, out)?;
     if model.decision.is_some() || model.comparisons.is_empty() {
         decision(model, out)?;
+        gates::write(model, out)?;
     }
     comparison::write(model, out)?;
     selection::write(model, out)?;
     results::write(model, out)?;
     calibration::write(model, out)?;
     near::write(model, out)?;
+    failure_modes::write(model, out)?;
     failures::failure_analysis(model, out)?;
     failures::qualitative_notes(model, out)?;
     review::write(model, out)?;
+    review_sheet::write(model, out)?;
     next_steps(&model.next_steps, out)?;
     reproduce::write(model, out)
 }

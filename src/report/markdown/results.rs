@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::super::model::ReportModel;
-use super::super::text::rate;
+use super::super::text::{rate, replies};
 use super::escape::{inline, sentence};
 use super::suite;
 use super::{cells, heading, table_head, table_row};
@@ -90,23 +90,22 @@ fn outcomes(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
     row.push(rate(&decision.rate));
     table_row(&row, out)?;
     let level = round_percent(decision.rate.confidence);
-    let of = if counts.scenarios.is_some() { ", of which those to one scenario are a cluster" } else { "" };
+    let of = match (&decision.cluster, counts.scenarios) {
+        (Some(cluster), _) => format!(", clustered by {}", inline(cluster)),
+        (None, Some(_)) => ", of which those to one scenario are a cluster".to_owned(),
+        (None, None) => String::new(),
+    };
+    let interval = if decision.suite_only {
+        "what the rate would be if none, or all, of the ungraded passed".to_owned()
+    } else {
+        format!("the {level} Wilson interval{of}")
+    };
     writeln!(
         out,
-        "\nIn parentheses, here and below: the {level} Wilson interval{of}. Ungraded (a verdict or the reply is missing) \
+        "\nIn parentheses, here and below: {interval}. Ungraded (a verdict or the reply is missing) \
          and invalid (too few criteria apply) {one}s are out of the rate."
     )?;
-    if let (Some(scenarios), Some(clustered)) = (counts.scenarios, decision.rate.clustered) {
-        writeln!(
-            out,
-            "\n{} to {}, {:.1} each: worth {:.1} to a scenario each (design effect {:.2}).",
-            count(counts.total, "answer"),
-            count(scenarios, "scenario"),
-            counts.total as f64 / scenarios as f64,
-            clustered.n_eff,
-            clustered.design_effect,
-        )?;
-    }
+    clusters(decision, out)?;
     if let Some(mean) = decision.mean_score {
         writeln!(
             out,
@@ -116,11 +115,53 @@ fn outcomes(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
     }
     groups("Topic", &decision.topics, out)?;
     groups("Style", &decision.styles, out)?;
+    writeln!(out, "\n{}", assumptions(decision))
+}
+
+/// What rows that belong together are worth.
+fn clusters(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
+    let (counts, Some(clustered)) = (decision.counts, decision.rate.clustered) else { return Ok(()) };
+    if let (Some(cluster), Some(clusters)) = (&decision.cluster, clustered.clusters) {
+        return writeln!(
+            out,
+            "\n{} with a grade in {} (by {}): worth {:.1} that have nothing in common (design effect {:.2}).",
+            replies(decision.rate.n),
+            count(clusters, "cluster"),
+            inline(cluster),
+            clustered.n_eff,
+            clustered.design_effect,
+        );
+    }
+    let Some(scenarios) = counts.scenarios else { return Ok(()) };
     writeln!(
         out,
-        "\nThe intervals treat scenarios as independent. Those of one topic resemble each other, so the true uncertainty \
-         about new topics is wider; and with so many rows, one low rate among them may be chance."
+        "\n{} to {}, {:.1} each: worth {:.1} to a scenario each (design effect {:.2}).",
+        count(counts.total, "answer"),
+        count(scenarios, "scenario"),
+        counts.total as f64 / scenarios as f64,
+        clustered.n_eff,
+        clustered.design_effect,
     )
+}
+
+/// What the intervals do not know.
+fn assumptions(decision: &Decision) -> String {
+    const CHANCE: &str = "with so many rows, one low rate among them may be chance";
+    match &decision.cluster {
+        _ if decision.suite_only => {
+            "The rates are those of this suite and are held to be exact: they say nothing about other scenarios."
+                .to_owned()
+        }
+        Some(cluster) => format!(
+            "The intervals allow for scenarios of one {} that resemble each other; within one, they are treated as independent; \
+             and {CHANCE}.",
+            inline(cluster)
+        ),
+        None => format!(
+            "The intervals treat scenarios as independent. Those of one topic resemble each other, so the true uncertainty \
+             about new topics is wider; and {CHANCE}."
+        ),
+    }
 }
 
 fn groups(name: &str, groups: &[GroupSummary], out: &mut dyn Write) -> io::Result<()> {

@@ -12,14 +12,16 @@ use super::check::Met;
 use super::compare;
 use super::conditions::{self, Conditions};
 use super::costs;
+use super::decide;
 use super::files::Files;
+use super::gates;
 use super::mode::mode;
 use super::models;
 use super::research::research;
 use super::rubric::{self, ReadRubric};
 use super::wires::{Kind, Need, Outline};
 use crate::ids::{ModelName, StageId};
-use crate::spec::pipeline::{Decide, Embedded, Gate, Infer, Judge, JudgeMode, Model, ModelRef, Pull, PullFrom, Stage};
+use crate::spec::pipeline::{Embedded, Infer, Judge, JudgeMode, Model, ModelRef, Pull, PullFrom, Stage};
 use crate::spec::problem::{Code, SourceText};
 use crate::spec::read::{Field, Fields};
 use crate::spec::source::{FORMS, WeightsSource};
@@ -88,6 +90,8 @@ pub(super) fn read(
         .collect();
     report_second_decision(sketches);
     compare::report_unlike_arms(sketches, &stages, models);
+    decide::report_unknown_cluster(sketches, &stages);
+    gates::complete(sketches, &mut stages, models);
     warn_of_self_judging(sketches, &stages, models);
     warn_of_equal_samples(sketches, &stages);
     calibrate::report_unknown_criteria(&context.golds.into_inner(), &stages, files.sink);
@@ -257,53 +261,6 @@ impl Context<'_> {
             seed,
             repeat: repeat?,
             context,
-        })
-    }
-
-    fn decide(&self, mut fields: Fields<'_>) -> Option<Decide> {
-        const DEPLOY: f64 = 0.70;
-        const FINE_TUNE: f64 = 0.50;
-        let inside = || (Bound::Excluded(0.0), Bound::Excluded(1.0));
-        let verdicts = fields.required("verdicts").and_then(|field| self.outline.stage(field, Need::Verdicts));
-        let deploy_field = fields.optional("deploy");
-        let deploy = deploy_field.map_or(Some(DEPLOY), |field| field.number(inside()));
-        let fine_tune_field = fields.optional("fine_tune");
-        let fine_tune = fine_tune_field.map_or(Some(FINE_TUNE), |field| field.number(inside()));
-        let confidence = fields.optional("confidence").map_or(Some(0.95), |field| field.number(inside()));
-        let max_ungraded = fields.optional("max_ungraded").map_or(Some(0.05), |field| field.number(0.0..=1.0));
-        let gate = fields
-            .optional("gate")
-            .map(|field| field.choice(&[("deploy", Gate::Deploy), ("fine_tune", Gate::FineTune)]));
-        let calibration = fields.optional("calibration").map(|field| self.outline.stage(field, Need::Calibration));
-        fields.finish();
-
-        let (deploy, fine_tune) = (deploy?, fine_tune?);
-        if fine_tune >= deploy {
-            let default = |field: Option<Field<'_>>| if field.is_some() { "" } else { " by default" };
-            let message = format!(
-                "`fine_tune` is {fine_tune}{}, which is not below `deploy`, {deploy}{}",
-                default(fine_tune_field),
-                default(deploy_field)
-            );
-            let fields = [deploy_field, fine_tune_field];
-            let mut there = fields.into_iter().flatten();
-            // At least one is there, for the defaults are in order.
-            if let Some(first) = there.next() {
-                let problem = first.problem(Code::ThresholdsOrder, "not in order", message);
-                first.push(match there.next() {
-                    Some(second) => problem.other(second.reader.file, second.span(), "not below"),
-                    None => problem.help("write both `deploy` and `fine_tune`"),
-                });
-            }
-        }
-        Some(Decide {
-            verdicts: verdicts?,
-            deploy,
-            fine_tune,
-            confidence: confidence?,
-            max_ungraded: max_ungraded?,
-            gate: gate.flatten(),
-            calibration: calibration.flatten(),
         })
     }
 }

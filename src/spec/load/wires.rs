@@ -11,7 +11,7 @@ use crate::ids::{ModelName, StageId};
 use crate::spec::pipeline::{Embedded, ModelRef, Pick};
 use crate::spec::problem::{Code, Problem};
 use crate::spec::read::{Field, Reader, closest, did_you_mean, only_entry, shorten};
-use crate::spec::tree::{Key, Value};
+use crate::spec::tree::{Key, Node, Value};
 
 /// What a stage does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,8 @@ impl Kind {
         }
     }
 
-    /// The keys whose values name stages or models; below others where there is a dot, and below each where there is a `*`.
+    /// The keys whose values name stages or models; below others where there is a dot, below each where there is a `*`, and in each
+    /// item of a list.
     pub(super) fn references(self) -> &'static [&'static str] {
         match self {
             Self::Research => &[],
@@ -65,7 +66,7 @@ impl Kind {
             Self::Infer => &["model", "scenarios"],
             Self::Judge => &["answers", "model"],
             Self::Calibrate => &["verdicts"],
-            Self::Decide => &["verdicts", "calibration"],
+            Self::Decide => &["verdicts", "calibration", "gates.against"],
             Self::Compare => &["base", "new", "guards.*.base", "guards.*.new"],
         }
     }
@@ -169,11 +170,14 @@ impl<'a> Outline<'a> {
     /// Takes in what a stage or a model mentions in the fields of these names.
     pub(super) fn connect(&mut self, from: &'a str, references: &[&str], body: Field<'a>) {
         for path in references {
-            let mut found = vec![body.node];
-            for name in path.split('.') {
-                let entries = found.into_iter().filter_map(|node| node.value.as_map()).flatten();
-                found = entries.filter(|(key, _)| name == "*" || key.name == name).map(|(_, node)| node).collect();
-            }
+            let found = path.split('.').fold(vec![body.node], |nodes, name| {
+                let items = |node: &'a Node| {
+                    let Value::List(items) = &node.value else { return vec![node] };
+                    items.iter().collect()
+                };
+                let entries = nodes.into_iter().flat_map(items).filter_map(|node| node.value.as_map()).flatten();
+                entries.filter(|(key, _)| name == "*" || key.name == name).map(|(_, node)| node).collect()
+            });
             for node in found {
                 if let Value::Text(text) = &node.value {
                     let to = text.split('.').next().unwrap_or(text);

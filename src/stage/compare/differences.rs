@@ -223,7 +223,7 @@ pub(super) fn rate(passed: u64, n: u64, clusters: &Clusters, level: Level, confi
     }
     let stats::ClusteredInterval { interval: Interval { lo, hi }, n_eff, design_effect } =
         clusters.wilson_clustered(confidence);
-    let clustered = Some(ClusteredRate { scenarios: clusters.clusters(), n_eff, design_effect });
+    let clustered = Some(ClusteredRate { scenarios: clusters.clusters(), clusters: None, n_eff, design_effect });
     Rate { point, lo, hi, confidence, method: "wilson_clustered".to_owned(), passed, n, clustered }
 }
 

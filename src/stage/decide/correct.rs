@@ -4,8 +4,8 @@
 //! are weighed by verdict; those on the replies of another model tell of the judge's errors alone, which costs width. Start at
 //! [`correct`].
 
-use super::has_too_few_scenarios;
 use super::reasons::{gate_sentence, interval_sentence, more_sentence, screening_sentence};
+use super::{Rules, has_too_few_clusters};
 use crate::data::{
     Calibration, Compared, Confusion, Corrected, CorrectedCriterion, CorrectedRate, Decision, LabelledShare,
     LabelsToSettle, More, Outcome, Rate,
@@ -16,7 +16,7 @@ use crate::stats::{self, Estimate, Interval, Share, Target, VerdictLabels, Weigh
 
 /// Corrects a decision by what is known of its judge: from then on the corrected interval decides, and nothing does where the
 /// judge is not to be trusted. `transported` says that the labels were made on other replies than those that are decided on.
-pub fn correct(decision: &mut Decision, calibration: &Calibration, transported: bool) {
+pub(super) fn correct(decision: &mut Decision, rules: &Rules, calibration: &Calibration, transported: bool) {
     let rate = corrected(&decision.rate, &calibration.replies, transported);
     let criteria = calibration.criteria.iter().filter_map(|of| {
         let raw = &decision.criteria.iter().find(|summary| summary.criterion == of.criterion)?.rate;
@@ -25,8 +25,8 @@ pub fn correct(decision: &mut Decision, calibration: &Calibration, transported: 
     let criteria = criteria.collect();
     let distrust = calibration.distrust();
     let interval = Interval { lo: rate.lo, hi: rate.hi };
-    let settled_before = settling_sentences(decision);
-    let is_open = decision.outcome == Outcome::Blocked || has_too_few_scenarios(&decision.rate);
+    let settled_before = settling_sentences(decision, rules);
+    let is_open = decision.outcome == Outcome::Blocked || has_too_few_clusters(&decision.rate);
     if !is_open {
         decision.outcome = match distrust.as_slice() {
             [] => stats::outcome_by_interval(interval, &decision.thresholds),
@@ -54,7 +54,7 @@ pub fn correct(decision: &mut Decision, calibration: &Calibration, transported: 
         _ => Vec::new(),
     };
     let corrected = Corrected { rate, criteria, transported, distrust, labels_needed };
-    decision.reasons = reasons(decision, &corrected, &spanned, &settled_before, is_open);
+    decision.reasons = reasons(decision, rules, &corrected, &spanned, &settled_before, is_open);
     decision.corrected = Some(corrected);
 }
 
@@ -121,17 +121,18 @@ fn labels_to_settle(raw: &Rate, replies: &Compared, rate: &CorrectedRate, thresh
 }
 
 /// What the raw interval alone would have settled, as the decision says it.
-fn settling_sentences(decision: &Decision) -> Vec<String> {
-    let Decision { outcome, more, rate, thresholds, .. } = decision;
-    let mut sentences = vec![interval_sentence(*outcome, more, thresholds)];
-    sentences.extend(more.iter().map(more_sentence));
-    sentences.extend(screening_sentence(*outcome, rate, thresholds));
+fn settling_sentences(decision: &Decision, rules: &Rules) -> Vec<String> {
+    let Decision { outcome, more, rate, .. } = decision;
+    let mut sentences = vec![interval_sentence(*outcome, more, rules)];
+    sentences.extend(more.iter().map(|more| more_sentence(more, rules)));
+    sentences.extend(screening_sentence(*outcome, rate, rules));
     sentences.extend(decision.gate.map(gate_sentence));
     sentences
 }
 
 fn reasons(
     decision: &Decision,
+    rules: &Rules,
     corrected: &Corrected,
     spanned: &[f64],
     settled_before: &[String],
@@ -149,9 +150,9 @@ fn reasons(
     }
     reasons.push(rate_sentence(rate, *transported, &[decision.thresholds.deploy, decision.thresholds.fine_tune]));
     if !is_open && distrust.is_empty() {
-        let more = |threshold: &f64| More { threshold: *threshold, scenarios: None };
+        let more = |threshold: &f64| More { threshold: *threshold, scenarios: None, clusters: None };
         let more: Vec<More> = spanned.iter().map(more).collect();
-        reasons.push(interval_sentence(decision.outcome, &more, &decision.thresholds));
+        reasons.push(interval_sentence(decision.outcome, &more, rules));
         reasons.extend(labels_needed.iter().map(needed_sentence));
         if *transported && decision.outcome == Outcome::Inconclusive {
             reasons.push("labels on replies of this very run would narrow the interval".to_owned());
@@ -204,26 +205,21 @@ fn needed_sentence(needed: &LabelsToSettle) -> String {
 mod tests {
     use super::*;
     use crate::data::{
-        CriterionCompared, FloorBound, Grade, GroupSummary, LabelCounts, Measured, Reliability, RepliesLeftOut, Signal,
-        VerdictKind,
+        CriterionCompared, FloorBound, Grade, GroupSummary, Judged, LabelCounts, Measured, Reliability, RepliesLeftOut,
+        Signal, VerdictKind,
     };
-    use crate::ids::{CriterionId, StageId};
+    use crate::ids::CriterionId;
     use crate::spec;
     use crate::stage::decide::Tally;
-    use crate::stage::decide::tests::row;
+    use crate::stage::decide::tests::{row, rubric, rules};
+
+    fn correct(decision: &mut Decision, calibration: &Calibration, transported: bool) {
+        super::correct(decision, &Rules::of(&rules(None)), calibration, transported);
+    }
 
     /// A decision over replies that the judge passed and failed; each fails its one criterion where it fails.
     fn decided(passed: u64, failed: u64, clusters: bool, gate: Option<spec::Gate>) -> Decision {
-        let mut tally = Tally::new(&spec::Decide {
-            verdicts: StageId::new("verdicts").unwrap(),
-            deploy: 0.7,
-            fine_tune: 0.5,
-            confidence: 0.95,
-            max_ungraded: 0.05,
-            gate,
-            calibration: None,
-        });
-        for at in 0..passed + failed {
+        let judged = (0..passed + failed).map(|at| {
             // Spread evenly, so that clusters are alike.
             let is_pass = (at + 1) * passed / (passed + failed) > at * passed / (passed + failed);
             let (grade, verdict) =
@@ -231,8 +227,12 @@ mod tests {
             let scenario = if clusters { at / 2 } else { at };
             let mut row = row(&format!("t/{scenario}"), "terse", grade, Some(0.5), &[("kind", verdict)]);
             row.repetition = if clusters { u32::try_from(at % 2).unwrap() } else { 0 };
-            tally.add(&row);
-        }
+            row
+        });
+        let judged: Vec<Judged> = judged.collect();
+        let rubric = rubric(&judged.iter().collect::<Vec<_>>());
+        let mut tally = Tally::new(&rules(gate), &rubric);
+        judged.iter().for_each(|row| tally.add(row));
         tally.finish()
     }
 

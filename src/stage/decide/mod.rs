@@ -5,39 +5,165 @@
 //! side by side, are a cluster. Start at [`Tally`].
 
 mod correct;
+mod criteria;
+mod examples;
+mod gates;
 mod levels;
+mod modes;
+mod rated;
 mod reasons;
+mod review;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-pub use self::correct::correct;
-use self::levels::LevelTally;
+use serde_json::{Value, json};
+
+use self::correct::correct;
+use self::criteria::CriterionTally;
+use self::examples::{best_first, keep};
+pub use self::gates::{Measured, Taken, check, check_latency};
+use self::modes::{Failures, Patterns, failure_modes};
+use self::rated::{Manner, Place, Rated, Spread};
 use self::reasons::{Findings, blocked_because, reasons};
+use self::review::Sheet;
 use crate::data::{
-    ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, Grade, GroupSummary,
-    Judged, More, Outcome, Quote, Quotes, Rate, Thresholds, VerdictKind,
+    Calibration, ClusteredRate, Counts, CriterionSummary, Decision, Example, GateResult, Grade, GroupSummary, Judged,
+    More, Outcome, Quote, Quotes, Rate, Thresholds,
 };
-use crate::ids::{CriterionId, ScenarioId};
-use crate::spec;
+use crate::ids::{CriterionId, ScenarioId, StageId};
+use crate::key::BlobId;
+use crate::spec::{self, Bound, ClusterBy, GateRule, Metric, Pipeline, Price, Rubric, Stage};
 use crate::stats::{self, Interval};
 
 /// Raised when the same verdicts would give another decision.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The stage's own fields, as they go into its recipe.
 #[must_use]
-pub fn fields(decide: &spec::Decide) -> serde_json::Value {
-    let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate, calibration: _ } = decide;
-    serde_json::json!({
+pub fn fields(decide: &spec::Decide) -> Value {
+    let spec::Decide {
+        verdicts: _,
+        deploy,
+        fine_tune,
+        confidence,
+        max_ungraded,
+        gate,
+        gates,
+        answers: _,
+        cluster,
+        target,
+        seed,
+        calibration: _,
+    } = decide;
+    let mut fields = json!({
         "deploy": deploy,
         "fine_tune": fine_tune,
         "confidence": confidence,
         "max_ungraded": max_ungraded,
         "gate": gate,
-    })
+    });
+    // What a file leaves out is in no key.
+    match cluster {
+        ClusterBy::Topic => {}
+        ClusterBy::Nothing => fields["cluster"] = json!("none"),
+        ClusterBy::Axis(axis) => fields["cluster"] = json!({ "axis": axis }),
+    }
+    match target {
+        spec::Target::Population => {}
+        spec::Target::Suite => fields["target"] = json!("suite"),
+    }
+    if *seed != 0 {
+        fields["seed"] = json!(seed);
+    }
+    // How long calls took is in no result, and so neither is what is asked of it.
+    let gates: Vec<Value> = gates.iter().filter(|gate| gate.metric != Metric::LatencyP95).map(gate_fields).collect();
+    if !gates.is_empty() {
+        fields["gates"] = json!(gates);
+    }
+    fields
+}
+
+/// A gate as it goes into the recipe. The stage that it names is known by what it came to: see [`inputs`].
+fn gate_fields(gate: &GateRule) -> Value {
+    let (metric, of) = gate.metric.name();
+    let bound = match &gate.bound {
+        Bound::AtLeast(least) => json!({ "at_least": least }),
+        Bound::AtMost(most) => json!({ "at_most": most }),
+        Bound::NotWorse { than: _, margin } => json!({ "margin": margin }),
+    };
+    json!({ "metric": metric, "of": of, "bound": bound })
+}
+
+/// The other `judge` stages that gates name, each once, in the order of the gates.
+#[must_use]
+pub fn bases(decide: &spec::Decide) -> Vec<&StageId> {
+    let mut bases: Vec<&StageId> = Vec::new();
+    for gate in &decide.gates {
+        if let Bound::NotWorse { than, margin: _ } = &gate.bound
+            && !bases.contains(&than)
+        {
+            bases.push(than);
+        }
+    }
+    bases
+}
+
+/// What the tokens of the model under test cost, where a gate asks.
+#[must_use]
+pub fn price(pipeline: &Pipeline, decide: &spec::Decide) -> Option<Price> {
+    let answers =
+        decide.answers.as_ref().filter(|_| decide.gates.iter().any(|gate| gate.metric == Metric::CostPerReply));
+    let Stage::Infer(infer) = pipeline.stages.get(answers?)? else { return None };
+    pipeline.price(&infer.model)
+}
+
+/// What a stage reads, as it goes into the recipe: blobs, the rule by which verdicts become grades, and prices that a gate asks for.
+#[must_use]
+pub fn inputs(pipeline: &Pipeline, decide: &spec::Decide, output: impl Fn(&StageId) -> BlobId) -> Value {
+    let rubric = rubric(pipeline, &decide.verdicts);
+    let mut inputs = json!({ "verdicts": output(&decide.verdicts), "grading": grading(rubric) });
+    let base = |gate: &GateRule| match &gate.bound {
+        Bound::NotWorse { than, margin: _ } => Some((output(than), grading(self::rubric(pipeline, than)))),
+        Bound::AtLeast(_) | Bound::AtMost(_) => None,
+    };
+    let against: Vec<_> = decide.gates.iter().filter_map(base).collect();
+    if !against.is_empty() {
+        inputs["against"] = json!(against);
+    }
+    if let Some(answers) = &decide.answers {
+        inputs["answers"] = json!(output(answers));
+    }
+    if let Some(Price { prompt, completion }) = price(pipeline, decide) {
+        inputs["price"] = json!({ "prompt": prompt, "completion": completion });
+    }
+    inputs
+}
+
+/// The rubric by which a `judge` stage judges.
+///
+/// # Panics
+/// The stage is no `judge` stage of this pipeline.
+#[must_use]
+pub fn rubric<'a>(pipeline: &'a Pipeline, verdicts: &StageId) -> &'a Rubric {
+    match pipeline.stages.get(verdicts) {
+        Some(Stage::Judge(judge)) => &judge.rubric,
+        _ => unreachable!("wires are checked: a decision reads verdicts"),
+    }
+}
+
+/// What of the rubric decides which replies would pass if they failed less, as it goes into the recipe: the words of a question
+/// do not.
+#[must_use]
+pub fn grading(rubric: &Rubric) -> Value {
+    let criterion = |criterion: &spec::Criterion| {
+        let spec::Criterion { id, weight, critical, when: _, ask } = criterion;
+        let by_code = matches!(ask, spec::Ask::Check(_) | spec::Ask::Command { command: _, negated: _ });
+        json!({ "id": id, "weight": weight, "critical": critical, "by_code": by_code })
+    };
+    let Rubric { name: _, pass, criteria } = rubric;
+    json!({ "pass": pass, "criteria": criteria.iter().map(criterion).collect::<Vec<Value>>() })
 }
 
 /// Examples kept of each kind.
@@ -49,52 +175,43 @@ const MOST_MISSING_QUOTES: f64 = 0.15;
 /// Fewer quotes than this say nothing about a judge.
 const FEWEST_QUOTES: u64 = 20;
 
-/// Fewer scenarios with several answers each than this decide nothing, whatever their interval.
+/// Fewer clusters than this decide nothing, whatever their interval.
 const FEWEST_CLUSTERS: u64 = 5;
-
-/// Most characters of a text that goes into the decision.
-const LONGEST_TEXT: usize = 2_000;
 
 /// Counts verdicts as they come; [`Self::finish`] makes the decision of them.
 ///
 /// The order of rows decides nothing but which failures of a criterion are its first.
 #[derive(Debug)]
-pub struct Tally {
+pub struct Tally<'a> {
     rules: Rules,
+    rubric: &'a Rubric,
     counts: Counts,
     /// The scenario of the row that was counted last, and how many there were with it.
     scenario: Option<ScenarioId>,
     scenarios: u64,
+    /// The names of the clusters so far, numbered as they came.
+    clusters: BTreeMap<String, usize>,
     grades: Rated,
     quotes: Quotes,
     scores: stats::UnitMean,
+    score_spread: Spread,
     criteria: BTreeMap<CriterionId, CriterionTally>,
     topics: BTreeMap<String, GroupTally>,
     styles: BTreeMap<String, GroupTally>,
+    failures: Patterns,
     best: Vec<Example>,
     worst: Vec<Example>,
+    sheet: Sheet,
 }
 
 /// The stage's own fields, without the wire.
 #[derive(Debug)]
 struct Rules {
     thresholds: Thresholds,
-    confidence: f64,
+    manner: Manner,
     max_ungraded: f64,
     least: Option<Outcome>,
-}
-
-#[derive(Debug, Default)]
-struct CriterionTally {
-    critical: bool,
-    verdicts: Rated,
-    not_applicable: u64,
-    ungraded: u64,
-    pass_probabilities: stats::UnitMean,
-    levels: LevelTally,
-    topics: BTreeMap<String, PassFail>,
-    styles: BTreeMap<String, PassFail>,
-    examples: Vec<Failure>,
+    cluster: ClusterBy,
 }
 
 #[derive(Debug, Default)]
@@ -103,86 +220,29 @@ struct GroupTally {
     ungraded: u64,
 }
 
-/// Passes and failures, by the scenarios they belong to.
-#[derive(Debug, Default)]
-struct Rated {
-    counts: PassFail,
-    clusters: stats::Clusters,
-    /// The number of the scenario that was counted last, and its passes and failures so far.
-    scenario: u64,
-    here: PassFail,
-}
-
-#[derive(Debug, Default)]
-struct PassFail {
-    passed: u64,
-    failed: u64,
-}
-
-impl PassFail {
-    fn add(&mut self, passed: bool) {
-        *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
-    }
-}
-
-impl Rated {
-    fn add(&mut self, passed: bool, scenario: u64) {
-        if self.scenario != scenario {
-            self.close();
-            self.scenario = scenario;
-        }
-        self.counts.add(passed);
-        self.here.add(passed);
-    }
-
-    fn close(&mut self) {
-        let PassFail { passed, failed } = std::mem::take(&mut self.here);
-        self.clusters.add(passed, passed + failed);
-    }
-
-    fn rate(mut self, confidence: f64) -> Rate {
-        self.close();
-        let PassFail { passed, failed } = self.counts;
-        let n = passed + failed;
-        let point = (n > 0).then(|| passed as f64 / n as f64);
-        if !self.clusters.are_clustered() {
-            let Interval { lo, hi } = stats::wilson(passed as f64, n as f64, confidence);
-            return Rate { point, lo, hi, confidence, method: "wilson".to_owned(), passed, n, clustered: None };
-        }
-        let stats::ClusteredInterval { interval, n_eff, design_effect } = self.clusters.wilson_clustered(confidence);
-        let Interval { lo, hi } = interval;
-        let clustered = Some(ClusteredRate { scenarios: self.clusters.clusters(), n_eff, design_effect });
-        Rate { point, lo, hi, confidence, method: "wilson_clustered".to_owned(), passed, n, clustered }
-    }
-}
-
-impl Tally {
-    /// An empty tally by the stage's rules.
+impl<'a> Tally<'a> {
+    /// An empty tally by the stage's rules, over verdicts on the criteria of this rubric.
     #[must_use]
-    pub fn new(decide: &spec::Decide) -> Self {
-        let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate, calibration: _ } = decide;
-        let rules = Rules {
-            thresholds: Thresholds { deploy: *deploy, fine_tune: *fine_tune },
-            confidence: *confidence,
-            max_ungraded: *max_ungraded,
-            least: gate.map(|gate| match gate {
-                spec::Gate::Deploy => Outcome::Deploy,
-                spec::Gate::FineTune => Outcome::FineTune,
-            }),
-        };
+    pub fn new(decide: &spec::Decide, rubric: &'a Rubric) -> Self {
+        let rules = Rules::of(decide);
         Self {
             rules,
+            rubric,
             counts: Counts::default(),
             scenario: None,
             scenarios: 0,
+            clusters: BTreeMap::new(),
             grades: Rated::default(),
             quotes: Quotes::default(),
             scores: stats::UnitMean::default(),
+            score_spread: Spread::default(),
             criteria: BTreeMap::new(),
             topics: BTreeMap::new(),
             styles: BTreeMap::new(),
+            failures: Patterns::new(),
             best: Vec::new(),
             worst: Vec::new(),
+            sheet: Sheet::new(decide.seed, rubric),
         }
     }
 
@@ -192,10 +252,15 @@ impl Tally {
             self.scenario = Some(row.scenario.id.clone());
             self.scenarios += 1;
         }
-        let scenario = self.scenarios;
+        let place = Place { scenario: self.scenarios, cluster: self.cluster(row) };
         self.counts.total += 1;
         if let Grade::Pass | Grade::Fail = row.grade {
-            self.grades.add(row.grade == Grade::Pass, scenario);
+            self.grades.add(row.grade == Grade::Pass, place);
+        }
+        if row.grade == Grade::Fail
+            && let Some(pattern) = modes::pattern(self.rubric, &row.verdicts)
+        {
+            *self.failures.entry(pattern).or_default() += 1;
         }
         *(match row.grade {
             Grade::Pass => &mut self.counts.passed,
@@ -203,11 +268,15 @@ impl Tally {
             Grade::Ungraded => &mut self.counts.ungraded,
             Grade::Invalid => &mut self.counts.invalid,
         }) += 1;
-        for (groups, name) in [(&mut self.topics, &row.scenario.topic), (&mut self.styles, &row.scenario.style)] {
+        // Of one topic there is one cluster, which says no more than its scenarios, and there may be very many topics.
+        let in_topic = Place { cluster: place.cluster.filter(|_| self.rules.cluster != ClusterBy::Topic), ..place };
+        for (groups, name, place) in
+            [(&mut self.topics, &row.scenario.topic, in_topic), (&mut self.styles, &row.scenario.style, place)]
+        {
             let group = entry(groups, name);
             match row.grade {
-                Grade::Pass => group.grades.add(true, scenario),
-                Grade::Fail => group.grades.add(false, scenario),
+                Grade::Pass => group.grades.add(true, place),
+                Grade::Fail => group.grades.add(false, place),
                 Grade::Ungraded => group.ungraded += 1,
                 Grade::Invalid => {}
             }
@@ -218,69 +287,130 @@ impl Tally {
                 Some(Quote::Missing) => self.quotes.missing += 1,
                 None => {}
             }
-            entry(&mut self.criteria, &verdict.criterion).add(verdict, row, scenario);
+            entry(&mut self.criteria, &verdict.criterion).add(verdict, row, place);
         }
         if let (Grade::Pass | Grade::Fail, Some(score)) = (row.grade, row.score) {
             self.scores.add(score);
+            self.score_spread.add(score, place);
             keep(&mut self.best, row, score, best_first);
             keep(&mut self.worst, row, score, |a, b| best_first(b, a));
+            self.sheet.add(row, score);
         }
+    }
+
+    /// The number of the row's cluster, if rows are clustered by anything but their scenario.
+    fn cluster(&mut self, row: &Judged) -> Option<usize> {
+        let name = match &self.rules.cluster {
+            ClusterBy::Nothing => return None,
+            ClusterBy::Topic => row.scenario.topic.as_str(),
+            // Those without a value have that in common.
+            ClusterBy::Axis(axis) => row.scenario.axes.get(axis).map_or("", String::as_str),
+        };
+        Some(match self.clusters.get(name) {
+            Some(number) => *number,
+            None => {
+                let number = self.clusters.len();
+                self.clusters.insert(name.to_owned(), number);
+                number
+            }
+        })
     }
 
     /// Makes the decision of all rows so far.
     #[must_use]
     pub fn finish(self) -> Decision {
+        self.draft(false).0
+    }
+
+    /// Makes the decision of all rows so far, and takes the judge's errors out of it: see [`correct`].
+    #[must_use]
+    pub fn finish_corrected(self, calibration: &Calibration, transported: bool) -> Decision {
+        let (mut decision, rules) = self.draft(true);
+        correct(&mut decision, &rules, calibration, transported);
+        match decision.outcome {
+            Outcome::Deploy => decision.failure_modes = None,
+            Outcome::FineTune | Outcome::FullPipeline | Outcome::Inconclusive | Outcome::Blocked => {
+                decision.review_sheet = None;
+            }
+        }
+        decision
+    }
+
+    /// The decision on the verdicts as they are; with what failures cost and what is to be read, whatever the outcome, where that
+    /// may still change.
+    fn draft(self, may_change: bool) -> (Decision, Rules) {
         let Self {
             rules,
+            rubric,
             mut counts,
             scenario: _,
             scenarios,
+            clusters: _,
             grades,
             quotes,
             scores,
-            criteria,
+            score_spread,
+            mut criteria,
             topics,
             styles,
+            failures,
             best,
             worst,
+            sheet,
         } = self;
         counts.scenarios = (counts.total > scenarios).then_some(scenarios);
-        let rate = grades.rate(rules.confidence);
+        let passes = grades.counts();
+        let rate = grades.rate(rules.manner, counts.ungraded);
         let interval = Interval { lo: rate.lo, hi: rate.hi };
         let quotes = Quotes { untrusted: is_untrusted(&quotes), ..quotes };
         let blocked = blocked_because(&counts, &quotes, &rules);
         let outcome = match blocked {
             Some(_) => Outcome::Blocked,
-            None if has_too_few_scenarios(&rate) => Outcome::Inconclusive,
+            None if has_too_few_clusters(&rate) => Outcome::Inconclusive,
             None => stats::outcome_by_interval(interval, &rules.thresholds),
         };
         let gate = rules.least.map(|least| GateResult { least, passed: reaches(outcome, least) });
-        let more =
-            if outcome == Outcome::Inconclusive { what_would_settle(&rate, &rules.thresholds) } else { Vec::new() };
-        let mut reasons =
-            reasons(&Findings { blocked, outcome, rate: &rate, more: &more, counts: &counts, rules: &rules, gate });
-        let group = |(name, group): (String, GroupTally)| GroupSummary {
-            name,
-            rate: group.grades.rate(rules.confidence),
-            ungraded: group.ungraded,
-        };
-        let mut criteria: Vec<CriterionSummary> =
-            criteria.into_iter().map(|(id, tally)| tally.finish(id, rules.confidence)).collect();
-        // The sort is stable, and the map gave them by id.
-        criteria.sort_by_key(|summary| (std::cmp::Reverse(summary.failed), !summary.critical));
-        // A critical criterion that never applies guards nothing: often a typo in its `when`.
-        let unused = criteria.iter().filter(|c| c.critical && c.rate.n == 0 && c.ungraded == 0 && c.not_applicable > 0);
-        reasons.extend(unused.map(|c| format!("the critical criterion `{}` applied to no scenario", c.criterion)));
-        Decision {
+        let is_open = outcome == Outcome::Inconclusive && !rules.manner.suite_only;
+        let more = if is_open { what_would_settle(&rate, &rules.thresholds) } else { Vec::new() };
+        let Rules { thresholds, manner, .. } = rules;
+        let mut reasons = reasons(&Findings {
+            blocked,
             outcome,
-            point_outcome: rate.point.map(|point| stats::outcome_at(point, &rules.thresholds)),
-            possible: if has_too_few_scenarios(&rate) {
+            rate: &rate,
+            more: &more,
+            counts: &counts,
+            rules: &rules,
+            gate,
+            topics: topics.len(),
+        });
+        let score_interval = scores
+            .mean()
+            .filter(|_| !rules.manner.suite_only)
+            .and_then(|mean| score_spread.interval(mean, rules.manner));
+        let failure_modes = (may_change || outcome != Outcome::Deploy)
+            .then(|| {
+                let criteria = &mut criteria;
+                failure_modes(Failures { rubric, patterns: &failures, criteria, grades: passes, thresholds })
+            })
+            .flatten();
+        let group = |(name, group): (String, GroupTally)| {
+            let GroupTally { grades, ungraded } = group;
+            GroupSummary { name, rate: grades.rate(manner, ungraded), ungraded }
+        };
+        let criteria = summaries(criteria, manner);
+        reasons.extend(unused(&criteria));
+        let decision = Decision {
+            outcome,
+            point_outcome: rate.point.map(|point| stats::outcome_at(point, &thresholds)),
+            possible: if has_too_few_clusters(&rate) {
                 vec![Outcome::Deploy, Outcome::FineTune, Outcome::FullPipeline]
             } else {
-                stats::possible_outcomes(interval, &rules.thresholds)
+                stats::possible_outcomes(interval, &thresholds)
             },
+            cluster: rate.clustered.and_then(|clustered| clustered.clusters).map(|_| rules.belongs_to().to_owned()),
+            suite_only: manner.suite_only,
             rate,
-            thresholds: rules.thresholds,
+            thresholds,
             counts,
             quotes,
             mean_score: scores.mean(),
@@ -292,72 +422,68 @@ impl Tally {
             styles: styles.into_iter().map(group).collect(),
             best,
             worst,
+            failure_modes,
+            score_interval,
+            gates: Vec::new(),
+            review_sheet: (may_change || outcome == Outcome::Deploy).then(|| sheet.finish()),
             corrected: None,
+        };
+        (decision, rules)
+    }
+}
+
+impl Rules {
+    /// The rules of a stage.
+    fn of(decide: &spec::Decide) -> Self {
+        let spec::Decide {
+            verdicts: _,
+            deploy,
+            fine_tune,
+            confidence,
+            max_ungraded,
+            gate,
+            gates: _,
+            answers: _,
+            cluster,
+            target,
+            seed: _,
+            calibration: _,
+        } = decide;
+        Self {
+            thresholds: Thresholds { deploy: *deploy, fine_tune: *fine_tune },
+            manner: Manner { confidence: *confidence, suite_only: *target == spec::Target::Suite },
+            max_ungraded: *max_ungraded,
+            cluster: cluster.clone(),
+            least: gate.map(|gate| match gate {
+                spec::Gate::Deploy => Outcome::Deploy,
+                spec::Gate::FineTune => Outcome::FineTune,
+            }),
+        }
+    }
+
+    /// What clusters are named by: `topic`, or an axis.
+    fn belongs_to(&self) -> &str {
+        match &self.cluster {
+            ClusterBy::Topic => "topic",
+            ClusterBy::Axis(axis) => axis,
+            ClusterBy::Nothing => "scenario",
         }
     }
 }
 
-impl CriterionTally {
-    fn add(&mut self, verdict: &crate::data::Verdict, row: &Judged, scenario: u64) {
-        self.critical |= verdict.critical;
-        let passed = match verdict.verdict {
-            VerdictKind::Pass => true,
-            VerdictKind::Fail => false,
-            VerdictKind::NotApplicable => {
-                self.not_applicable += 1;
-                return;
-            }
-            VerdictKind::Ungraded => {
-                self.ungraded += 1;
-                return;
-            }
-        };
-        self.verdicts.add(passed, scenario);
-        if let Some(probability) = verdict.pass_probability {
-            self.pass_probabilities.add(probability);
-        }
-        if let Some(level) = verdict.level {
-            self.levels.add(level);
-        }
-        entry(&mut self.topics, &row.scenario.topic).add(passed);
-        entry(&mut self.styles, &row.scenario.style).add(passed);
-        if !passed && self.examples.len() < EXAMPLES {
-            self.examples.push(Failure {
-                scenario: row.scenario.id.clone(),
-                repetition: row.repetition,
-                opening: bounded(&row.scenario.opening),
-                reply: bounded(row.reply.as_deref().unwrap_or_default()),
-                evidence: bounded(&verdict.evidence),
-                reason: bounded(&verdict.reason),
-                pass_probability: verdict.pass_probability,
-            });
-        }
-    }
+/// A critical criterion that never applies guards nothing: often a typo in its `when`.
+fn unused(criteria: &[CriterionSummary]) -> impl Iterator<Item = String> {
+    let unused = criteria.iter().filter(|c| c.critical && c.rate.n == 0 && c.ungraded == 0 && c.not_applicable > 0);
+    unused.map(|c| format!("the critical criterion `{}` applied to no scenario", c.criterion))
+}
 
-    fn finish(self, criterion: CriterionId, confidence: f64) -> CriterionSummary {
-        let failed_in = |groups: BTreeMap<String, PassFail>| {
-            let mut failed: Vec<FailedIn> = groups
-                .into_iter()
-                .filter(|(_, grades)| grades.failed > 0)
-                .map(|(name, PassFail { passed, failed })| FailedIn { name, failed, graded: passed + failed })
-                .collect();
-            failed.sort_by_key(|group| std::cmp::Reverse(group.failed));
-            failed
-        };
-        CriterionSummary {
-            criterion,
-            critical: self.critical,
-            failed: self.verdicts.counts.failed,
-            rate: self.verdicts.rate(confidence),
-            not_applicable: self.not_applicable,
-            ungraded: self.ungraded,
-            mean_pass_probability: self.pass_probabilities.mean(),
-            levels: self.levels.finish(),
-            failed_topics: failed_in(self.topics),
-            failed_styles: failed_in(self.styles),
-            examples: self.examples,
-        }
-    }
+/// Most failures first, then the critical ones, then by id.
+fn summaries(criteria: BTreeMap<CriterionId, CriterionTally>, manner: Manner) -> Vec<CriterionSummary> {
+    let mut criteria: Vec<CriterionSummary> =
+        criteria.into_iter().map(|(id, tally)| tally.finish(id, manner)).collect();
+    // The sort is stable, and the map gave them by id.
+    criteria.sort_by_key(|summary| (std::cmp::Reverse(summary.failed), !summary.critical));
+    criteria
 }
 
 /// The value of `key`, made where there is none yet; the key is copied only then.
@@ -368,49 +494,9 @@ fn entry<'a, K: Ord + Clone, V: Default>(map: &'a mut BTreeMap<K, V>, key: &K) -
     map.get_mut(key).expect("put in just before")
 }
 
-/// Whether there are too few scenarios to say how much answers to one resemble each other: then the interval decides
-/// nothing.
-fn has_too_few_scenarios(rate: &Rate) -> bool {
-    rate.clustered.is_some_and(|clustered| clustered.scenarios < FEWEST_CLUSTERS)
-}
-
-/// The one order of replies, of which the best are one end and the worst the other.
-fn best_first(a: Place<'_>, b: Place<'_>) -> Ordering {
-    b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2)))
-}
-
-/// What decides the place of a reply: its score, its scenario, and which of several answers it is.
-type Place<'a> = (f64, &'a ScenarioId, u32);
-
-/// Puts the row into `kept` if it is among the first few by `order`.
-fn keep(kept: &mut Vec<Example>, row: &Judged, score: f64, order: impl Fn(Place<'_>, Place<'_>) -> Ordering) {
-    let new = (score, &row.scenario.id, row.repetition);
-    let after =
-        |example: &Example| order((example.score, &example.scenario, example.repetition), new) == Ordering::Greater;
-    let place = kept.iter().position(after).unwrap_or(kept.len());
-    if place == EXAMPLES {
-        return;
-    }
-    let failed = row.verdicts.iter().filter(|verdict| verdict.verdict == VerdictKind::Fail);
-    kept.truncate(EXAMPLES - 1);
-    kept.insert(
-        place,
-        Example {
-            scenario: row.scenario.id.clone(),
-            repetition: row.repetition,
-            opening: bounded(&row.scenario.opening),
-            reply: bounded(row.reply.as_deref().unwrap_or_default()),
-            score,
-            failed: failed.map(|verdict| verdict.criterion.clone()).collect(),
-        },
-    );
-}
-
-fn bounded(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_TEXT) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
+/// Whether there are too few clusters to say how much rows of one resemble each other: then the interval decides nothing.
+fn has_too_few_clusters(rate: &Rate) -> bool {
+    rate.clustered.is_some_and(|clustered| clustered.number() < FEWEST_CLUSTERS)
 }
 
 /// Whether a judge makes up so many of its quotes that its verdicts are no evidence.
@@ -432,14 +518,26 @@ fn what_would_settle(rate: &Rate, thresholds: &Thresholds) -> Vec<More> {
     [thresholds.deploy, thresholds.fine_tune]
         .into_iter()
         .filter(|threshold| rate.lo < *threshold && *threshold <= rate.hi)
-        .map(|threshold| More {
-            threshold,
-            scenarios: match (rate.clustered, rate.point) {
-                (Some(ClusteredRate { scenarios, n_eff, design_effect: _ }), Some(point)) => {
-                    stats::n_to_decide_clustered(point, n_eff, scenarios, threshold, rate.confidence)
-                }
-                _ => stats::n_to_decide_wilson(rate.passed, rate.n, threshold, rate.confidence),
+        .map(|threshold| match (rate.clustered, rate.point) {
+            (Some(clustered), Some(point)) => more_clusters(clustered, point, threshold, rate.confidence),
+            _ => More {
+                threshold,
+                scenarios: stats::n_to_decide_wilson(rate.passed, rate.n, threshold, rate.confidence),
+                clusters: None,
             },
         })
         .collect()
+}
+
+/// What would settle a rate over clusters: more of them, each as large as those there are.
+fn more_clusters(clustered: ClusteredRate, point: f64, threshold: f64, confidence: f64) -> More {
+    let ClusteredRate { scenarios, n_eff, design_effect: _, clusters } = clustered;
+    let needed = stats::n_to_decide_clustered(point, n_eff, clustered.number(), threshold, confidence);
+    match clusters {
+        None => More { threshold, scenarios: needed, clusters: None },
+        Some(clusters) => {
+            let as_scenarios = |needed: u64| needed.saturating_mul(scenarios).div_ceil(clusters.max(1));
+            More { threshold, scenarios: needed.map(as_scenarios), clusters: needed }
+        }
+    }
 }

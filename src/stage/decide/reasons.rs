@@ -1,7 +1,8 @@
 //! The sentences that explain a decision: with numbers, and where something is wrong, with what to do.
 
-use super::{FEWEST_CLUSTERS, Rules, has_too_few_scenarios};
-use crate::data::{ClusteredRate, Counts, GateResult, More, Outcome, Quotes, Rate, Thresholds};
+use super::{FEWEST_CLUSTERS, Rules, has_too_few_clusters};
+use crate::data::{ClusteredRate, Counts, GateResult, More, Outcome, Quotes, Rate};
+use crate::spec::ClusterBy;
 use crate::stats;
 use crate::stats::text::{count, list, percents, round_percent, thousands};
 
@@ -69,27 +70,30 @@ pub(super) struct Findings<'a> {
     pub(super) counts: &'a Counts,
     pub(super) rules: &'a Rules,
     pub(super) gate: Option<GateResult>,
+    /// How many topics the scenarios are of.
+    pub(super) topics: usize,
 }
 
 pub(super) fn reasons(findings: &Findings<'_>) -> Vec<String> {
-    let Findings { blocked, outcome, rate, more, counts, rules, gate } = findings;
+    let Findings { blocked, outcome, rate, more, counts, rules, gate, topics } = findings;
     let mut reasons: Vec<String> = blocked.iter().cloned().collect();
     if let Some(point) = rate.point {
-        let sentence = rate_sentence(rate, point, counts, &rules.thresholds);
+        let sentence = rate_sentence(rate, point, counts, rules);
         reasons.push(match blocked {
             None => sentence,
             Some(_) => format!("{sentence}; that decides nothing"),
         });
     }
     if blocked.is_none() {
-        reasons.extend(clusters_sentence(rate));
-        if has_too_few_scenarios(rate) {
-            reasons.push(too_few_sentence(rate));
+        reasons.extend(clusters_sentence(rate, rules));
+        if has_too_few_clusters(rate) {
+            reasons.push(too_few_sentence(rate, rules));
         } else {
-            reasons.push(interval_sentence(*outcome, more, &rules.thresholds));
+            reasons.push(interval_sentence(*outcome, more, rules));
         }
-        reasons.extend(more.iter().map(more_sentence));
-        reasons.extend(screening_sentence(*outcome, rate, &rules.thresholds));
+        reasons.extend(more.iter().map(|more| more_sentence(more, rules)));
+        reasons.extend(assumed(rules, *topics));
+        reasons.extend(screening_sentence(*outcome, rate, rules));
         if counts.ungraded > 0 {
             let (ungraded, total) = (count(counts.ungraded, noun(counts)), thousands(counts.total));
             reasons.push(format!("{ungraded} of {total} without a verdict and out of the rate"));
@@ -111,46 +115,110 @@ pub(super) fn gate_sentence(GateResult { least, passed }: GateResult) -> String 
     format!("the gate asks for {least}: {}", if passed { "passed" } else { "not passed" })
 }
 
-fn rate_sentence(rate: &Rate, point: f64, counts: &Counts, thresholds: &Thresholds) -> String {
-    let edges = [thresholds.deploy, thresholds.fine_tune];
+fn rate_sentence(rate: &Rate, point: f64, counts: &Counts, rules: &Rules) -> String {
+    let edges = [rules.thresholds.deploy, rules.thresholds.fine_tune];
     let [point, lo, hi] = percents([point, rate.lo, rate.hi], &edges);
-    let to = rate.clustered.map(|clustered| format!(" to {}", count(clustered.scenarios, "scenario")));
+    let to = rate.clustered.filter(|_| counts.scenarios.is_some());
+    let to = to.map(|clustered| format!(" to {}", count(clustered.scenarios, "scenario")));
+    let within = rate.clustered.and_then(|clustered| clustered.clusters);
+    let within = within.map(|clusters| format!(" in {}", clusters_of(clusters, rules)));
+    let interval = if rules.manner.suite_only {
+        let open =
+            if rate.lo < rate.hi { format!(", {lo}–{hi} % with those that nobody graded") } else { String::new() };
+        format!("of this suite{open}")
+    } else {
+        let name = if rate.clustered.is_some() { "clustered Wilson" } else { "Wilson" };
+        format!("{} {name} interval {lo}–{hi} %", round_percent(rate.confidence))
+    };
     format!(
-        "{} of {}{} {}: {point} % ({} {} interval {lo}–{hi} %)",
+        "{} of {}{}{} {}: {point} % ({interval})",
         thousands(rate.passed),
         count(rate.n, &format!("graded {}", noun(counts))),
         to.unwrap_or_default(),
+        within.unwrap_or_default(),
         if rate.n == 1 { "passes" } else { "pass" },
-        round_percent(rate.confidence),
-        if rate.clustered.is_some() { "clustered Wilson" } else { "Wilson" },
     )
 }
 
-/// How much the answers of a scenario are worth.
-fn clusters_sentence(rate: &Rate) -> Option<String> {
-    let ClusteredRate { scenarios: _, n_eff, design_effect } = rate.clustered?;
-    Some(format!(
-        "answers to one scenario resemble each other: {} are worth {n_eff:.1} to a scenario each (design effect \
-         {design_effect:.2})",
-        thousands(rate.n),
-    ))
+/// `8 topics`, `3 values of `language``.
+fn clusters_of(number: u64, rules: &Rules) -> String {
+    match &rules.cluster {
+        ClusterBy::Axis(axis) => format!("{} of `{axis}`", count(number, "value")),
+        ClusterBy::Topic | ClusterBy::Nothing => count(number, "topic"),
+    }
 }
 
-fn too_few_sentence(rate: &Rate) -> String {
-    let scenarios = rate.clustered.map_or(0, |clustered| clustered.scenarios);
+/// What rows of one cluster have in common.
+fn in_common(rules: &Rules) -> String {
+    match &rules.cluster {
+        ClusterBy::Axis(axis) => format!("with the same `{axis}`"),
+        ClusterBy::Topic | ClusterBy::Nothing => "of one topic".to_owned(),
+    }
+}
+
+/// How much rows that belong together are worth.
+fn clusters_sentence(rate: &Rate, rules: &Rules) -> Option<String> {
+    let ClusteredRate { scenarios, n_eff, design_effect, clusters } = rate.clustered?;
+    let rows = thousands(rate.n);
+    if clusters.is_none() {
+        return Some(format!(
+            "answers to one scenario resemble each other: {rows} are worth {n_eff:.1} to a scenario each (design effect \
+             {design_effect:.2})",
+        ));
+    }
+    let what = if rate.n > scenarios { "answers to scenarios" } else { "scenarios" };
+    let in_common = in_common(rules);
+    Some(if design_effect > 1.0 {
+        format!(
+            "{what} {in_common} resemble each other: {rows} are worth {n_eff:.1} that have nothing in common (design \
+             effect {design_effect:.2})"
+        )
+    } else {
+        format!(
+            "{what} {in_common} are no more alike than others: {rows} are worth as many that have nothing in common"
+        )
+    })
+}
+
+fn too_few_sentence(rate: &Rate, rules: &Rules) -> String {
+    let Some(clustered) = rate.clustered else { return String::new() };
+    let Some(clusters) = clustered.clusters else {
+        return format!(
+            "{} with several answers each are too few to decide on: have {FEWEST_CLUSTERS} or more",
+            count(clustered.scenarios, "scenario")
+        );
+    };
     format!(
-        "{} with several answers each are too few to decide on: have {FEWEST_CLUSTERS} or more",
-        count(scenarios, "scenario")
+        "{} are too few to decide on: with fewer than {FEWEST_CLUSTERS}, nobody can tell how much scenarios {} resemble \
+         each other; have more, or write `cluster: none` if those there are are all that matter and their scenarios are \
+         independent",
+        clusters_of(clusters, rules),
+        in_common(rules),
     )
 }
 
-pub(super) fn interval_sentence(outcome: Outcome, more: &[More], thresholds: &Thresholds) -> String {
+/// What the pipeline says and nobody measured.
+fn assumed(rules: &Rules, topics: usize) -> Option<String> {
+    if rules.manner.suite_only {
+        return Some("that is about the scenarios of this suite: others may come out otherwise".to_owned());
+    }
+    (rules.cluster == ClusterBy::Nothing && topics > 1).then(|| {
+        format!(
+            "scenarios are taken to be independent of their {} topics, as `cluster: none` says",
+            thousands(topics as u64)
+        )
+    })
+}
+
+pub(super) fn interval_sentence(outcome: Outcome, more: &[More], rules: &Rules) -> String {
+    let thresholds = &rules.thresholds;
     let deploy = format!("the deploy threshold of {}", round_percent(thresholds.deploy));
     let fine_tune = format!("the fine-tune threshold of {}", round_percent(thresholds.fine_tune));
+    let whole = if rules.manner.suite_only { "the rate" } else { "the whole interval" };
     match outcome {
-        Outcome::Deploy => format!("the whole interval reaches {deploy}"),
-        Outcome::FineTune => format!("the whole interval lies between {fine_tune} and {deploy}"),
-        Outcome::FullPipeline => format!("the whole interval lies below {fine_tune}"),
+        Outcome::Deploy => format!("{whole} reaches {deploy}"),
+        Outcome::FineTune => format!("{whole} lies between {fine_tune} and {deploy}"),
+        Outcome::FullPipeline => format!("{whole} lies below {fine_tune}"),
         Outcome::Inconclusive | Outcome::Blocked => {
             let spanned: Vec<String> = more
                 .iter()
@@ -161,19 +229,21 @@ pub(super) fn interval_sentence(outcome: Outcome, more: &[More], thresholds: &Th
     }
 }
 
-pub(super) fn more_sentence(more: &More) -> String {
+pub(super) fn more_sentence(more: &More, rules: &Rules) -> String {
     let threshold = round_percent(more.threshold);
     match more.scenarios {
         Some(scenarios) => {
             let scenarios = count(scenarios, "graded scenario");
-            format!("if the rate stays where it is, {scenarios} would settle it against {threshold}")
+            let within =
+                more.clusters.map(|clusters| format!(" in {}", clusters_of(clusters, rules))).unwrap_or_default();
+            format!("if the rate stays where it is, {scenarios}{within} would settle it against {threshold}")
         }
         None => format!("the rate lies so near to {threshold} that a million scenarios would not settle it"),
     }
 }
 
-pub(super) fn screening_sentence(outcome: Outcome, rate: &Rate, thresholds: &Thresholds) -> Option<String> {
-    if outcome != Outcome::Inconclusive {
+pub(super) fn screening_sentence(outcome: Outcome, rate: &Rate, rules: &Rules) -> Option<String> {
+    if outcome != Outcome::Inconclusive || rules.manner.suite_only {
         return None;
     }
     // Scenarios are what there could be more of; several answers to each are worth no more than as many scenarios.
@@ -181,7 +251,7 @@ pub(super) fn screening_sentence(outcome: Outcome, rate: &Rate, thresholds: &Thr
     let worth = rate.clustered.map_or(rate.n as f64, |clustered| clustered.n_eff);
     let make = if scenarios == 1 { "makes" } else { "make" };
     let few = format!("{} {make} this a screening", count(scenarios, "graded scenario"));
-    match stats::least_to_decide_between(thresholds, rate.confidence) {
+    match stats::least_to_decide_between(&rules.thresholds, rules.manner.confidence) {
         Some(least) if worth < least as f64 => {
             Some(format!("{few}: `fine_tune` cannot be decided at all with fewer than {}", thousands(least)))
         }

@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::{Origin, Scenario, Verdict};
+use crate::data::{FailedIn, Origin, Scenario, Verdict, VerdictKind};
 use crate::ids::StageId;
 
-fn rules(gate: Option<spec::Gate>) -> spec::Decide {
+pub(super) fn rules(gate: Option<spec::Gate>) -> spec::Decide {
     spec::Decide {
         verdicts: StageId::new("verdicts").unwrap(),
         deploy: 0.7,
@@ -15,6 +15,11 @@ fn rules(gate: Option<spec::Gate>) -> spec::Decide {
         max_ungraded: 0.05,
         gate,
         calibration: None,
+        gates: Vec::new(),
+        answers: None,
+        cluster: ClusterBy::Nothing,
+        target: spec::Target::Population,
+        seed: 0,
     }
 }
 
@@ -58,14 +63,36 @@ fn rows(counts: [u64; 4]) -> Vec<Judged> {
     let grades = [Grade::Pass, Grade::Fail, Grade::Ungraded, Grade::Invalid];
     let scores = [Some(1.0), Some(0.25), None, None];
     let of_kind = |kind: usize| {
-        (0..counts[kind])
-            .map(move |index| row(&format!("t{}/{kind}-{index}", index % 3), "terse", grades[kind], scores[kind], &[]))
+        (0..counts[kind]).map(move |index| row(&format!("t/{kind}-{index}"), "terse", grades[kind], scores[kind], &[]))
     };
     (0..4).flat_map(of_kind).collect()
 }
 
-fn decide<'a>(rules: &spec::Decide, rows: impl IntoIterator<Item = &'a Judged>) -> Decision {
-    let mut tally = Tally::new(rules);
+/// A rubric with the criteria of the first row, each of weight 1; half of them must pass.
+pub(super) fn rubric(rows: &[&Judged]) -> Rubric {
+    let criterion = |verdict: &Verdict| spec::Criterion {
+        id: verdict.criterion.clone(),
+        weight: 1.0,
+        critical: verdict.critical,
+        when: None,
+        ask: spec::Ask::Question(spec::Question {
+            text: format!("Is it {}?", verdict.criterion),
+            allow_not_applicable: true,
+            pass_examples: Vec::new(),
+            fail_examples: Vec::new(),
+        }),
+    };
+    Rubric {
+        name: "r".to_owned(),
+        pass: spec::PassRule { score: 0.5, min_applicable: 0.0, at_least: Vec::new() },
+        criteria: rows.first().map(|row| row.verdicts.iter().map(criterion).collect()).unwrap_or_default(),
+    }
+}
+
+pub(super) fn decide<'a>(rules: &spec::Decide, rows: impl IntoIterator<Item = &'a Judged>) -> Decision {
+    let rows: Vec<&Judged> = rows.into_iter().collect();
+    let rubric = rubric(&rows);
+    let mut tally = Tally::new(rules, &rubric);
     rows.into_iter().for_each(|row| tally.add(row));
     tally.finish()
 }
@@ -412,7 +439,7 @@ fn answers_to_one_scenario_are_a_cluster() {
     let rate = &decision.rate;
     assert_eq!((rate.method.as_str(), rate.n, rate.passed), ("wilson_clustered", 240, 170));
     assert_eq!((rate.lo.to_bits(), rate.hi.to_bits()), (interval.lo.to_bits(), interval.hi.to_bits()));
-    assert_eq!(rate.clustered, Some(ClusteredRate { scenarios: 60, n_eff, design_effect }));
+    assert_eq!(rate.clustered, Some(ClusteredRate { scenarios: 60, n_eff, design_effect, clusters: None }));
     assert!(design_effect > 2.0);
     assert_eq!((decision.counts.total, decision.counts.scenarios), (240, Some(60)));
     assert_eq!(decision.outcome, Outcome::Inconclusive);
@@ -449,4 +476,112 @@ fn examples_say_which_answer_they_are() {
     assert_eq!(places(&decision.best), [("t0/000".to_owned(), 0), ("t0/003".to_owned(), 0), ("t0/003".to_owned(), 1)]);
     assert_eq!(places(&decision.worst), [("t1/001".to_owned(), 2), ("t0/000".to_owned(), 2), ("t0/000".to_owned(), 1)]);
     assert_eq!(decision.criteria[0].examples[1].repetition, 2);
+}
+
+/// So many scenarios of each topic, of which so many pass.
+fn by_topic(topics: &[(u64, u64)]) -> Vec<Judged> {
+    let of = |(at, (passed, all)): (usize, &(u64, u64))| {
+        let (passed, all) = (*passed, *all);
+        (0..all).map(move |index| {
+            let (grade, score) = if index < passed { (Grade::Pass, 1.0) } else { (Grade::Fail, 0.25) };
+            let mut row = row(&format!("t{at}/{index:03}"), "terse", grade, Some(score), &[]);
+            row.scenario.axes = BTreeMap::from([("half".to_owned(), (at % 2).to_string())]);
+            row
+        })
+    };
+    topics.iter().enumerate().flat_map(of).collect()
+}
+
+fn clustered_by(cluster: ClusterBy) -> spec::Decide {
+    spec::Decide { cluster, ..rules(None) }
+}
+
+#[test]
+fn scenarios_of_one_topic_are_a_cluster() {
+    let topics: Vec<(u64, u64)> = (0..8).map(|at| ([20, 5, 18, 12][at % 4], 20)).collect();
+    let rows = by_topic(&topics);
+    let decision = decide(&clustered_by(ClusterBy::Topic), &rows);
+    let mut clusters = stats::Clusters::default();
+    topics.iter().for_each(|(passed, all)| clusters.add(*passed, *all));
+    let stats::ClusteredInterval { interval, n_eff, design_effect } = clusters.wilson_clustered(0.95);
+    let rate = &decision.rate;
+    assert_eq!((rate.lo.to_bits(), rate.hi.to_bits()), (interval.lo.to_bits(), interval.hi.to_bits()));
+    assert_eq!(rate.clustered, Some(ClusteredRate { scenarios: 160, n_eff, design_effect, clusters: Some(8) }));
+    assert_eq!((decision.cluster.as_deref(), rate.method.as_str()), (Some("topic"), "wilson_clustered"));
+    assert_eq!(
+        &decision.reasons[..2],
+        [
+            "110 of 160 graded scenarios in 8 topics pass: 68.8 % (95 % clustered Wilson interval 41.0–87.4 %)",
+            "scenarios of one topic resemble each other: 160 are worth 17.6 that have nothing in common (design effect 9.09)",
+        ]
+    );
+    // What would settle it is more topics, each as large.
+    let more = decision.more[0];
+    assert_eq!(more.scenarios, more.clusters.map(|clusters| clusters * 20));
+    assert!(decision.reasons.iter().any(|reason| {
+        reason.contains(&format!(" in {} topics would settle it", stats::text::thousands(more.clusters.unwrap())))
+    }));
+    // The same rows in any order, and a topic of its own: there the topic is what is asked about.
+    let reversed: Vec<&Judged> = rows.iter().rev().collect();
+    assert_eq!(decide(&clustered_by(ClusterBy::Topic), reversed).rate, *rate);
+    assert_eq!(decision.topics[0].rate.method, "wilson");
+    assert_eq!(decision.styles[0].rate, *rate);
+}
+
+#[test]
+fn who_says_that_scenarios_are_independent_is_told_so() {
+    let rows = by_topic(&[(20, 20), (18, 20), (19, 20)]);
+    let decision = decide(&clustered_by(ClusterBy::Nothing), &rows);
+    assert_eq!((decision.outcome, decision.cluster.as_deref()), (Outcome::Deploy, None));
+    let told = "scenarios are taken to be independent of their 3 topics, as `cluster: none` says";
+    assert!(decision.reasons.iter().any(|reason| reason == told), "{:?}", decision.reasons);
+    // Nothing is taken for granted where there is one topic, and nothing is clustered.
+    let one = decide(&clustered_by(ClusterBy::Topic), &by_topic(&[(57, 60)]));
+    assert_eq!((one.outcome, one.rate.method.as_str(), one.cluster), (Outcome::Deploy, "wilson", None));
+}
+
+#[test]
+fn fewer_than_five_topics_decide_nothing() {
+    for topics in 2..7 {
+        let decision = decide(&clustered_by(ClusterBy::Topic), &by_topic(&vec![(20, 20); topics]));
+        let decided = topics >= 5;
+        // As many topics as 5 can vouch for little, however well they do.
+        assert!(decided || decision.outcome == Outcome::Inconclusive, "{topics}");
+        let told = format!("{topics} topics are too few to decide on: ");
+        assert_eq!(decision.reasons.iter().any(|reason| reason.starts_with(&told)), !decided, "{topics}");
+    }
+}
+
+#[test]
+fn scenarios_are_clustered_by_an_axis() {
+    let decision = decide(&clustered_by(ClusterBy::Axis("half".to_owned())), &by_topic(&[(18, 20); 6]));
+    assert_eq!(decision.rate.clustered.and_then(|clustered| clustered.clusters), Some(2));
+    assert_eq!(decision.cluster.as_deref(), Some("half"));
+    assert!(decision.reasons.iter().any(|reason| reason.starts_with("2 values of `half` are too few")));
+    // Those without a value have that in common.
+    let decision = decide(&clustered_by(ClusterBy::Axis("other".to_owned())), &by_topic(&[(18, 20); 6]));
+    assert_eq!((decision.rate.method.as_str(), decision.cluster), ("wilson", None));
+}
+
+#[test]
+fn a_suite_that_is_all_there_is_leaves_open_what_nobody_graded() {
+    let rules = spec::Decide { target: spec::Target::Suite, ..rules(None) };
+    let decision = decide(&rules, &rows([70, 30, 0, 0]));
+    let rate = &decision.rate;
+    assert_eq!(
+        (rate.method.as_str(), rate.lo.to_bits(), rate.hi.to_bits()),
+        ("suite", 0.7_f64.to_bits(), 0.7_f64.to_bits())
+    );
+    assert_eq!(decision.outcome, Outcome::Deploy);
+    assert_eq!(
+        decision.reasons,
+        [
+            "70 of 100 graded scenarios pass: 70.0 % (of this suite)",
+            "the rate reaches the deploy threshold of 70 %",
+            "that is about the scenarios of this suite: others may come out otherwise",
+        ]
+    );
+    let open = decide(&rules, &rows([69, 28, 3, 0]));
+    assert_eq!((open.outcome, open.more.len()), (Outcome::Inconclusive, 0));
+    assert!((open.rate.lo - 0.69).abs() < 1e-12 && (open.rate.hi - 0.72).abs() < 1e-12);
 }

@@ -1,0 +1,80 @@
+//! Gates in words.
+
+use super::text::one_line;
+use crate::data::{GateBound, GateCheck, GateStatus};
+use crate::stats::text::{percents, round_percent, thousands};
+
+/// Whether values of the metric are shares.
+fn is_share(gate: &GateCheck) -> bool {
+    !matches!(gate.metric.as_str(), "tokens_per_reply" | "cost_per_reply" | "latency_p95")
+}
+
+fn number(gate: &GateCheck, value: f64) -> String {
+    match gate.metric.as_str() {
+        "cost_per_reply" => format!("${value}"),
+        "latency_p95" => format!("{value} s"),
+        "tokens_per_reply" => value.to_string(),
+        _ => round_percent(value),
+    }
+}
+
+/// `` pass rate ``, `` criterion `helpline` ``.
+pub(super) fn name(gate: &GateCheck) -> String {
+    let metric = match gate.metric.as_str() {
+        "latency_p95" => "time under which 95 % of calls stayed".to_owned(),
+        other => other.replace('_', " "),
+    };
+    match &gate.of {
+        Some(of) => format!("{metric} `{}`", one_line(of).replace('`', "'")),
+        None => metric,
+    }
+}
+
+/// `at least 95 %`, `` no worse than `base` by more than 3 % ``.
+pub(super) fn bound(gate: &GateCheck) -> String {
+    match &gate.bound {
+        GateBound::AtLeast(least) => format!("at least {}", number(gate, *least)),
+        GateBound::AtMost(most) => format!("at most {}", number(gate, *most)),
+        GateBound::NotWorse { than, margin } => {
+            format!("no worse than `{than}` by more than {}", round_percent(*margin))
+        }
+    }
+}
+
+/// What was measured: with its interval, or that of the difference.
+pub(super) fn measured(gate: &GateCheck) -> String {
+    let Some(value) = gate.value else { return "not measured".to_owned() };
+    if !is_share(gate) {
+        let shown = match gate.metric.as_str() {
+            "cost_per_reply" => format!("${value:.6}"),
+            "tokens_per_reply" => format!("{value:.1}"),
+            _ => number(gate, value),
+        };
+        return format!("{shown} over {}", thousands(gate.n));
+    }
+    let edge = match gate.bound {
+        GateBound::AtLeast(edge) | GateBound::AtMost(edge) => [edge],
+        GateBound::NotWorse { than: _, margin } => [-margin],
+    };
+    match (gate.interval, gate.base) {
+        (None, _) => format!("{} of {}", percents([value], &edge)[0].clone() + " %", thousands(gate.n)),
+        (Some([lo, hi]), None) => {
+            let [value, lo, hi] = percents([value, lo, hi], &edge);
+            format!("{value} % ({lo}–{hi} %) of {}", thousands(gate.n))
+        }
+        (Some([lo, hi]), Some(base)) => {
+            let [lo, hi] = percents([lo, hi], &edge);
+            let [value, base] = percents([value, base], &[]);
+            format!("{value} % against {base} %: a difference of {lo} to {hi} points")
+        }
+    }
+}
+
+/// What it came to, in one word.
+pub(super) fn status(gate: &GateCheck) -> &'static str {
+    match gate.status {
+        GateStatus::Passed => "passed",
+        GateStatus::Failed => "failed",
+        GateStatus::Inconclusive => "inconclusive",
+    }
+}
