@@ -127,6 +127,7 @@ fn inputs<'a>(
         weights: Vec::new(),
         coverage: None,
         judging: BTreeMap::new(),
+        preferences: Vec::new(),
         decision: None,
         notes,
     };
@@ -160,6 +161,10 @@ fn inputs<'a>(
             Stage::Judge(_) => {
                 let judging = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
                 inputs.judging.extend(judging.map(|judging| (id.clone(), judging)));
+            }
+            Stage::Prefer(_) => {
+                let found = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
+                inputs.preferences.extend(found.map(|found| (id.clone(), found)));
             }
             Stage::Infer(_) => {}
         }

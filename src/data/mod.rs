@@ -9,6 +9,8 @@ mod decision;
 mod judging;
 mod leak;
 mod near;
+mod opinions;
+mod preferences;
 mod rejected;
 mod rows;
 mod weights;
@@ -25,6 +27,8 @@ pub use decision::{
 pub use judging::Judging;
 pub use leak::{Leak, LeakReport};
 pub use near::{Closeness, Cluster, NearDuplicate, NearDuplicates, NearPair};
+pub use opinions::{Disputed, Opinions};
+pub use preferences::{Choice, Preference, Preferences, Preferred, WinRate};
 pub use rejected::{Rejected, Rejection};
 pub use rows::{
     Answer, Grade, Judged, Origin, Quote, RowFailure, Scenario, Tokens, Verdict, VerdictKind, Votes, Written,

@@ -138,6 +138,9 @@ pub struct Verdict {
     /// How likely the judge found `pass` among the verdict words, in [0, 1], where words were weighed and one was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_probability: Option<f64>,
+    /// What each judge of a panel said, by what it is called.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub panel: BTreeMap<String, VerdictKind>,
 }
 
 /// How several opinions on one criterion divide.

@@ -1,4 +1,4 @@
-//! Who puts the calls of a stage: one caller for texts, one for embeddings, where it asks for such.
+//! Who puts the calls of a stage: one caller a model that is asked for texts, one for embeddings, where it asks for such.
 
 use std::sync::Arc;
 
@@ -11,17 +11,18 @@ use crate::store::{CallReader, Store, StoreError, Tally};
 /// The callers of one stage; there is at least one.
 pub(super) struct Callers {
     pub(super) store: Arc<Store>,
-    pub(super) texts: Option<Caller>,
+    /// By seat: each puts the questions to another model.
+    pub(super) texts: Vec<Caller>,
     pub(super) embeddings: Option<Caller>,
 }
 
 impl Callers {
     fn of(&self, question: &Question) -> &Caller {
         let caller = match question {
-            Question::Complete(_) => &self.texts,
-            Question::Embed(_) => &self.embeddings,
+            Question::Complete { seat, request: _ } => self.texts.get(*seat),
+            Question::Embed(_) => self.embeddings.as_ref(),
         };
-        caller.as_ref().expect("a stage that asks has a model")
+        caller.expect("a stage that asks has a model")
     }
 
     fn all(&self) -> impl Iterator<Item = &Caller> {

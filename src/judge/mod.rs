@@ -6,16 +6,20 @@
 
 mod evidence;
 mod grade;
+mod pair;
 mod parse;
 mod points;
 mod prompt;
 mod schema;
+mod together;
 mod weigh;
 
 pub use evidence::is_quoted;
 pub use grade::{Graded, grade};
+pub use pair::{Pair, Place, preference_schema, read_preference};
 pub use parse::{Opinion, ParseError, read_object, read_opinion};
 pub use points::{PointsItem, points_score};
 pub use prompt::{Evidence, ask_again, question_text};
 pub use schema::Schemas;
+pub use together::{Sheet, opinion_on_all};
 pub use weigh::{Leaning, WeighError, read_weighed, verdict_words};

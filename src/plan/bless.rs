@@ -162,7 +162,7 @@ fn note_record(
             let record: Decision = record(store, id, receipt)?;
             lock.decision = Some((&record).into());
         }
-        Stage::Research(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) => {}
+        Stage::Research(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Prefer(_) => {}
     }
     Ok(())
 }

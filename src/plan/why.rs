@@ -375,7 +375,7 @@ impl<'a> Now<'a> {
 
 fn is_table(stage: &Stage) -> bool {
     match stage {
-        Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) => true,
+        Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Prefer(_) => true,
         Stage::Research(_) | Stage::Pull(_) | Stage::Decide(_) => false,
     }
 }

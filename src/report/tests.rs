@@ -89,11 +89,12 @@ fn pipeline() -> spec::Pipeline {
         confidence: 0.95,
         max_ungraded: 0.05,
         gate: Some(spec::Gate::FineTune),
+        votes: spec::Votes::Majority,
     };
     let judge = spec::Judge {
         answers: stage_id("answers"),
         rubric: rubric(),
-        model: Some(spec::ModelRef::Declared(ModelName::new("judge").unwrap())),
+        models: vec![spec::ModelRef::Declared(ModelName::new("judge").unwrap())],
         mode: spec::JudgeMode::Json,
         max_tokens: 256,
         temperature: 0.0,
@@ -166,6 +167,7 @@ fn judged(index: usize, grade: Grade) -> Judged {
         quote: None,
         votes: None,
         pass_probability: None,
+        panel: BTreeMap::new(),
     };
     let kind = |fails: bool| match grade {
         Grade::Ungraded => VerdictKind::Ungraded,
@@ -337,6 +339,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         weights: vec![(stage_id("weights"), weights())],
         coverage: Some(coverage),
         judging: BTreeMap::new(),
+        preferences: Vec::new(),
         decision: Some(decision(rows)),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
@@ -442,6 +445,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         weights: Vec::new(),
         coverage: None,
         judging: BTreeMap::new(),
+        preferences: Vec::new(),
         decision: None,
         notes: Vec::new(),
     });

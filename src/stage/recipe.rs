@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{decide, generate, infer, judge, kind, pull, research};
+use super::{decide, generate, infer, judge, kind, prefer, pull, research};
 use crate::data::{Candidates, WeightsRecord};
 use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
@@ -150,9 +150,26 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             (infer::VERSION, infer::fields(stage), inputs)
         }
         Stage::Judge(stage) => {
-            let model = stage.model.as_ref().map(|model| identity(pipeline, model, known)).transpose()?;
-            let inputs = json!({ "model": model.map(|identity| identity.0), "answers": known.output(&stage.answers) });
+            let judge = |model: &ModelRef| identity(pipeline, model, known).map(|identity| identity.0);
+            let model = match &stage.models[..] {
+                [] => Value::Null,
+                [only] => judge(only)?,
+                // A table of a panel names its judges.
+                panel => {
+                    let named = |model: &ModelRef| {
+                        let context = model.embedded().and_then(|model| model.context);
+                        Ok(json!({ "id": model.called(), "model": judge(model)?, "context": context }))
+                    };
+                    panel.iter().map(named).collect::<Result<_, RecipeError<K::Error>>>()?
+                }
+            };
+            let inputs = json!({ "model": model, "answers": known.output(&stage.answers) });
             (judge::VERSION, judge::fields(stage), inputs)
+        }
+        Stage::Prefer(stage) => {
+            let model = identity(pipeline, &stage.model, known)?;
+            let [base, new] = [&stage.base, &stage.new].map(|answers| known.output(answers));
+            (prefer::VERSION, prefer::fields(stage), json!({ "model": model.0, "base": base, "new": new }))
         }
         Stage::Decide(stage) => {
             (decide::VERSION, decide::fields(stage), json!({ "verdicts": known.output(&stage.verdicts) }))
@@ -183,7 +200,7 @@ pub fn apart_from_table(stage: &Stage, mut recipe: Value) -> Option<(Value, Blob
     let field = match stage {
         Stage::Infer(_) => "scenarios",
         Stage::Judge(_) => "answers",
-        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Decide(_) => return None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Prefer(_) | Stage::Decide(_) => return None,
     };
     let table = recipe.get_mut("fields")?.as_object_mut()?.remove(field)?;
     Some((recipe, table.as_str()?.parse().ok()?))

@@ -267,7 +267,7 @@ pub(super) mod tests {
     /// Takes a step that asks for texts.
     pub(in crate::stage) fn asks(step: Step) -> (Vec<Request>, Box<dyn Resume>) {
         let request = |question| match question {
-            Question::Complete(request) => request,
+            Question::Complete { seat: _, request } => request,
             Question::Embed(request) => panic!("it asks for an embedding: {request:?}"),
         };
         match step {

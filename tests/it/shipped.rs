@@ -17,6 +17,8 @@ fn shipped_pipelines_have_no_problem() {
         "examples/suite/pipeline.yaml",
         "examples/tone/pipeline.yaml",
         "examples/choice/pipeline.yaml",
+        "examples/panel/pipeline.yaml",
+        "examples/panel/pairs.yaml",
         "examples/weights/pipeline.yaml",
     ] {
         let file = root().join(file);

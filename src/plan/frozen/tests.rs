@@ -82,9 +82,11 @@ impl Project {
                         Stage::Decide(stage) => {
                             (serde_json::to_string(&decide::Tally::new(stage).finish()).unwrap(), Vec::new())
                         }
-                        Stage::Research(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) => {
-                            (format!("rows of {id}\n"), Vec::new())
-                        }
+                        Stage::Research(_)
+                        | Stage::Generate(_)
+                        | Stage::Infer(_)
+                        | Stage::Judge(_)
+                        | Stage::Prefer(_) => (format!("rows of {id}\n"), Vec::new()),
                     };
                     let receipt = Receipt {
                         key: recipe.key(),

@@ -6,6 +6,8 @@ mod candidates;
 mod escape;
 mod failures;
 mod near;
+mod panel;
+mod preferences;
 mod reproduce;
 mod results;
 mod selection;
@@ -32,6 +34,8 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     selection::write(model, out)?;
     results::write(model, out)?;
     near::write(model, out)?;
+    panel::write(model, out)?;
+    preferences::write(model, out)?;
     failures::failure_analysis(model, out)?;
     failures::qualitative_notes(model, out)?;
     next_steps(&model.next_steps, out)?;

@@ -21,6 +21,7 @@ pub(super) enum Kind {
     Generate,
     Infer,
     Judge,
+    Prefer,
     Decide,
 }
 
@@ -30,6 +31,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("generate", Kind::Generate),
     ("infer", Kind::Infer),
     ("judge", Kind::Judge),
+    ("prefer", Kind::Prefer),
     ("decide", Kind::Decide),
 ];
 
@@ -46,6 +48,7 @@ impl Kind {
             Self::Generate => "generate",
             Self::Infer => "infer",
             Self::Judge => "judge",
+            Self::Prefer => "prefer",
             Self::Decide => "decide",
         }
     }
@@ -58,6 +61,7 @@ impl Kind {
             Self::Generate => &["writer", "writer.model", "near_duplicates.embed"],
             Self::Infer => &["model", "scenarios"],
             Self::Judge => &["answers", "model"],
+            Self::Prefer => &["base", "new", "model"],
             Self::Decide => &["verdicts"],
         }
     }
@@ -162,11 +166,15 @@ impl<'a> Outline<'a> {
                 let Value::Map(entries) = &node.value else { return None };
                 entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
             });
-            if let Some(node) = found
-                && let Value::Text(text) = &node.value
-            {
-                let to = text.split('.').next().unwrap_or(text);
-                self.edges.push(Edge { from, to, span: &node.span });
+            let nodes = match found.map(|node| &node.value) {
+                Some(Value::List(items)) => items.iter().collect(),
+                _ => found.into_iter().collect::<Vec<_>>(),
+            };
+            for node in nodes {
+                if let Value::Text(text) = &node.value {
+                    let to = text.split('.').next().unwrap_or(text);
+                    self.edges.push(Edge { from, to, span: &node.span });
+                }
             }
         }
     }
@@ -224,12 +232,13 @@ impl<'a> Outline<'a> {
         if reader.has_errors() {
             return;
         }
+        let ends = |kind: Kind| matches!(kind, Kind::Decide | Kind::Prefer);
         let decides = self.definitions.values().any(|definition| definition.what == What::Stage(Kind::Decide));
         let used: BTreeSet<&str> = self.edges.iter().map(|edge| edge.to).collect();
         for (name, definition) in self.definitions.iter().filter(|(name, _)| !used.contains(*name)) {
             let (code, label, message) = match definition.what {
                 What::Model => (Code::UnusedModel, "never asked", format!("nothing asks `{name}`")),
-                What::Stage(kind) if decides && kind != Kind::Decide => {
+                What::Stage(kind) if decides && !ends(kind) => {
                     (Code::UnusedStage, "never read", format!("nothing reads `{name}`"))
                 }
                 What::Stage(_) | What::Unclear => continue,

@@ -14,6 +14,7 @@ fn rules(gate: Option<spec::Gate>) -> spec::Decide {
         confidence: 0.95,
         max_ungraded: 0.05,
         gate,
+        votes: spec::Votes::Majority,
     }
 }
 
@@ -27,6 +28,7 @@ fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdicts: &[(&st
         quote: None,
         votes: None,
         pass_probability: None,
+        panel: BTreeMap::new(),
     };
     Judged {
         scenario: Scenario {
