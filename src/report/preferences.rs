@@ -6,7 +6,7 @@ use super::model::model_in_words;
 use crate::data::Preferences;
 use crate::ids::StageId;
 use crate::spec;
-use crate::stats::text::{count, round_percent};
+use crate::stats::text::{count, percent};
 use crate::stats::{Light, Measure, PositionBias, position_bias};
 
 /// What a `prefer` stage came to.
@@ -83,10 +83,10 @@ fn headline(found: &Preferences, position: Option<&Position>, base: &StageId, ne
     }
     let won = format!(
         "with ties as a half, `{new}` wins {} of {} ({} to {})",
-        round_percent(rate.point),
+        percent(rate.point),
         count(rate.n, "pair"),
-        round_percent(rate.lo),
-        round_percent(rate.hi)
+        percent(rate.lo),
+        percent(rate.hi)
     );
     if rate.lo > 0.5 {
         format!("`{new}` is preferred: {won}")

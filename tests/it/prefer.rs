@@ -120,6 +120,8 @@ fn what_was_preferred_is_verified_and_frozen() {
     project.run(&["run", "pipelines/p.yaml", "--frozen"]).exits(0);
     let verified = project.run(&["verify", "pipelines/p.yaml"]).exits(0);
     assert!(verified.stdout.contains("preferences") || verified.stderr.contains("preferences"), "{verified}");
+    let shown = project.run(&["run", "pipelines/p.yaml"]);
+    assert!(shown.stdout.contains("Preferred: the order of the replies moves the judge"), "{shown}");
     let audited = project.run(&["cache", "audit", "pipelines/p.yaml"]).exits(0);
     assert!(!audited.stdout.contains("left out"), "{audited}");
 }
