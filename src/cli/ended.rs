@@ -149,6 +149,7 @@ fn inputs<'a>(
         judging: BTreeMap::new(),
         calibrations: Vec::new(),
         reviews: Vec::new(),
+        preferences: Vec::new(),
         decision: None,
         comparisons: Vec::new(),
         notes,
@@ -187,6 +188,10 @@ fn inputs<'a>(
             Stage::Judge(_) => {
                 let judging = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
                 inputs.judging.extend(judging.map(|judging| (id.clone(), judging)));
+            }
+            Stage::Prefer(_) => {
+                let found = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
+                inputs.preferences.extend(found.map(|found| (id.clone(), found)));
             }
             Stage::Infer(_) => {}
         }

@@ -12,6 +12,8 @@ mod decision;
 mod judging;
 mod leak;
 mod near;
+mod opinions;
+mod preferences;
 mod rejected;
 mod review;
 mod rows;
@@ -39,6 +41,8 @@ pub use decision::{
 pub use judging::Judging;
 pub use leak::{Leak, LeakReport};
 pub use near::{Closeness, Cluster, NearDuplicate, NearDuplicates, NearPair};
+pub use opinions::{Disputed, Opinions};
+pub use preferences::{Choice, Preference, Preferences, Preferred, WinRate};
 pub use rejected::{Rejected, Rejection};
 pub use review::{NotOk, Review, ReviewVerdict, ReviewedBy};
 pub use rows::{

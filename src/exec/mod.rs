@@ -10,6 +10,8 @@ mod earlier;
 mod engines;
 mod feed;
 mod journal;
+mod panel;
+mod preferences;
 mod rows;
 mod scenarios;
 mod schedule;

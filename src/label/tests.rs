@@ -39,6 +39,7 @@ fn row(id: &str) -> Judged {
         votes: None,
         pass_probability: None,
         level: None,
+        panel: BTreeMap::new(),
     };
     Judged {
         scenario: Scenario {
@@ -281,6 +282,7 @@ fn decision(best: &str, worst: &str) -> crate::data::Decision {
         max_ungraded: 0.05,
         gate: None,
         calibration: None,
+        votes: crate::spec::Votes::Majority,
     };
     let example = |id: &str| Example {
         scenario: ScenarioId::new(id).unwrap(),

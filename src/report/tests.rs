@@ -86,11 +86,12 @@ fn pipeline() -> spec::Pipeline {
         max_ungraded: 0.05,
         gate: Some(spec::Gate::FineTune),
         calibration: None,
+        votes: spec::Votes::Majority,
     };
     let judge = spec::Judge {
         answers: stage_id("answers"),
         rubric: rubric(),
-        model: Some(spec::ModelRef::Declared(ModelName::new("judge").unwrap())),
+        models: vec![spec::ModelRef::Declared(ModelName::new("judge").unwrap())],
         mode: spec::JudgeMode::Json,
         max_tokens: 256,
         temperature: 0.0,
@@ -164,6 +165,7 @@ fn judged(index: usize, grade: Grade) -> Judged {
         votes: None,
         pass_probability: None,
         level: None,
+        panel: BTreeMap::new(),
     };
     let kind = |fails: bool| match grade {
         Grade::Ungraded => VerdictKind::Ungraded,
@@ -336,6 +338,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         weights: vec![(stage_id("weights"), weights())],
         coverage: Some(coverage),
         judging: BTreeMap::new(),
+        preferences: Vec::new(),
         calibrations: Vec::new(),
         reviews: Vec::new(),
         decision: Some(decision(rows)),
@@ -444,6 +447,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         weights: Vec::new(),
         coverage: None,
         judging: BTreeMap::new(),
+        preferences: Vec::new(),
         calibrations: Vec::new(),
         reviews: Vec::new(),
         decision: None,

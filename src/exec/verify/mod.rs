@@ -19,6 +19,7 @@ use self::fresh::Fresh;
 use self::rows::Marks;
 use self::sample::Picked;
 use super::engines::Askers;
+use super::panel::weighed;
 use super::scenarios::failed_file;
 use super::stages::row_stage;
 use super::{Engines, StageFailure, StartError, catalogs, whole};
@@ -32,7 +33,7 @@ use crate::spec::{
     Calibrate, Decide, Generate, HubSearch, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Stage,
 };
 use crate::stage::generate::{Cell, Marker};
-use crate::stage::{self, generate, pull};
+use crate::stage::{self, generate, prefer, pull};
 use crate::store::{Lines, Receipt, Store, StoreError};
 
 /// What a verification works with.
@@ -197,6 +198,10 @@ impl State<'_> {
                 let inputs = self.inputs(from)?;
                 self.rows(id, stage, receipt, inputs).await
             }
+            Stage::Prefer(prefer) => {
+                let inputs = self.inputs(&prefer.base)?.beside(self.inputs(&prefer.new)?);
+                self.rows(id, stage, receipt, inputs).await
+            }
         }
     }
 
@@ -324,14 +329,17 @@ impl State<'_> {
             return Err(edited("numbers"));
         }
         let verdicts = &lock.stages[&decide.verdicts].output;
+        let none = Fresh::none();
         let read = |id: &StageId| whole::calibrated(pipeline, decide, store, &lock.stages[id].output);
         // What is known of the judge is what the lock says, whatever the fresh verdicts are.
         let calibrated = decide.calibration.as_ref().map(read).transpose()?;
-        let again = whole::decision(decide, merged_text(store, verdicts, &Fresh::none())?, calibrated.as_ref())?;
+        let rows = weighed(decide, || merged_text(store, verdicts, &none))?.rows;
+        let again = whole::decision(decide, rows, calibrated.as_ref())?;
         if let Some(table) = self.tables.get(&decide.verdicts)
             && !table.fresh.is_empty()
         {
-            let new = whole::decision(decide, merged_text(store, verdicts, &table.fresh)?, calibrated.as_ref())?;
+            let rows = weighed(decide, || merged_text(store, verdicts, &table.fresh))?.rows;
+            let new = whole::decision(decide, rows, calibrated.as_ref())?;
             self.effects.push(Effect { stage: id.clone(), old, new });
         }
         Ok(same_record(&again, locked))
@@ -385,6 +393,7 @@ fn marks(stage: &Stage, sampled: bool) -> (Marks, Option<Stage>) {
         | Stage::Pull(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_)
         | Stage::Decide(_) => (Marks::None, None),
@@ -397,6 +406,19 @@ struct Inputs {
     total: u64,
     /// Which of them were executed again themselves.
     from: Option<Picked>,
+}
+
+impl Inputs {
+    /// Rows of two tables, one of each at a time; a pair has moved if either has. Both were sampled alike.
+    fn beside(self, other: Self) -> Self {
+        let Self { lines, total, from } = self;
+        let paired = lines.zip(other.lines).map(|(base, new)| {
+            let (base, new) = (base?, new?);
+            let text = prefer::paired(&base.text, &new.text);
+            Ok(fresh::Line { index: base.index, text, moved: base.moved || new.moved })
+        });
+        Self { lines: Box::new(paired), total, from }
+    }
 }
 
 const WEIGHTS: &str = "run the pipeline on this machine, which brings the weights, and verify then";
@@ -428,7 +450,7 @@ fn merged_text(
     store: &Store,
     table: &BlobId,
     fresh: &Fresh,
-) -> Result<impl Iterator<Item = std::io::Result<String>>, StageFailure> {
+) -> Result<impl Iterator<Item = std::io::Result<String>> + use<>, StageFailure> {
     Ok(merged(store, table, fresh)?.map(|line| line.map(|line| line.text)))
 }
 

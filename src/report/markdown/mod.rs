@@ -8,6 +8,8 @@ mod comparison;
 mod escape;
 mod failures;
 mod near;
+mod panel;
+mod preferences;
 mod reproduce;
 mod results;
 mod review;
@@ -40,6 +42,8 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     results::write(model, out)?;
     calibration::write(model, out)?;
     near::write(model, out)?;
+    panel::write(model, out)?;
+    preferences::write(model, out)?;
     failures::failure_analysis(model, out)?;
     failures::qualitative_notes(model, out)?;
     review::write(model, out)?;

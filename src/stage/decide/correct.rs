@@ -222,6 +222,7 @@ mod tests {
             max_ungraded: 0.05,
             gate,
             calibration: None,
+            votes: spec::Votes::Majority,
         });
         for at in 0..passed + failed {
             // Spread evenly, so that clusters are alike.

@@ -30,14 +30,19 @@ pub const VERSION: u32 = 1;
 /// The stage's own fields, as they go into its recipe.
 #[must_use]
 pub fn fields(decide: &spec::Decide) -> serde_json::Value {
-    let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate, calibration: _ } = decide;
-    serde_json::json!({
+    let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate, votes, calibration: _ } = decide;
+    let mut fields = serde_json::json!({
         "deploy": deploy,
         "fine_tune": fine_tune,
         "confidence": confidence,
         "max_ungraded": max_ungraded,
         "gate": gate,
-    })
+    });
+    match votes {
+        spec::Votes::Majority => {}
+        spec::Votes::DawidSkene(rubric) => fields["votes"] = serde_json::json!({ "dawid_skene": rubric }),
+    }
+    fields
 }
 
 /// Examples kept of each kind.
@@ -160,7 +165,8 @@ impl Tally {
     /// An empty tally by the stage's rules.
     #[must_use]
     pub fn new(decide: &spec::Decide) -> Self {
-        let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate, calibration: _ } = decide;
+        let spec::Decide { verdicts: _, deploy, fine_tune, confidence, max_ungraded, gate, votes: _, calibration: _ } =
+            decide;
         let rules = Rules {
             thresholds: Thresholds { deploy: *deploy, fine_tune: *fine_tune },
             confidence: *confidence,

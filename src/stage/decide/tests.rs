@@ -15,6 +15,7 @@ fn rules(gate: Option<spec::Gate>) -> spec::Decide {
         max_ungraded: 0.05,
         gate,
         calibration: None,
+        votes: spec::Votes::Majority,
     }
 }
 
@@ -29,6 +30,7 @@ pub(super) fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdi
         votes: None,
         pass_probability: None,
         level: None,
+        panel: BTreeMap::new(),
     };
     Judged {
         scenario: Scenario {
