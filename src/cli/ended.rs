@@ -154,6 +154,7 @@ fn inputs<'a>(
         judging: BTreeMap::new(),
         calibrations: Vec::new(),
         reviews: Vec::new(),
+        preferences: Vec::new(),
         decision: None,
         comparisons: Vec::new(),
         latency: Vec::new(),
@@ -196,6 +197,10 @@ fn inputs<'a>(
             Stage::Judge(_) => {
                 let judging = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
                 inputs.judging.extend(judging.map(|judging| (id.clone(), judging)));
+            }
+            Stage::Prefer(_) => {
+                let found = receipt.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
+                inputs.preferences.extend(found.map(|found| (id.clone(), found)));
             }
             Stage::Infer(_) => {}
         }

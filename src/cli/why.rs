@@ -258,9 +258,15 @@ fn row_text(why: &WhyRow) -> Vec<String> {
 }
 
 fn call_text(call: &WhyCall, compared: bool, waits: bool, lines: &mut Vec<String>) {
-    let WhyCall { criterion, old, new, changes, reply } = call;
-    let indent = if let Some(criterion) = criterion {
-        lines.push(format!("  {criterion}"));
+    let WhyCall { criterion, judge, old, new, changes, reply } = call;
+    let heading = match (criterion, judge) {
+        (Some(criterion), Some(judge)) => Some(format!("{criterion}, asked of `{judge}`")),
+        (Some(criterion), None) => Some(criterion.to_string()),
+        (None, Some(judge)) => Some(format!("asked of `{judge}`")),
+        (None, None) => None,
+    };
+    let indent = if let Some(heading) = heading {
+        lines.push(format!("  {heading}"));
         "    "
     } else {
         "  "
@@ -375,16 +381,20 @@ fn row_json(why: &WhyRow) -> Value {
         RowNow::Waits(stage) => Some(stage),
     };
     let call = |call: &WhyCall| {
-        let WhyCall { criterion, old, new, changes, reply } = call;
+        let WhyCall { criterion, judge, old, new, changes, reply } = call;
         let (kept, made_at) = match reply {
             Some(Reply::Kept(at)) => (Some(true), Some(at)),
             Some(Reply::Missing) => (Some(false), None),
             None => (None, None),
         };
-        json!({
+        let mut shown = json!({
             "criterion": criterion, "old": old, "new": new, "changes": changes_json(changes), "reply_in_store": kept,
             "reply_made_at": made_at,
-        })
+        });
+        if let Some(judge) = judge {
+            shown["judge"] = json!(judge);
+        }
+        shown
     };
     json!({
         "stage": stage, "kind": kind, "scenario": scenario, "against": against_json(against.as_ref()),

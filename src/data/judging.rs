@@ -1,28 +1,32 @@
-//! By which tokens a judge's verdicts were weighed.
+//! By which tokens a judge's verdicts were weighed, and how several opinions divide.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::opinions::Opinions;
 use crate::engine::{Weighed, Words};
 
 /// Most tokens kept of each word: there are only so many ways to begin one, but a vocabulary may surprise.
 const MOST_TOKENS: usize = 24;
 
-/// The tokens that counted for each verdict word in the replies of a judge that weighs words. The order of replies is
-/// nothing.
+/// The tokens that counted for each verdict word in the replies of a judge that weighs words, in whatever order these come; and
+/// how opinions divide.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judging {
     /// Verdict word → the texts of tokens that counted for it, sorted.
     pub tokens: BTreeMap<String, BTreeSet<String>>,
+    /// How opinions divide, where there are several on each question.
+    #[serde(default, skip_serializing_if = "Opinions::is_empty")]
+    pub opinions: Box<Opinions>,
 }
 
 impl Judging {
-    /// Whether no reply weighed any word.
+    /// Whether no reply weighed any word, and no question was asked more than once.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.tokens.is_empty() && self.opinions.is_empty()
     }
 
     /// Takes in what one reply counted.
@@ -37,6 +41,7 @@ impl Judging {
         for (word, tokens) in &other.tokens {
             self.insert(word, tokens);
         }
+        self.opinions.merge(&other.opinions);
     }
 
     fn insert<'a>(&mut self, word: &str, tokens: impl IntoIterator<Item = &'a String>) {

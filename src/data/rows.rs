@@ -144,6 +144,9 @@ pub struct Verdict {
     /// The level, where one of a scale was asked for: the mean where several were given or levels were weighed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<f64>,
+    /// What each judge of a panel said, by what it is called.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub panel: BTreeMap<String, VerdictKind>,
 }
 
 /// How several opinions on one criterion divide.

@@ -10,7 +10,12 @@ use super::{EmbedRequest, Embedding, Engine, EngineError, Reply, Request, RunReq
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
     /// A text to write, or words to weigh.
-    Complete(Request),
+    Complete {
+        /// Whom of those who are asked for texts: the first of them is 0.
+        seat: usize,
+        /// What is to be written.
+        request: Request,
+    },
     /// A text to embed.
     Embed(EmbedRequest),
     /// A program of the project to run. What it printed comes as a reply.
@@ -33,7 +38,7 @@ pub enum Answer {
 /// The engine does not answer it.
 pub async fn answer(engine: &dyn Engine, question: &Question) -> Result<Answer, EngineError> {
     match question {
-        Question::Complete(request) => engine.complete(request).await.map(Answer::Reply),
+        Question::Complete { seat: _, request } => engine.complete(request).await.map(Answer::Reply),
         Question::Embed(request) => engine.embed(request).await.map(Answer::Embedding),
         Question::Run(request) => engine.run(request).await.map(Answer::Reply),
     }
@@ -41,7 +46,7 @@ pub async fn answer(engine: &dyn Engine, question: &Question) -> Result<Answer, 
 
 impl From<Request> for Question {
     fn from(request: Request) -> Self {
-        Self::Complete(request)
+        Self::Complete { seat: 0, request }
     }
 }
 
@@ -50,7 +55,7 @@ impl Question {
     #[must_use]
     pub fn request(&self) -> Option<&Request> {
         match self {
-            Self::Complete(request) => Some(request),
+            Self::Complete { seat: _, request } => Some(request),
             Self::Embed(_) | Self::Run(_) => None,
         }
     }
@@ -59,7 +64,7 @@ impl Question {
     #[must_use]
     pub fn chars(&self) -> u64 {
         match self {
-            Self::Complete(request) => {
+            Self::Complete { seat: _, request } => {
                 request.messages.iter().map(|message| message.content.chars().count() as u64).sum()
             }
             Self::Embed(EmbedRequest { text }) => text.chars().count() as u64,

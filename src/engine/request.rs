@@ -273,7 +273,7 @@ impl CallKeys {
     #[must_use]
     pub fn of(&self, question: &Question) -> Key {
         match question {
-            Question::Complete(request) => self.key(request),
+            Question::Complete { seat: _, request } => self.key(request),
             Question::Embed(request) => self.embed_key(request),
             Question::Run(request) => request.recipe(&self.identity).key(),
         }

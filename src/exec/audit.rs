@@ -11,6 +11,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::engines::{Asker, Askers};
+use super::preferences::zipped;
 use super::scenarios::failed_file;
 use super::stages::row_stage;
 use super::{Engines, StageFailure};
@@ -209,8 +210,8 @@ struct AskedStage<'a> {
     id: &'a StageId,
     work: Arc<dyn RowStage>,
     askers: Askers,
-    /// Makes the keys of calls for texts.
-    texts: Option<CallKeys>,
+    /// Make the keys of calls for texts, by seat.
+    texts: Vec<CallKeys>,
     /// Makes the keys of calls for embeddings.
     embeddings: Option<CallKeys>,
     /// Makes the keys of calls of programs.
@@ -220,11 +221,11 @@ struct AskedStage<'a> {
 impl AskedStage<'_> {
     fn key(&self, question: &Question) -> Key {
         let keys = match question {
-            Question::Complete(_) => &self.texts,
-            Question::Embed(_) => &self.embeddings,
-            Question::Run(_) => &self.commands,
+            Question::Complete { seat, request: _ } => self.texts.get(*seat),
+            Question::Embed(_) => self.embeddings.as_ref(),
+            Question::Run(_) => self.commands.as_ref(),
         };
-        keys.as_ref().expect("a stage that asks has somebody to ask").of(question)
+        keys.expect("a stage that asks has somebody to ask").of(question)
     }
 }
 
@@ -258,9 +259,10 @@ impl Walk<'_> {
         let asked = match self.audit.engines.askers(self.audit.pipeline, store, stage, settled) {
             Ok(askers) if askers.width().is_none() => return Ok(()),
             Ok(askers) => {
-                let keys = |asker: &Option<Asker>| asker.as_ref().map(|asker| CallKeys::new(asker.engine.identity()));
-                let (texts, embeddings) = (keys(&askers.texts), keys(&askers.embeddings));
-                let commands = keys(&askers.commands);
+                let keys = |asker: &Asker| CallKeys::new(asker.engine.identity());
+                let texts = askers.texts.iter().map(keys).collect();
+                let embeddings = askers.embeddings.as_ref().map(keys);
+                let commands = askers.commands.as_ref().map(keys);
                 AskedStage { id, work: row_stage(id, stage)?, askers, texts, embeddings, commands }
             }
             Err(error) => {
@@ -269,6 +271,10 @@ impl Walk<'_> {
             }
         };
         let lines: Lines<'_> = match (stage, stage::table(stage)) {
+            (Stage::Prefer(spec), _) => {
+                let [base, new] = [&spec.base, &spec.new].map(|answers| settled.output(answers));
+                Box::new(zipped(store.lines(&base)?, store.lines(&new)?))
+            }
             (_, Some(table)) => Box::new(store.lines(&settled.output(table))?),
             (Stage::Generate(spec), None) => {
                 let rows = generate::rows(spec, &self.audit.pipeline.root).map_err(|error| failed_file(&error))?;

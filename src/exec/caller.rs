@@ -259,7 +259,7 @@ impl Caller {
         let stored = self.store.put_call(key, text, put, self.now).await;
         let answer = stored.and_then(|stored| {
             Ok(match question {
-                Question::Complete(_) | Question::Run(_) => Answer::Reply(self.store.read_reply(&key, &stored)?),
+                Question::Complete { .. } | Question::Run(_) => Answer::Reply(self.store.read_reply(&key, &stored)?),
                 Question::Embed(_) => Answer::Embedding(self.store.read_reply(&key, &stored)?),
             })
         });

@@ -1,4 +1,5 @@
-//! Who puts the calls of a stage: one caller for texts, one for embeddings, one for programs, where it asks for such.
+//! Who puts the calls of a stage: one caller a model that is asked for texts, one for embeddings and one for programs, where
+//! it asks for such.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use crate::store::{CallReader, Store, StoreError, Tally};
 /// The callers of one stage; there is at least one.
 pub(super) struct Callers {
     pub(super) store: Arc<Store>,
-    pub(super) texts: Option<Caller>,
+    /// By seat: each puts the questions to another model.
+    pub(super) texts: Vec<Caller>,
     pub(super) embeddings: Option<Caller>,
     pub(super) commands: Option<Caller>,
 }
@@ -19,11 +21,11 @@ pub(super) struct Callers {
 impl Callers {
     fn of(&self, question: &Question) -> &Caller {
         let caller = match question {
-            Question::Complete(_) => &self.texts,
-            Question::Embed(_) => &self.embeddings,
-            Question::Run(_) => &self.commands,
+            Question::Complete { seat, request: _ } => self.texts.get(*seat),
+            Question::Embed(_) => self.embeddings.as_ref(),
+            Question::Run(_) => self.commands.as_ref(),
         };
-        caller.as_ref().expect("a stage that asks has somebody to ask")
+        caller.expect("a stage that asks has somebody to ask")
     }
 
     fn all(&self) -> impl Iterator<Item = &Caller> {

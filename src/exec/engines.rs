@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::StageFailure;
 use crate::data::WeightsRecord;
 use crate::engine::embedded::{self, Parts};
-use crate::engine::memory::Fit;
+use crate::engine::memory::{Fit, Shortage};
 use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::scripted::ScriptedEngine;
 use crate::engine::{
@@ -85,7 +85,8 @@ pub(super) struct Asker {
 
 /// Who answers a stage's calls of each sort.
 pub(super) struct Askers {
-    pub(super) texts: Option<Asker>,
+    /// By seat.
+    pub(super) texts: Vec<Asker>,
     pub(super) embeddings: Option<Asker>,
     pub(super) commands: Option<Asker>,
 }
@@ -94,11 +95,11 @@ impl Askers {
     /// Who answers a question that the stage asks.
     pub(super) fn of(&self, question: &Question) -> &Asker {
         let asker = match question {
-            Question::Complete(_) => &self.texts,
-            Question::Embed(_) => &self.embeddings,
-            Question::Run(_) => &self.commands,
+            Question::Complete { seat, request: _ } => self.texts.get(*seat),
+            Question::Embed(_) => self.embeddings.as_ref(),
+            Question::Run(_) => self.commands.as_ref(),
         };
-        asker.as_ref().expect("a stage that asks has somebody to ask")
+        asker.expect("a stage that asks has somebody to ask")
     }
 
     /// All of them.
@@ -109,6 +110,29 @@ impl Askers {
     /// How many rows are worth having in work at once; none where nobody is asked.
     pub(super) fn width(&self) -> Option<usize> {
         self.all().map(|asker| asker.engine.width().max(1)).max()
+    }
+}
+
+/// How the models of a stage that asks several on the embedded engine share the memory; empty for any other stage.
+#[derive(Default)]
+struct Panel {
+    /// Bytes that each may take.
+    rooms: Vec<(Embedded, u64)>,
+    /// What is missing, where they do not fit side by side.
+    shortage: Option<Shortage>,
+}
+
+impl Panel {
+    fn room(&self, model: &Embedded) -> Option<u64> {
+        self.rooms.iter().find(|(of, _)| of == model).map(|(_, room)| *room)
+    }
+
+    /// Why none of them is loaded, and the way on.
+    fn refusal(&self) -> Option<(String, String)> {
+        let shortage = self.shortage.as_ref()?;
+        let help = "judge with each of them in a `judge` stage of its own, which loads one model at a time, or name servers \
+                    or smaller models";
+        Some((format!("the judges of a panel do not fit into memory side by side: {shortage}"), help.to_owned()))
     }
 }
 
@@ -219,9 +243,11 @@ impl Engines {
         stage: &Stage,
         known: &impl Known<Error = StoreError>,
     ) -> Result<Askers, EngineError> {
-        let asker = |model: Option<&ModelRef>| self.asker(pipeline, store, stage, model, known);
-        let commands = self.runner(pipeline, stage, known)?;
-        Ok(Askers { texts: asker(stage::model(stage))?, embeddings: asker(stage::embedder(stage))?, commands })
+        let panel = self.panel(store, stage, known)?;
+        let asker = |model: &ModelRef| self.asker(pipeline, store, stage, model, &panel, known);
+        let texts = stage::seats(stage).iter().map(asker).collect::<Result<_, _>>()?;
+        let embeddings = stage::embedder(stage).map(asker).transpose()?;
+        Ok(Askers { texts, embeddings, commands: self.runner(pipeline, stage, known)? })
     }
 
     /// Who runs a stage's programs. Nothing of another machine is asked by it, so `--offline` allows it.
@@ -236,15 +262,46 @@ impl Engines {
         Ok(Some(Asker { engine: Arc::new(engine), context_is_keyed: false }))
     }
 
+    /// How models on the embedded engine share the memory where one stage asks several of them for texts: calls of a row
+    /// go to all of them at once, so that all are in memory together or none is.
+    fn panel(
+        &self,
+        store: &Store,
+        stage: &Stage,
+        known: &impl Known<Error = StoreError>,
+    ) -> Result<Panel, EngineError> {
+        let models: Vec<(&ModelRef, &Embedded)> =
+            stage::seats(stage).iter().filter_map(|model| Some((model, model.embedded()?))).collect();
+        let free = models.iter().map(|(_, embedded)| self.free_memory(embedded)).min().flatten();
+        let (true, Some(free)) = (models.len() > 1, free) else { return Ok(Panel::default()) };
+        let needs = |(model, embedded): &(&ModelRef, &Embedded)| {
+            Ok(Files::read(embedded, store, known)?.needs(embedded, stage::context(stage, model)))
+        };
+        let needs = models.iter().map(needs).collect::<Result<Vec<_>, EngineError>>()?;
+        // What is in memory already may hold more than its share.
+        let is_of_panel = |made: &Made| match &made.name {
+            Name::Declared(_) => false,
+            Name::Embedded(of, _) => models.iter().any(|(_, embedded)| *embedded == &**of),
+        };
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).retain(|made| !is_of_panel(made));
+        Ok(match plan::side_by_side(&needs, free) {
+            Ok(rooms) => {
+                let rooms = models.iter().zip(rooms).map(|((_, embedded), room)| ((*embedded).clone(), room));
+                Panel { rooms: rooms.collect(), shortage: None }
+            }
+            Err(shortage) => Panel { rooms: Vec::new(), shortage: Some(shortage) },
+        })
+    }
+
     fn asker(
         &self,
         pipeline: &Pipeline,
         store: &Store,
         stage: &Stage,
-        model: Option<&ModelRef>,
+        model: &ModelRef,
+        panel: &Panel,
         known: &impl Known<Error = StoreError>,
-    ) -> Result<Option<Asker>, EngineError> {
-        let Some(model) = model else { return Ok(None) };
+    ) -> Result<Asker, EngineError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let name = match model {
             ModelRef::Embedded(embedded) => Name::Embedded(embedded.clone(), stage::context(stage, model)),
@@ -260,18 +317,19 @@ impl Engines {
             }
             (None, Name::Embedded(model, context)) => {
                 let files = Files::read(model, store, known)?;
-                let (fit, refusal) = match files.needs(model, *context).fit(self.free_memory(model)) {
-                    Ok(fit) => (Some(fit), None),
-                    Err(shortage) => (None, Some(shortage)),
+                let free = panel.room(model).or_else(|| self.free_memory(model));
+                let (fit, refusal) = match (files.needs(model, *context).fit(free), panel.refusal()) {
+                    (_, Some(refusal)) => (None, Some(refusal)),
+                    (Ok(fit), None) => (Some(fit), None),
+                    (Err(shortage), None) => (None, Some((shortage.to_string(), shortage.help()))),
                 };
                 let bytes = fit.map_or(0, |fit| fit.total);
                 self.make_room(&mut made, bytes);
                 let engine = match refusal {
                     // What was answered before is in the store; nothing is loaded that cannot fit.
-                    Some(shortage) => Arc::new(Absent {
+                    Some((message, help)) => Arc::new(Absent {
                         identity: files.identity(model),
-                        error: CallError::new(EngineErrorKind::Unavailable, shortage.to_string())
-                            .with_help(shortage.help()),
+                        error: CallError::new(EngineErrorKind::Unavailable, message).with_help(help),
                     }),
                     None => self.embedded(model, *context, &files, store, fit)?,
                 };
@@ -280,7 +338,7 @@ impl Engines {
         };
         let engine = Arc::clone(&entry.engine);
         made.push(entry);
-        Ok(Some(Asker { engine, context_is_keyed }))
+        Ok(Asker { engine, context_is_keyed })
     }
 
     fn declared(&self, model: &Model) -> Result<Arc<dyn Engine>, EngineError> {

@@ -11,6 +11,8 @@ mod engines;
 mod feed;
 mod journal;
 pub mod latency;
+mod panel;
+mod preferences;
 mod rows;
 mod scenarios;
 mod schedule;

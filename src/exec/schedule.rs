@@ -346,7 +346,8 @@ impl<'a> Schedule<'a> {
     /// Whether working on both at once gains anything: two models inside of this process share its processors.
     fn overlaps(&self, writer: &StageId, reader: &StageId) -> bool {
         let computes_here = self.is_embedded(writer) || self.embedded_at_work.is_some();
-        stage::model(self.stage(reader)).is_some() && !(computes_here && self.is_embedded(reader))
+        let asks = !stage::seats(self.stage(reader)).is_empty();
+        asks && !(computes_here && self.is_embedded(reader))
     }
 
     /// Starts the stages all of whose inputs are settled but for the table that `id` is writing.

@@ -9,14 +9,17 @@ use super::callers::Callers;
 use super::earlier;
 use super::engines::{Asker, Askers};
 use super::feed::{Cut, TableReader, TableWriter};
+use super::preferences::{pairs, preferences};
 use super::rows::{Source, Word, Work, drive};
 use super::scenarios::{scenario_source, scenarios};
 use super::whole::Calibrated;
-use super::{Output, Run, StageFailure, catalogs, weights, whole};
+use super::{Event, Output, Run, StageFailure, catalogs, weights, whole};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::plan::Settled;
-use crate::spec::{Calibrate, CatalogFrom, Compare, Decide, Generate, HubSearch, JudgeMode, Research, Rubric, Stage};
+use crate::spec::{
+    Calibrate, CatalogFrom, Compare, Decide, Generate, HubSearch, Judge, JudgeMode, Prefer, Research, Rubric, Stage,
+};
 use crate::stage::{self, Known as _, RowStage};
 use crate::store::{Receipt, Store};
 
@@ -46,6 +49,7 @@ pub(super) enum Task {
         recipe: Recipe,
     },
     Rows(Work),
+    Preferences(Box<Prefer>, Work),
     Calibrate(Box<(Calibrate, Rubric)>, BlobId),
     /// With the tables that it reads.
     Decide(Decide, BTreeMap<StageId, BlobId>, Option<Box<Calibrated>>),
@@ -61,7 +65,12 @@ impl Task {
             Self::Scenarios { generate: _, work, recipe: _ } | Self::Rows(work) => {
                 work.caller.as_ref().map(|_| (&work.table, work.total))
             }
-            Self::Research(..) | Self::Pull { .. } | Self::Calibrate(..) | Self::Compare(..) | Self::Decide(..) => None,
+            Self::Research(..)
+            | Self::Pull { .. }
+            | Self::Preferences(..)
+            | Self::Calibrate(..)
+            | Self::Compare(..)
+            | Self::Decide(..) => None,
         }
     }
 }
@@ -99,6 +108,18 @@ pub(super) fn prepare(
             let lines = TableReader::of(run.store, &settled.output(input))?;
             prepare_rows(run, flights, id, lines, settled.rows(input), settled)?
         }
+        Stage::Prefer(prefer) => {
+            let [base, new] = [&prefer.base, &prefer.new].map(|answers| settled.output(answers));
+            let work = Work {
+                stage: row_stage(id, stage)?,
+                caller: callers(run, flights, stage, settled)?,
+                source: pairs(run.store, [&base, &new])?,
+                total: settled.rows(&prefer.base),
+                table: TableWriter::new(run.store)?,
+                earlier: None,
+            };
+            Task::Preferences(Box::new(prefer.clone()), work)
+        }
         Stage::Calibrate(calibrate) => {
             let rubric = stage::rubric_of(run.pipeline, calibrate).clone();
             Task::Calibrate(Box::new((calibrate.clone(), rubric)), settled.output(&calibrate.verdicts))
@@ -129,14 +150,16 @@ pub(super) fn prepare_rows(
     // Who wants a result to be computed again does not want a copy of it.
     let is_asked_for = run.refresh || run.selection.forces(run.graph, id);
     // Its summary rests on the replies themselves, which rows that are taken over no longer have.
-    let is_weighed = matches!(stage, Stage::Judge(judge) if matches!(judge.mode, JudgeMode::Logprob { .. }));
+    let is_weighed = |judge: &Judge| matches!(judge.mode, JudgeMode::Logprob { .. });
+    let is_divided = |judge: &Judge| judge.models.len() > 1 || judge.repeat > 1;
+    let is_summed_up = matches!(stage, Stage::Judge(judge) if is_weighed(judge) || is_divided(judge));
     Ok(Task::Rows(Work {
         stage: row_stage(id, stage)?,
         caller: callers(run, flights, stage, settled)?,
         source: Source::Table(lines),
         total,
         table: TableWriter::new(run.store)?,
-        earlier: if is_asked_for || is_weighed { None } else { earlier::find(run, id, settled, total)? },
+        earlier: if is_asked_for || is_summed_up { None } else { earlier::find(run, id, settled, total)? },
     }))
 }
 
@@ -154,9 +177,10 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
         Task::Scenarios { generate, work, recipe } => Box::pin(scenarios(run, id, &generate, work, &recipe)).await?,
         // What a stage holds while it works is large, and there may be many stages.
         Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(Word::Write))).await?,
+        Task::Preferences(spec, work) => Box::pin(preferences(run, id, &spec, work)).await?,
         Task::Calibrate(stage, verdicts) => tokio::task::block_in_place(|| calibration(run, &stage, &verdicts))?,
         Task::Decide(stage, tables, calibrated) => {
-            tokio::task::block_in_place(|| decision(run, &stage, &tables, calibrated.as_deref()))?
+            tokio::task::block_in_place(|| decision(run, id, &stage, &tables, calibrated.as_deref()))?
         }
         Task::Compare(stage, tables) => tokio::task::block_in_place(|| {
             let comparison = whole::comparison(&stage, |read| Ok(run.store.lines(&tables[read])?))?;
@@ -176,7 +200,7 @@ fn callers(
     let askers = run.engines.askers(run.pipeline, run.store, stage, settled);
     let Askers { texts, embeddings, commands } =
         askers.map_err(|error| StageFailure::new(error.to_string(), error.help()))?;
-    if texts.is_none() && embeddings.is_none() && commands.is_none() {
+    if texts.is_empty() && embeddings.is_none() && commands.is_none() {
         return Ok(None);
     }
     if run.refresh {
@@ -187,7 +211,7 @@ fn callers(
         let manner = Manner { now: run.now, refresh: run.refresh, context_is_keyed, jobs: run.engines.jobs(), name };
         Caller::new(Arc::clone(run.store), engine, Arc::clone(flights), &manner)
     };
-    let texts = texts.map(|asker| caller(asker, stage::manner(stage)));
+    let texts = texts.into_iter().map(|asker| caller(asker, stage::manner(stage))).collect();
     let embeddings = embeddings.map(|asker| caller(asker, stage::EMBEDS));
     let commands = commands.map(|asker| caller(asker, stage::RUNS));
     Ok(Some(Arc::new(Callers { store: Arc::clone(run.store), texts, embeddings, commands })))
@@ -232,12 +256,17 @@ fn calibration(
 
 fn decision(
     run: &Run<'_>,
+    id: &StageId,
     decide: &Decide,
     tables: &BTreeMap<StageId, BlobId>,
     calibrated: Option<&Calibrated>,
 ) -> Result<Output, StageFailure> {
     let lines =
         |id: &StageId| -> Result<whole::TableLines<'_>, StageFailure> { Ok(Box::new(run.store.lines(&tables[id])?)) };
-    let decision = whole::decision(run.pipeline, decide, calibrated, lines)?;
+    let whole::Decided { decision, unweighed } = whole::decision(run.pipeline, decide, calibrated, lines)?;
+    for criterion in unweighed {
+        let text = format!("too few verdicts on `{criterion}` to weigh its judges: their majority stands");
+        (run.events)(Event::Note { stage: id, text: &text });
+    }
     Ok(Output::record(put_record(run.store, &decision)?))
 }

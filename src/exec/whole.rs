@@ -6,8 +6,9 @@ use std::io;
 use serde::de::DeserializeOwned;
 
 use super::StageFailure;
+use super::panel::{Weighed, weighed};
 use crate::data::{Answer, Calibration, Comparison, Decision, Judged};
-use crate::ids::StageId;
+use crate::ids::{CriterionId, StageId};
 use crate::key::BlobId;
 use crate::spec::{Arms, Calibrate, Compare, Decide, Pipeline, Rubric};
 use crate::stage::compare::{Pairing, Side};
@@ -49,20 +50,28 @@ pub(super) fn calibration(
 /// The lines of a table.
 pub(super) type TableLines<'a> = Box<dyn Iterator<Item = io::Result<String>> + 'a>;
 
+/// A decision, and what is to be said of how it was made.
+pub(super) struct Decided {
+    pub(super) decision: Decision,
+    /// Criteria with too few verdicts to weigh a panel's judges.
+    pub(super) unweighed: Vec<CriterionId>,
+}
+
 /// Decides on the rows of tables, which `lines` opens by the stage that wrote them.
 pub(super) fn decision<'a>(
     pipeline: &Pipeline,
     decide: &Decide,
     calibrated: Option<&Calibrated>,
     lines: impl Fn(&StageId) -> Result<TableLines<'a>, StageFailure>,
-) -> Result<Decision, StageFailure> {
-    let tally = tallied(pipeline, decide, &decide.verdicts, lines(&decide.verdicts)?)?;
+) -> Result<Decided, StageFailure> {
+    let Weighed { rows, left: unweighed } = weighed(decide, || lines(&decide.verdicts))?;
+    let tally = tallied(pipeline, decide, &decide.verdicts, rows)?;
     let mut decision = match calibrated {
         None => tally.finish(),
         Some(Calibrated { record, transported }) => tally.finish_corrected(record, *transported),
     };
     if decide.gates.is_empty() {
-        return Ok(decision);
+        return Ok(Decided { decision, unweighed });
     }
     let mut bases = BTreeMap::new();
     for base in decide::bases(decide) {
@@ -77,7 +86,7 @@ pub(super) fn decision<'a>(
     let price = decide::price(pipeline, decide);
     let measured = decide::Measured { decision: &decision, bases: &bases, taken, price };
     decision.gates = decide::check(&decide.gates, &measured);
-    Ok(decision)
+    Ok(Decided { decision, unweighed })
 }
 
 /// Counts the verdicts of one stage.

@@ -1,6 +1,6 @@
 //! From the verdicts on one reply to its grade.
 
-use crate::data::{Grade, VerdictKind};
+use crate::data::{Grade, Verdict, VerdictKind};
 use crate::ids::CriterionId;
 use crate::spec::{Ask, AtLeast, Rubric};
 
@@ -30,6 +30,12 @@ pub struct Standing {
 impl From<VerdictKind> for Standing {
     fn from(verdict: VerdictKind) -> Self {
         Self { verdict, level: None }
+    }
+}
+
+impl From<&Verdict> for Standing {
+    fn from(verdict: &Verdict) -> Self {
+        Self { verdict: verdict.verdict, level: verdict.level }
     }
 }
 

@@ -60,12 +60,32 @@ pub struct Opinion {
     pub reason: String,
 }
 
+/// What a judge said, before it is looked at.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawOpinion {
-    evidence: String,
-    reason: String,
-    verdict: String,
+pub(super) struct RawOpinion {
+    pub(super) evidence: String,
+    pub(super) reason: String,
+    pub(super) verdict: String,
+}
+
+impl RawOpinion {
+    /// The opinion, if its verdict is one that may be given.
+    pub(super) fn checked(self, allow_not_applicable: bool) -> Result<Opinion, ParseError> {
+        let Self { evidence, reason, verdict } = self;
+        let verdict = match verdict.trim() {
+            "pass" => VerdictKind::Pass,
+            "fail" => VerdictKind::Fail,
+            "not_applicable" if allow_not_applicable => VerdictKind::NotApplicable,
+            other => {
+                let allowed =
+                    if allow_not_applicable { "`pass`, `fail` or `not_applicable`" } else { "`pass` or `fail`" };
+                let found = format!("`{}`", crate::check::cut(other, 40));
+                return Err(ParseError::Value { member: "verdict", found, allowed });
+            }
+        };
+        Ok(Opinion { verdict, evidence: evidence.trim().to_owned(), reason: reason.trim().to_owned() })
+    }
 }
 
 /// Reads a judge's raw reply.
@@ -73,18 +93,7 @@ struct RawOpinion {
 /// # Errors
 /// The reply is not exactly one JSON object with the members and values that were asked for.
 pub fn read_opinion(reply: &str, finish: Finish, allow_not_applicable: bool) -> Result<Opinion, ParseError> {
-    let RawOpinion { evidence, reason, verdict } = read_object(reply, finish)?;
-    let verdict = match verdict.trim() {
-        "pass" => VerdictKind::Pass,
-        "fail" => VerdictKind::Fail,
-        "not_applicable" if allow_not_applicable => VerdictKind::NotApplicable,
-        other => {
-            let allowed = if allow_not_applicable { "`pass`, `fail` or `not_applicable`" } else { "`pass` or `fail`" };
-            let found = format!("`{}`", crate::check::cut(other, 40));
-            return Err(ParseError::Value { member: "verdict", found, allowed });
-        }
-    };
-    Ok(Opinion { verdict, evidence: evidence.trim().to_owned(), reason: reason.trim().to_owned() })
+    read_object::<RawOpinion>(reply, finish)?.checked(allow_not_applicable)
 }
 
 /// Reads the one JSON object that a raw reply holds, alone, in a code fence or in prose, after thoughts or without.
@@ -102,6 +111,11 @@ pub fn read_object<T: DeserializeOwned>(reply: &str, finish: Finish) -> Result<T
                 (_, error) => error,
             }
         })?;
+    members(object)
+}
+
+/// Reads what is one JSON value and nothing else.
+pub(super) fn members<T: DeserializeOwned>(object: &str) -> Result<T, ParseError> {
     serde_json::from_str(object).map_err(|error| {
         let text = error.to_string();
         let message = text.split(" at line ").next().unwrap_or_default().to_owned();

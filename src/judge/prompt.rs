@@ -56,11 +56,16 @@ impl Evidence {
         ))
     }
 
+    /// The same as text.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Makes the conversation that asks about it; `question` is what [`question_text`] made of a question for that mode.
     #[must_use]
     pub fn ask(&self, question: &str, mode: JudgeMode) -> Vec<Message> {
         let instructions = match mode {
-            JudgeMode::Json => INSTRUCTIONS,
+            JudgeMode::Json | JudgeMode::Together => INSTRUCTIONS,
             JudgeMode::Logprob { max_outside: _ } => INSTRUCTIONS_FOR_A_WORD,
         };
         let content = [&self.0, question].concat();
@@ -71,19 +76,11 @@ impl Evidence {
 /// Puts a question in the words that a judge reads: the same for all replies.
 #[must_use]
 pub fn question_text(question: &Question, mode: JudgeMode) -> String {
-    let Question { text, allow_not_applicable, pass_examples, fail_examples } = question;
+    let Question { text, allow_not_applicable, pass_examples: _, fail_examples: _ } = question;
     let mut lines = vec![format!("Question: {}", text.trim()), String::new()];
-    let mut list = |heading: &str, examples: &[String]| {
-        if !examples.is_empty() {
-            lines.push(heading.to_owned());
-            lines.extend(examples.iter().map(|example| format!("- {}", one_line(example))));
-            lines.push(String::new());
-        }
-    };
-    list("Other replies that pass:", pass_examples);
-    list("Other replies that fail:", fail_examples);
+    lines.extend(examples(question));
     lines.push(match mode {
-        JudgeMode::Json => {
+        JudgeMode::Json | JudgeMode::Together => {
             // Named one by one and not as a filled-in form: small models copy a form's placeholders.
             let not_applicable = if *allow_not_applicable {
                 ", \"not_applicable\" if the question makes no sense for this message"
@@ -114,11 +111,27 @@ pub fn question_text(question: &Question, mode: JudgeMode) -> String {
     lines.join("\n")
 }
 
+/// Lines that show a question's examples, with an empty one behind each list.
+pub(super) fn examples(question: &Question) -> Vec<String> {
+    let Question { text: _, allow_not_applicable: _, pass_examples, fail_examples } = question;
+    let mut lines = Vec::new();
+    let mut list = |heading: &str, examples: &[String]| {
+        if !examples.is_empty() {
+            lines.push(heading.to_owned());
+            lines.extend(examples.iter().map(|example| format!("- {}", one_line(example))));
+            lines.push(String::new());
+        }
+    };
+    list("Other replies that pass:", pass_examples);
+    list("Other replies that fail:", fail_examples);
+    lines
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn as_data(text: &str) -> Cow<'_, str> {
+pub(super) fn as_data(text: &str) -> Cow<'_, str> {
     // Most texts have none of the letters that all signs begin with.
     if !text.contains(['<', '>', '|', '[']) {
         return Cow::Borrowed(text);
@@ -128,13 +141,18 @@ fn as_data(text: &str) -> Cow<'_, str> {
 
 /// Goes on with a conversation whose answer could not be read: what was answered, why that is no use, once more please.
 #[must_use]
-pub fn ask_again(mut messages: Vec<Message>, reply: &str, why: &ParseError) -> Vec<Message> {
+pub fn ask_again(messages: Vec<Message>, reply: &str, why: &ParseError) -> Vec<Message> {
+    once_more(messages, reply, &why.to_string(), "only the JSON object, and keep it short")
+}
+
+/// The same in other words for why, and for the form that is wanted.
+pub(super) fn once_more(mut messages: Vec<Message>, reply: &str, why: &str, form: &str) -> Vec<Message> {
     // Some servers refuse an empty turn, and chat templates drop a turn's thoughts or trip over them.
     let shown = match reasoning::answer(reply).unwrap_or_default().trim() {
         "" => "(no answer)".to_owned(),
         text => as_data(&cut(text, LONGEST_SHOWN)).into_owned(),
     };
-    let again = format!("That could not be read: {why}. Answer again with only the JSON object, and keep it short.");
+    let again = format!("That could not be read: {why}. Answer again with {form}.");
     messages.extend([Message::new(Role::Assistant, shown), Message::new(Role::User, again)]);
     messages
 }

@@ -4,14 +4,14 @@
 //! level. Start at [`Scaled`].
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::parse::{ParseError, read_object};
+use super::parse::{Opinion, ParseError, read_object};
 use super::schema::LONGEST_TEXT;
 use super::weigh::{WeighError, weighed_words};
 use crate::check::cut;
 use crate::data::VerdictKind;
-use crate::engine::{Finish, Reply, ReplyForm, Schema, Words};
+use crate::engine::{Reply, ReplyForm, Schema, Words};
 use crate::spec::{JudgeMode, Scale};
 
 /// A scale ready to be asked for in one mode.
@@ -36,6 +36,13 @@ pub struct Rating {
     pub reason: String,
 }
 
+impl From<Opinion> for Rating {
+    fn from(opinion: Opinion) -> Self {
+        let Opinion { verdict, evidence, reason } = opinion;
+        Self { verdict, level: None, pass_probability: None, evidence, reason }
+    }
+}
+
 /// Why a reply gives no level.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RatingError {
@@ -47,9 +54,10 @@ pub enum RatingError {
     Weigh(#[from] WeighError),
 }
 
+/// What a judge said, before it is looked at.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawRating {
+pub(super) struct RawRating {
     evidence: String,
     reason: String,
     level: RawLevel,
@@ -74,15 +82,11 @@ impl Scaled {
     #[must_use]
     pub fn text(&self) -> String {
         let Scale { text, allow_not_applicable, anchors: _, pass_at: _, partial: _ } = &self.scale;
-        let mut lines = vec![format!("Question: {}", text.trim()), String::new(), "Levels:".to_owned()];
-        lines.extend(self.scale.levels().map(|level| match self.scale.anchor(level) {
-            Some(anchor) => format!("{level}: {}", anchor.trim()),
-            None => format!("{level}: in between"),
-        }));
-        lines.push(String::new());
+        let mut lines = vec![format!("Question: {}", text.trim()), String::new()];
+        lines.extend(self.levels());
         let (low, high) = (self.scale.lowest(), self.scale.highest());
         lines.push(match self.mode {
-            JudgeMode::Json => {
+            JudgeMode::Json | JudgeMode::Together => {
                 let not_applicable = if *allow_not_applicable {
                     ", or \"not_applicable\" if the question makes no sense for this message"
                 } else {
@@ -107,23 +111,40 @@ impl Scaled {
         lines.join("\n")
     }
 
+    /// Lines that say what each level stands for, with an empty one behind them.
+    pub(super) fn levels(&self) -> Vec<String> {
+        let level = |level| match self.scale.anchor(level) {
+            Some(anchor) => format!("{level}: {}", anchor.trim()),
+            None => format!("{level}: in between"),
+        };
+        let heading = std::iter::once("Levels:".to_owned());
+        heading.chain(self.scale.levels().map(level)).chain(std::iter::once(String::new())).collect()
+    }
+
+    /// The scale.
+    #[must_use]
+    pub fn scale(&self) -> &Scale {
+        &self.scale
+    }
+
     /// What an answer must look like.
     #[must_use]
     pub fn form(&self) -> ReplyForm {
-        let words = self.words();
         match self.mode {
-            JudgeMode::Json => {
-                let text = json!({ "type": "string", "maxLength": LONGEST_TEXT });
-                let schema = json!({
-                    "type": "object",
-                    "properties": { "evidence": text, "reason": text, "level": { "enum": words } },
-                    "required": ["evidence", "reason", "level"],
-                    "additionalProperties": false,
-                });
-                ReplyForm::Schema(Schema::new("level", schema))
-            }
-            JudgeMode::Logprob { max_outside: _ } => ReplyForm::Words(Words::new(words)),
+            JudgeMode::Json | JudgeMode::Together => ReplyForm::Schema(Schema::new("level", self.opinion())),
+            JudgeMode::Logprob { max_outside: _ } => ReplyForm::Words(Words::new(self.words())),
         }
+    }
+
+    /// The form of one opinion.
+    pub(super) fn opinion(&self) -> Value {
+        let text = json!({ "type": "string", "maxLength": LONGEST_TEXT });
+        json!({
+            "type": "object",
+            "properties": { "evidence": text, "reason": text, "level": { "enum": self.words() } },
+            "required": ["evidence", "reason", "level"],
+            "additionalProperties": false,
+        })
     }
 
     /// The words that may answer.
@@ -138,13 +159,16 @@ impl Scaled {
     /// It is not exactly what was asked for, or gives no level.
     pub fn read(&self, reply: &Reply) -> Result<Rating, RatingError> {
         match self.mode {
-            JudgeMode::Json => self.read_written(&reply.text, reply.finish).map_err(RatingError::from),
+            JudgeMode::Json | JudgeMode::Together => {
+                self.checked(read_object(&reply.text, reply.finish)?).map_err(RatingError::from)
+            }
             JudgeMode::Logprob { max_outside } => self.read_weighed(reply, max_outside).map_err(RatingError::from),
         }
     }
 
-    fn read_written(&self, reply: &str, finish: Finish) -> Result<Rating, ParseError> {
-        let RawRating { evidence, reason, level } = read_object(reply, finish)?;
+    /// What a judge said, if its level is one of the scale.
+    pub(super) fn checked(&self, raw: RawRating) -> Result<Rating, ParseError> {
+        let RawRating { evidence, reason, level } = raw;
         let written = match level {
             RawLevel::Text(text) => text.trim().to_owned(),
             RawLevel::Number(number) => number.to_string(),
@@ -197,7 +221,7 @@ impl Scaled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Usage, Weighed};
+    use crate::engine::{Finish, Usage, Weighed};
     use VerdictKind::{Fail, NotApplicable, Pass};
 
     const WEIGHED: JudgeMode = JudgeMode::Logprob { max_outside: 0.5 };

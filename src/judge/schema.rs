@@ -20,8 +20,8 @@ impl Schemas {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            decided: schema("verdict", &["pass", "fail"]),
-            may_not_apply: schema("verdict_or_not_applicable", &["pass", "fail", "not_applicable"]),
+            decided: Schema::new("verdict", opinion(false)),
+            may_not_apply: Schema::new("verdict_or_not_applicable", opinion(true)),
         }
     }
 
@@ -39,15 +39,19 @@ impl Default for Schemas {
 }
 
 /// `required` gives the order of generation: the quote and the reason come before the verdict that rests on them.
-fn schema(name: &str, verdicts: &[&str]) -> Schema {
+fn form(verdicts: &[&str]) -> Value {
     let text: Value = json!({ "type": "string", "maxLength": LONGEST_TEXT });
-    let json = json!({
+    json!({
         "type": "object",
         "properties": { "evidence": text, "reason": text, "verdict": { "enum": verdicts } },
         "required": ["evidence", "reason", "verdict"],
         "additionalProperties": false,
-    });
-    Schema::new(name, json)
+    })
+}
+
+/// The form of one opinion.
+pub(super) fn opinion(allow_not_applicable: bool) -> Value {
+    form(if allow_not_applicable { &["pass", "fail", "not_applicable"] } else { &["pass", "fail"] })
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ fn row(id: &str) -> Judged {
         votes: None,
         pass_probability: None,
         level: None,
+        panel: BTreeMap::new(),
     };
     Judged {
         scenario: Scenario {
@@ -286,6 +287,7 @@ fn decision(best: &str, worst: &str) -> crate::data::Decision {
         target: crate::spec::Target::Population,
         seed: 0,
         calibration: None,
+        votes: crate::spec::Votes::Majority,
     };
     let example = |id: &str| Example {
         scenario: ScenarioId::new(id).unwrap(),

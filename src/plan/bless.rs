@@ -166,6 +166,7 @@ fn note_record(
         | Stage::Generate(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_) => {}
     }

@@ -7,12 +7,15 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::forecast::ForecastError;
 use crate::engine::{CallKeys, Embedding, Finish, Question, Reply, Request, Usage, Weighed, Words};
 use crate::ids::StageId;
 use crate::key::{BlobId, Key};
 use crate::spec::Generate;
-use crate::stage::{Asked, Row, RowStage, Step, generate};
+use crate::stage::judge::answer_to_all;
+use crate::stage::{Asked, Row, RowStage, Step, generate, prefer};
 use crate::store::{CallReader, Store, StoreError};
 
 /// Rows that are taken through the stages at once.
@@ -29,8 +32,8 @@ const MOST_REMEMBERED: usize = 4_000_000;
 pub(super) struct Node<'a> {
     pub(super) id: &'a StageId,
     pub(super) work: Box<dyn RowStage>,
-    /// Who answers its calls for texts.
-    pub(super) texts: Engine,
+    /// Who answers its calls for texts, by seat.
+    pub(super) texts: Vec<Engine>,
     /// Who answers its calls for embeddings.
     pub(super) embeddings: Engine,
     /// Who runs its programs. What they are asked is not counted: it costs nothing.
@@ -59,12 +62,16 @@ pub(super) enum StandIn {
     Text(usize),
     /// A verdict.
     Verdict,
+    /// Which of two replies is better.
+    Preference,
 }
 
 /// Where rows come from.
 pub(super) enum Feed<'a> {
     /// From the table of a stage that is not run.
     Table(BlobId),
+    /// From the tables of two stages that are not run, a row of each at a time.
+    Pair(BlobId, BlobId),
     /// From a taxonomy or a file; paths start at the root.
     Cells(&'a Generate, &'a Path),
 }
@@ -97,7 +104,8 @@ enum Answered {
 /// One request that a row came to.
 struct Call {
     node: usize,
-    embeds: bool,
+    /// By seat; embeddings come behind all texts.
+    engine: usize,
     prefix: u64,
     chars: u64,
     max_tokens: u32,
@@ -112,14 +120,14 @@ struct Found {
     rows: Vec<usize>,
 }
 
-/// Takes all rows of the feeds through the nodes that read them, and counts for each node: its calls for texts, and those
-/// for embeddings.
+/// Takes all rows of the feeds through the nodes that read them, and counts for each node: its calls for texts, by seat, and
+/// then those for embeddings.
 pub(super) fn run(
     store: &Store,
     nodes: &[Node<'_>],
     feeds: &[(Feed<'_>, Vec<usize>)],
-) -> Result<Vec<[Count; 2]>, ForecastError> {
-    let mut counts = vec![[Count::default(); 2]; nodes.len()];
+) -> Result<Vec<Vec<Count>>, ForecastError> {
+    let mut counts: Vec<Vec<Count>> = nodes.iter().map(|node| vec![Count::default(); node.texts.len() + 1]).collect();
     let mut asked = BTreeSet::new();
     for (feed, readers) in feeds {
         let mut lines = lines(store, feed)?;
@@ -141,6 +149,10 @@ type LineSource<'a> = Box<dyn Iterator<Item = io::Result<String>> + 'a>;
 fn lines<'a>(store: &Store, feed: &Feed<'a>) -> Result<LineSource<'a>, ForecastError> {
     Ok(match feed {
         Feed::Table(blob) => Box::new(store.lines(blob)?),
+        Feed::Pair(base, new) => {
+            let paired = |(base, new): (io::Result<String>, io::Result<String>)| Ok(prefer::paired(&base?, &new?));
+            Box::new(store.lines(base)?.zip(store.lines(new)?).map(paired))
+        }
         Feed::Cells(generate, root) => {
             let rows = generate::rows(generate, root).map_err(io::Error::other).map_err(unreadable)?;
             Box::new(rows.cells.map(|cell| cell.map(|cell| cell.to_line()).map_err(io::Error::other)))
@@ -182,12 +194,12 @@ fn through(
 }
 
 /// Adds what rows came to. In the order of rows, so that numbers do not depend on threads.
-fn add(found: Found, counts: &mut [[Count; 2]], asked: &mut BTreeSet<u64>, most: usize) {
+fn add(found: Found, counts: &mut [Vec<Count>], asked: &mut BTreeSet<u64>, most: usize) {
     for node in found.rows {
         counts[node][0].rows += 1;
     }
-    for Call { node, embeds, prefix, chars, max_tokens, answered } in found.calls {
-        let count = &mut counts[node][usize::from(embeds)];
+    for Call { node, engine, prefix, chars, max_tokens, answered } in found.calls {
+        let count = &mut counts[node][engine];
         let full = asked.len() >= most;
         let is_new =
             answered != Answered::FromStore && if full { !asked.contains(&prefix) } else { asked.insert(prefix) };
@@ -249,10 +261,10 @@ impl Walk<'_> {
         at: usize,
         found: &mut Found,
     ) -> Result<(Asked, Answered), ForecastError> {
-        let (engine, embeds) = match question {
-            Question::Complete(_) => (&node.texts, false),
-            Question::Embed(_) => (&node.embeddings, true),
-            Question::Run(_) => (&node.commands, false),
+        let (place, engine) = match question {
+            Question::Complete { seat, request: _ } => (*seat, &node.texts[*seat]),
+            Question::Embed(_) => (node.texts.len(), &node.embeddings),
+            Question::Run(_) => (node.texts.len(), &node.commands),
         };
         let (keys, may_be_kept) = match engine {
             Engine::Known(keys) => (keys, known),
@@ -261,7 +273,7 @@ impl Walk<'_> {
         };
         let key = keys.of(question);
         let (answer, is_kept) = match question {
-            Question::Complete(request) => {
+            Question::Complete { seat: _, request } => {
                 let stored = if may_be_kept { self.calls.reply(&key)? } else { None };
                 let is_kept = stored.is_some();
                 (Asked::Replied(stored.unwrap_or_else(|| node.stand_in.reply(&key, request))), is_kept)
@@ -286,7 +298,7 @@ impl Walk<'_> {
         let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
         found.calls.push(Call {
             node: at,
-            embeds,
+            engine: place,
             prefix: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
             chars: question.chars(),
             max_tokens: question.max_tokens(),
@@ -308,6 +320,7 @@ impl StandIn {
         let text = match self {
             Self::Opening(chars) => openings(key, chars.max(1), request),
             Self::Text(chars) => filler(chars),
+            Self::Preference => r#"{"reason":"","preferred":"first"}"#.to_owned(),
             Self::Verdict => verdict(request),
         };
         let weighed = request.form.words().map(certain_of_the_first);
@@ -315,13 +328,14 @@ impl StandIn {
     }
 }
 
-/// A verdict, or the lowest level where one is asked for.
+/// A verdict, or the lowest level where one is asked for; one of each question where several are asked.
 fn verdict(request: &Request) -> String {
-    let levels = request.form.schema().and_then(|schema| schema.json().pointer("/properties/level/enum")?.as_array());
-    match levels.and_then(|levels| levels.first()) {
-        Some(level) => serde_json::json!({ "evidence": "", "reason": "", "level": level }).to_string(),
-        None => r#"{"evidence":"","reason":"","verdict":"pass"}"#.to_owned(),
-    }
+    let Some(schema) = request.form.schema() else { return String::new() };
+    let one = |form: &Value| match form.pointer("/properties/level/enum/0") {
+        Some(level) => serde_json::json!({ "evidence": "", "reason": "", "level": level }),
+        None => serde_json::json!({ "evidence": "", "reason": "", "verdict": "pass" }),
+    };
+    answer_to_all(schema, one).unwrap_or_else(|| one(schema.json())).to_string()
 }
 
 /// Openings that no stage has a reason not to take: signs that are in no language, and no number of anybody. As many as are
@@ -349,7 +363,7 @@ mod tests {
     fn calls(calls: &[(u64, Answered)]) -> Found {
         let call = |&(prefix, answered): &(u64, Answered)| Call {
             node: 0,
-            embeds: false,
+            engine: 0,
             prefix,
             chars: 10,
             max_tokens: 5,
@@ -359,7 +373,7 @@ mod tests {
     }
 
     fn count(found: Found, most: usize) -> Count {
-        let mut counts = [[Count::default(); 2]];
+        let mut counts = [vec![Count::default(); 2]];
         add(found, &mut counts, &mut BTreeSet::new(), most);
         counts[0][0]
     }

@@ -190,6 +190,7 @@ impl CallsForecast {
 }
 
 /// What was recorded of a model on this machine.
+#[derive(Clone, Copy)]
 struct Record {
     /// Of calls in the same manner.
     same: Option<Speed>,
@@ -276,12 +277,17 @@ pub fn forecast(pipeline: &Pipeline, planned: &[PlannedStage], store: &Store) ->
     let mut stages = BTreeMap::new();
     for id in running {
         let stage = &pipeline.stages[id];
-        let none = [(Count::default(), Record::unknown()), (Count::default(), Record::unknown())];
-        let counts = asked.get(id).unwrap_or(&none);
+        let counts = asked.get(id).map(Vec::as_slice).unwrap_or_default();
+        let mut counts = counts.iter().copied().chain(std::iter::repeat((Count::default(), Record::unknown())));
         let (mut calls, mut memory_bytes, mut in_memory) = (None, None, Vec::new());
-        for (model, (count, record)) in [stage::model(stage), stage::embedder(stage)].into_iter().zip(counts) {
-            let Some(model) = model else { continue };
-            let found = calls_of(count, record, pipeline.price(model));
+        for model in stage::models(stage) {
+            let (count, record) = counts.next().expect("it goes on for ever");
+            let mut found = calls_of(&count, &record, pipeline.price(model));
+            let tables = stage::pair(stage).map(|pair| pair.map(|answers| receipts.get(answers)));
+            if let Some(tables) = tables.filter(|tables| tables.contains(&None)) {
+                let rows = tables.into_iter().flatten().find_map(|receipt| receipt.rows);
+                found = calls_of_pairs(rows);
+            }
             calls = Some(calls.map_or(found, |calls: CallsForecast| calls.plus(found)));
             // Texts and embeddings may be of one model.
             if found.to_make.value != Some(0) && !in_memory.contains(&model) {
@@ -300,6 +306,7 @@ pub fn forecast(pipeline: &Pipeline, planned: &[PlannedStage], store: &Store) ->
             | Stage::Generate(_)
             | Stage::Infer(_)
             | Stage::Judge(_)
+            | Stage::Prefer(_)
             | Stage::Calibrate(_)
             | Stage::Compare(_)
             | Stage::Decide(_) => None,
@@ -356,6 +363,20 @@ fn calls_of(count: &Count, record: &Record, price: Option<Price>) -> CallsForeca
     }
 }
 
+/// What comparing so many pairs takes where it is not known which replies they are: both orders of each, or fewer where replies
+/// are the same.
+fn calls_of_pairs(pairs: Option<u64>) -> CallsForecast {
+    let unknown = CallsForecast {
+        to_make: Figure::unknown(),
+        cached: Figure::unknown(),
+        prompt_tokens: Figure::unknown(),
+        completion_tokens: Figure::unknown(),
+        time_ms: Figure::unknown(),
+        cost: Figure::unknown(),
+    };
+    pairs.map_or(unknown, |pairs| CallsForecast { to_make: Figure::of(2 * pairs, Basis::AtMost), ..unknown })
+}
+
 /// The sum over stages. Models are not all needed at once, so memory is that of the largest.
 fn total<'a>(stages: impl Iterator<Item = &'a StageForecast>) -> StageForecast {
     let mut total = StageForecast { calls: None, download_bytes: None, memory_bytes: None };
@@ -373,14 +394,14 @@ fn total<'a>(stages: impl Iterator<Item = &'a StageForecast>) -> StageForecast {
     total
 }
 
-/// What a stage's calls come to and what was recorded of such: for texts and for embeddings.
-type Asked = [(Count, Record); 2];
+/// What a stage's calls come to and what was recorded of such: for texts, by seat, and then for embeddings.
+type Asked = Vec<(Count, Record)>;
 
 /// The stages that a dry run goes through.
 struct Dry<'a> {
     nodes: Vec<Node<'a>>,
-    /// Of each node, for texts and for embeddings.
-    records: Vec<[Record; 2]>,
+    /// Of each node, for texts, by seat, and then for embeddings.
+    records: Vec<Vec<Record>>,
     feeds: Vec<(Feed<'a>, Vec<usize>)>,
 }
 
@@ -399,10 +420,13 @@ impl<'a> Dry<'a> {
                 continue;
             }
             let engine = |model, manner| engine(pipeline, store, settled, id, model, manner);
-            let (texts, record) = engine(stage::model(stage), stage::manner(stage))?;
+            let texts = stage::seats(stage).iter().map(|model| engine(Some(model), stage::manner(stage)));
+            let (texts, mut records): (Vec<_>, Vec<_>) = texts.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
             let (embeddings, embedder) = engine(stage::embedder(stage), stage::EMBEDS)?;
             let commands = stage::command_identity(stage, settled)?
                 .map_or(Engine::Nobody, |identity| Engine::Known(CallKeys::new(&identity)));
+            let record = records.first().copied().unwrap_or(Record::unknown());
+            records.push(embedder);
             let work = stage::row_stage(stage).map_err(|error| ForecastError::Check { stage: id.clone(), error })?;
             let Some(work) = work else { continue };
             let stand_in = match stage {
@@ -412,15 +436,22 @@ impl<'a> Dry<'a> {
                 }
                 Stage::Infer(spec) => StandIn::Text(record.reply_chars(u64::from(spec.max_tokens))),
                 Stage::Judge(_) => StandIn::Verdict,
+                Stage::Prefer(_) => StandIn::Preference,
                 Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => {
                     unreachable!("it works row by row")
                 }
             };
             let at = dry.nodes.len();
             dry.nodes.push(Node { id, work, texts, embeddings, commands, stand_in, readers: Vec::new() });
-            dry.records.push([record, embedder]);
+            dry.records.push(records);
             match (stage::table(stage), stage) {
                 (None, Stage::Generate(spec)) => dry.feeds.push((Feed::Cells(spec, &pipeline.root), vec![at])),
+                (None, Stage::Prefer(spec)) => {
+                    // Which replies are compared is only known where both tables are there.
+                    if let [Some(base), Some(new)] = [&spec.base, &spec.new].map(|answers| receipts.get(answers)) {
+                        dry.feeds.push((Feed::Pair(base.output, new.output), vec![at]));
+                    }
+                }
                 (None, _) => {}
                 (Some(input), _) => match receipts.get(input) {
                     Some(receipt) => dry.read_table(receipt, at),
@@ -449,9 +480,7 @@ impl<'a> Dry<'a> {
     fn count(self, store: &Store) -> Result<BTreeMap<&'a StageId, Asked>, ForecastError> {
         let counts = dry::run(store, &self.nodes, &self.feeds)?;
         let ids = self.nodes.iter().map(|node| node.id);
-        let with_record = |([texts, embeddings], [record, embedder]): ([Count; 2], [Record; 2])| {
-            [(texts, record), (embeddings, embedder)]
-        };
+        let with_record = |(counts, records): (Vec<Count>, Vec<Record>)| counts.into_iter().zip(records).collect();
         Ok(ids.zip(counts.into_iter().zip(self.records).map(with_record)).collect())
     }
 }
@@ -459,7 +488,7 @@ impl<'a> Dry<'a> {
 /// Whether a running stage's rows have to be gone through: it makes calls, or one that reads its rows does.
 fn matters(pipeline: &Pipeline, running: &[&StageId], id: &StageId) -> bool {
     let stage = &pipeline.stages[id];
-    let is_by_row = matches!(stage, Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_));
+    let is_by_row = matches!(stage, Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) | Stage::Prefer(_));
     let reads_it = |other: &&&StageId| **other != id && stage::reads(&pipeline.stages[**other]).contains(&id);
     is_by_row && (stage::asks(stage) || running.iter().filter(reads_it).any(|other| matters(pipeline, running, other)))
 }

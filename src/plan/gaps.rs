@@ -77,7 +77,20 @@ pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str
             weights(["embed", "embed.adapter", "embed.adapter.lora"], embed)
         }),
         Stage::Infer(spec) => table("scenarios", &spec.scenarios).or_else(|| weights(MODEL, Some(&spec.model))),
-        Stage::Judge(spec) => table("answers", &spec.answers).or_else(|| weights(MODEL, spec.model.as_ref())),
+        Stage::Judge(spec) => table("answers", &spec.answers).or_else(|| match &spec.models[..] {
+            [only] => weights(MODEL, Some(only)),
+            panel => panel.iter().filter_map(ModelRef::embedded).find_map(|model| {
+                let rest = path.strip_prefix(&format!("model[{}].model", model.called()))?;
+                match (rest, &model.adapter) {
+                    (".adapter.lora", Some(pulled)) => Some(("model.adapter", &pulled.stage)),
+                    (".adapter" | ".adapter.scale" | ".kv_cache" | ".gpu_layers", _) => None,
+                    _ => Some(("model", &model.weights)),
+                }
+            }),
+        }),
+        Stage::Prefer(spec) => {
+            table("base", &spec.base).or_else(|| table("new", &spec.new)).or_else(|| weights(MODEL, Some(&spec.model)))
+        }
         Stage::Calibrate(spec) => table("verdicts", &spec.verdicts),
         Stage::Decide(spec) => {
             table("verdicts", &spec.verdicts).or_else(|| table("calibration", spec.calibration.as_ref()?))

@@ -98,6 +98,24 @@ impl Needs {
     }
 }
 
+/// How much memory each of several models may take that are asked side by side, so that all of them fit: those before leave
+/// to those behind what they need at least.
+///
+/// # Errors
+/// They do not fit: what is missing for the first of which there is too little left.
+pub fn side_by_side(models: &[Needs], free: u64) -> Result<Vec<u64>, Shortage> {
+    let least = |needs: &Needs| needs.least().value.unwrap_or(0);
+    let mut behind: u64 = models.iter().map(least).fold(0, u64::saturating_add);
+    let mut taken: u64 = 0;
+    let room = |needs: &Needs| {
+        behind = behind.saturating_sub(least(needs));
+        let room = free.saturating_sub(taken).saturating_sub(behind);
+        taken = taken.saturating_add(needs.fit(Some(room))?.total);
+        Ok(room)
+    };
+    models.iter().map(room).collect()
+}
+
 /// Bytes of one token in the cache, and whether that is a rule of thumb.
 fn cell(header: &gguf::Header, bytes: u64, kv_cache: KvCache) -> (u64, bool) {
     let parameters = header.parameters.max(1) as f64;
@@ -231,6 +249,20 @@ mod tests {
         check(Some(131_072), None, (4096, Limit::Usual));
         check(None, None, (4096, Limit::Usual));
         check(Some(2048), Some(8192), (8192, Limit::Pipeline));
+    }
+
+    #[test]
+    fn several_models_share_what_is_free() {
+        let needs = Needs::of_header(&header(), 4_900_000_000, 0, &model(KvCache::F16), Some(4096));
+        let least = needs.least().value.unwrap();
+        let rooms = |count: usize, free| side_by_side(&vec![needs; count], free);
+        assert_eq!(rooms(1, least), Ok(vec![least]));
+        assert_eq!(rooms(2, 2 * least), Ok(vec![least, least]));
+        assert!(rooms(2, 2 * least - 1).is_err() && rooms(3, 2 * least).is_err());
+        // What is left over is for all, and never more than there is.
+        let plenty = 4 * least;
+        let taken: u64 = rooms(3, plenty).unwrap().iter().map(|room| needs.fit(Some(*room)).unwrap().total).sum();
+        assert!(taken > 3 * least && taken <= plenty, "{taken}");
     }
 
     #[test]

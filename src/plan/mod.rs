@@ -23,7 +23,7 @@ pub use forecast::{Basis, CallsForecast, Figure, Forecast, ForecastError, StageF
 pub use frozen::{FrozenError, Locked, LockedInputs, compare, frozen};
 pub use graph::Graph;
 pub use known::{PlanError, Settled, searched};
-pub use memory::Needs;
+pub use memory::{Needs, side_by_side};
 pub use residency::{Loaded, Pending, Slot, Turn, held, leaves, next, turns};
 pub use selection::{Force, Selection};
 pub use why::{Against, Baseline, Cause, Explained, Source, Why, WhyError, why};
@@ -160,7 +160,7 @@ pub fn resolve(
 /// The store cannot be read, or holds something else.
 pub fn kept(calls: &CallReader<'_>, question: &Question, key: &Key) -> Result<Option<Answer>, StoreError> {
     Ok(match question {
-        Question::Complete(_) | Question::Run(_) => calls.reply(key)?.map(Answer::Reply),
+        Question::Complete { .. } | Question::Run(_) => calls.reply(key)?.map(Answer::Reply),
         Question::Embed(_) => calls.reply(key)?.map(Answer::Embedding),
     })
 }

@@ -376,6 +376,11 @@ impl<'a> Now<'a> {
 fn is_table(stage: &Stage) -> bool {
     match stage {
         Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) => true,
-        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => false,
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Prefer(_)
+        | Stage::Calibrate(_)
+        | Stage::Compare(_)
+        | Stage::Decide(_) => false,
     }
 }

@@ -11,7 +11,7 @@ use super::{Graph, PlanError, fields_changed, kept};
 use crate::engine::{CallKeys, Identity, Message, Question, Request};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, FieldChange, Key};
-use crate::spec::{Ask, Generate, Judge, NearDuplicates, Pipeline, Rubric, Stage};
+use crate::spec::{Ask, Generate, Judge, JudgeMode, ModelRef, NearDuplicates, Pipeline, Rubric, Stage};
 use crate::stage::{self, Asked, Known as _, RowStage, Step, generate, infer, judge};
 use crate::store::{Store, StoreError};
 
@@ -64,8 +64,10 @@ pub enum RowThen {
 /// Why one call of a row is what it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WhyCall {
-    /// The criterion that a judge is asked about.
+    /// The criterion that a judge is asked about; none where it is asked about all together.
     pub criterion: Option<CriterionId>,
+    /// The judge, where there is a panel of them.
+    pub judge: Option<String>,
     /// What it asked then; none if it did not ask, or nothing earlier is known.
     pub old: Option<Vec<Message>>,
     /// What it asks now; none if it does not ask any more.
@@ -92,7 +94,7 @@ pub enum WhyRowError {
     #[error(transparent)]
     Why(#[from] WhyError),
     /// The stage has no rows with prompts.
-    #[error("`{stage}` is a `{kind}` stage, which asks nothing about a scenario")]
+    #[error("`{stage}` is a `{kind}` stage, which asks nothing about one row of one table")]
     NoCalls {
         /// The stage.
         stage: StageId,
@@ -174,9 +176,11 @@ pub fn why_row(
     let input = match stage {
         Stage::Infer(spec) => ("scenarios", &spec.scenarios),
         Stage::Judge(spec) => ("answers", &spec.answers),
+        // A row of two tables has no single one behind it.
         Stage::Research(_)
         | Stage::Pull(_)
         | Stage::Generate(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_)
         | Stage::Decide(_) => {
@@ -205,10 +209,18 @@ pub fn why_row(
         (Some(why::Was::Digests(locked)), Some(recipe)) => (Vec::new(), locked.differing(&recipe)),
         (None, _) | (_, None) => (Vec::new(), Vec::new()),
     };
-    let keys = identity(&now, stage).map(|identity| CallKeys::new(&identity));
+    let keys = keys(&now, stage);
+    let judges = if let seats @ [_, _, ..] = stage::seats(stage) { seats } else { &[] };
     let mut calls = Vec::new();
     for pair in pairs(id, stage, line.as_deref(), &was)? {
-        calls.push(call(store, keys.as_ref(), pair, &changes)?);
+        if judges.is_empty() {
+            calls.push(call(store, keys.first(), pair, None, &changes)?);
+            continue;
+        }
+        // All judges are asked in the same words.
+        for (seat, judge) in judges.iter().enumerate() {
+            calls.push(call(store, keys.get(seat), pair.clone(), Some(judge), &changes)?);
+        }
     }
     let general = |change: &FieldChange| {
         let shown_elsewhere = ["system", "prompt"].contains(&change.path.as_str()) || change.path.starts_with("rubric");
@@ -246,6 +258,7 @@ impl Was {
             Stage::Research(_)
             | Stage::Pull(_)
             | Stage::Generate(_)
+            | Stage::Prefer(_)
             | Stage::Calibrate(_)
             | Stage::Compare(_)
             | Stage::Decide(_) => None,
@@ -310,6 +323,7 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
         Stage::Research(_)
         | Stage::Pull(_)
         | Stage::Judge(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_)
         | Stage::Decide(_) => {
@@ -326,12 +340,13 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
         | Stage::Pull(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_)
         | Stage::Decide(_) => stage,
     };
     let work = stage::row_stage(unmarked).map_err(|error| bad(error.to_string()))?.expect("it works row by row");
-    let keys = identity(now, unmarked).map(|identity| CallKeys::new(&identity));
+    let keys = keys(now, unmarked);
     let calls = now.store.calls()?;
     let mut step = work.start(&line).map_err(|error| bad(error.to_string()))?;
     loop {
@@ -342,7 +357,8 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
             Step::Ask(questions, rest) => {
                 let mut answers = Vec::new();
                 for question in &questions {
-                    let key = keys.as_ref().map(|keys| keys.of(question));
+                    let seat = if let Question::Complete { seat, request: _ } = question { *seat } else { 0 };
+                    let key = keys.get(seat).map(|keys| keys.of(question));
                     let stored = key.map(|key| kept(&calls, question, &key)).transpose()?.flatten();
                     let Some(answer) = stored else { return Ok(Input::Waits(id.clone())) };
                     answers.push(Asked::from(answer));
@@ -353,16 +369,21 @@ fn row_of(now: &Now<'_>, id: &StageId, scenario: &str) -> Result<Input, WhyRowEr
     }
 }
 
-/// What answers a stage's calls now, if that is known.
-fn identity(now: &Now<'_>, stage: &Stage) -> Option<Identity> {
-    let model = stage::model(stage)?;
+/// What makes the keys of a stage's calls now, by seat; empty where it is not known who answers.
+fn keys(now: &Now<'_>, stage: &Stage) -> Vec<CallKeys> {
     let missing = stage::reads(stage)
         .into_iter()
         .any(|read| matches!(now.pipeline.stages[read], Stage::Pull(_)) && !now.settled.is_settled(read));
-    if missing { None } else { stage::identity(now.pipeline, model, &now.settled).ok() }
+    if missing {
+        return Vec::new();
+    }
+    let identity = |model| stage::identity(now.pipeline, model, &now.settled);
+    let identities: Result<Vec<Identity>, _> = stage::seats(stage).iter().map(identity).collect();
+    identities.unwrap_or_default().iter().map(CallKeys::new).collect()
 }
 
 /// One call then and now.
+#[derive(Clone)]
 struct Pair {
     criterion: Option<CriterionId>,
     old: Option<Request>,
@@ -396,6 +417,16 @@ fn pairs(id: &StageId, stage: &Stage, line: Option<&str>, was: &Was) -> Result<V
                 Some(Stage::Judge(then)) => Some(then),
                 _ => None,
             };
+            if now.mode == JudgeMode::Together {
+                let first = |judge: &Judge, line| -> Result<Option<Request>, WhyRowError> {
+                    let work = judge::JudgeStage::new(judge).map_err(|error| bad(error.to_string()))?;
+                    Ok(ask(&work, line)?.into_iter().next())
+                };
+                let then = then.filter(|then| then.mode == JudgeMode::Together);
+                let (old, new) = (then.map(|then| first(then, old_line)).transpose()?.flatten(), first(now, line)?);
+                let pair = Pair { criterion: None, old, new };
+                return Ok(if pair.old.is_none() && pair.new.is_none() { Vec::new() } else { vec![pair] });
+            }
             let asked = |judge: &Judge, criterion: &CriterionId, line| -> Result<Option<Request>, WhyRowError> {
                 let wanted = judge.rubric.criteria.iter().find(|one| one.id == *criterion);
                 let Some(wanted) = wanted.filter(|one| matches!(one.ask, Ask::Question(_) | Ask::Scale(_))) else {
@@ -424,6 +455,7 @@ fn pairs(id: &StageId, stage: &Stage, line: Option<&str>, was: &Was) -> Result<V
             Stage::Research(_)
             | Stage::Pull(_)
             | Stage::Generate(_)
+            | Stage::Prefer(_)
             | Stage::Calibrate(_)
             | Stage::Compare(_)
             | Stage::Decide(_),
@@ -432,7 +464,13 @@ fn pairs(id: &StageId, stage: &Stage, line: Option<&str>, was: &Was) -> Result<V
     }
 }
 
-fn call(store: &Store, keys: Option<&CallKeys>, pair: Pair, changes: &[FieldChange]) -> Result<WhyCall, StoreError> {
+fn call(
+    store: &Store,
+    keys: Option<&CallKeys>,
+    pair: Pair,
+    judge: Option<&ModelRef>,
+    changes: &[FieldChange],
+) -> Result<WhyCall, StoreError> {
     let Pair { criterion, old, new } = pair;
     let key: Option<Key> = new.as_ref().zip(keys).map(|(request, keys)| keys.key(request));
     let reply = match key {
@@ -448,5 +486,6 @@ fn call(store: &Store, keys: Option<&CallKeys>, pair: Pair, changes: &[FieldChan
     };
     let changes = changes.iter().filter(own).cloned().collect();
     let messages = |request: Option<Request>| request.map(|request| request.messages);
-    Ok(WhyCall { criterion, old: messages(old), new: messages(new), changes, reply })
+    let judge = judge.map(|judge| judge.called().to_owned());
+    Ok(WhyCall { criterion, judge, old: messages(old), new: messages(new), changes, reply })
 }

@@ -13,6 +13,8 @@ mod gates;
 mod markdown;
 mod model;
 mod next;
+mod panel;
+mod preferences;
 mod table;
 mod terminal;
 #[cfg(test)]
@@ -25,6 +27,8 @@ pub use chart::chart;
 pub use comparison::{ComparedArm, StageComparison};
 pub use markdown::{candidates_markdown, markdown};
 pub use model::{CatalogAge, CriterionText, Inputs, NextStep, ReportModel, StageRecord, StageWeights, build};
+pub use panel::{CriterionOpinions, JudgePair, Opinion, PanelJudge, Steadiness};
+pub use preferences::{Position, StagePreferences};
 pub use table::candidates_csv;
 pub use terminal::{Style, terminal};
 

@@ -8,9 +8,11 @@ use super::calibrated::{self, StageCalibration};
 use super::comparison::{self, StageComparison};
 use super::criterion;
 use super::next::{self, Context, Suite};
+use super::panel::{self, Opinion};
+use super::preferences::{self, StagePreferences};
 use crate::data::{
-    Calibration, Candidates, Comparison, Coverage, Decision, GateCheck, Judging, Outcome, Place, ReviewedBy,
-    WeightsRecord,
+    Calibration, Candidates, Comparison, Coverage, Decision, GateCheck, Judging, Outcome, Place, Preferences,
+    ReviewedBy, WeightsRecord,
 };
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
@@ -43,6 +45,8 @@ pub struct Inputs<'a> {
     pub coverage: Option<Coverage>,
     /// By which tokens verdicts were weighed, of the `judge` stages that weighed words.
     pub judging: BTreeMap<StageId, Judging>,
+    /// What `prefer` stages came to.
+    pub preferences: Vec<(StageId, Preferences)>,
     /// How far judges are to be trusted, of the `calibrate` stages.
     pub calibrations: Vec<(StageId, Calibration)>,
     /// What people who reviewed the replies behind the decision say.
@@ -142,6 +146,12 @@ pub struct ReportModel {
     pub judged_by: Option<String>,
     /// By which tokens verdicts were weighed; null where the judge wrote them.
     pub judging: Option<Judging>,
+    /// How far judges agree; absent where each question was asked once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opinions: Option<Opinion>,
+    /// Which of two tables of answers a judge prefers; absent without a `prefer` stage.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub preferences: Vec<StagePreferences>,
     /// How far judges are to be trusted, one entry a `calibrate` stage; absent without one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calibrations: Vec<StageCalibration>,
@@ -209,6 +219,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         weights,
         coverage,
         mut judging,
+        preferences,
         calibrations,
         reviews,
         decision,
@@ -223,6 +234,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         .judge
         .map(|(_, judge)| judge.rubric.criteria.iter().map(criterion::in_words).collect())
         .unwrap_or_default();
+    let mut judging = chain.judge.and_then(|(id, _)| judging.remove(id));
     let file = pipeline.file.display().to_string();
     let calibrations: Vec<StageCalibration> =
         calibrations.into_iter().map(|(stage, record)| StageCalibration { stage, record }).collect();
@@ -262,7 +274,9 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         coverage,
         answered_by: chain.infer.map(|infer| answered_by(pipeline, infer)),
         judged_by: chain.judge.map(|(_, judge)| judged_by(pipeline, judge)),
-        judging: chain.judge.and_then(|(id, _)| judging.remove(id)),
+        opinions: judging.as_mut().and_then(|judging| panel::opinions(*std::mem::take(&mut judging.opinions))),
+        judging: judging.filter(|judging| !judging.is_empty()),
+        preferences: preferences::in_words(pipeline, preferences),
         calibrations,
         reviews,
         criteria,
@@ -332,7 +346,7 @@ fn backup(pipeline: &spec::Pipeline, candidates: &Candidates) -> Option<(String,
     Some((row.id.clone(), format!("pull: {{ model: {research}.backup }}")))
 }
 
-fn model_in_words(pipeline: &spec::Pipeline, model: &spec::ModelRef) -> String {
+pub(super) fn model_in_words(pipeline: &spec::Pipeline, model: &spec::ModelRef) -> String {
     match model {
         spec::ModelRef::Embedded(model) => {
             let adapter = model.adapter.as_ref().map(|adapter| format!(" with the adapter of `{}`", adapter.stage));
@@ -370,13 +384,26 @@ fn judged_by(pipeline: &spec::Pipeline, judge: &spec::Judge) -> String {
     let pass = &judge.rubric.pass;
     let how = match judge.mode {
         spec::JudgeMode::Json => times("each question is asked", judge.repeat),
+        spec::JudgeMode::Together => {
+            let asked = times("they are asked", judge.repeat);
+            format!(
+                "; all questions about a reply are asked in one call, in an order that changes from scenario to scenario{asked}"
+            )
+        }
         spec::JudgeMode::Logprob { max_outside } => format!(
             "; a verdict is the likeliest of the words that may answer a question, and ungraded where more than {} of the \
              probability is on other words; no reason is written and nothing is quoted",
             round_percent(max_outside)
         ),
     };
-    let judge = judge.model.as_ref().map_or_else(|| "nobody".to_owned(), |model| model_in_words(pipeline, model));
+    let judge = match &judge.models[..] {
+        [] => "nobody".to_owned(),
+        [only] => model_in_words(pipeline, only),
+        panel => {
+            let judges: Vec<String> = panel.iter().map(|model| model_in_words(pipeline, model)).collect();
+            format!("a panel of {}, of whom more than half must agree: {}", panel.len(), list(&judges, "and"))
+        }
+    };
     let groups: String = pass.at_least.iter().map(group_in_words).collect();
     let rule = format!(
         "a reply passes if no critical criterion fails and it earns {} of the weight that applies{groups}",

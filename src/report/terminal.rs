@@ -41,6 +41,9 @@ pub fn terminal(model: &ReportModel, style: Style, out: &mut dyn io::Write) -> i
     if let Some(decision) = &model.decision {
         summary(model, decision, width, style, out)?;
     }
+    for stage in model.preferences.iter().take(MOST) {
+        hanging("Preferred: ", &one_line(&stage.headline), width, out)?;
+    }
     comparison::terminal(model, width, style, out)?;
     for note in model.notes.iter().take(MOST) {
         hanging("Note: ", &one_line(note), width, out)?;

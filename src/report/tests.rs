@@ -91,11 +91,12 @@ fn pipeline() -> spec::Pipeline {
         cluster: spec::ClusterBy::Nothing,
         target: spec::Target::Population,
         seed: 0,
+        votes: spec::Votes::Majority,
     };
     let judge = spec::Judge {
         answers: stage_id("answers"),
         rubric: rubric(),
-        model: Some(spec::ModelRef::Declared(ModelName::new("judge").unwrap())),
+        models: vec![spec::ModelRef::Declared(ModelName::new("judge").unwrap())],
         mode: spec::JudgeMode::Json,
         max_tokens: 256,
         temperature: 0.0,
@@ -169,6 +170,7 @@ fn judged(index: usize, grade: Grade) -> Judged {
         votes: None,
         pass_probability: None,
         level: None,
+        panel: BTreeMap::new(),
     };
     let kind = |fails: bool| match grade {
         Grade::Ungraded => VerdictKind::Ungraded,
@@ -341,6 +343,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         weights: vec![(stage_id("weights"), weights())],
         coverage: Some(coverage),
         judging: BTreeMap::new(),
+        preferences: Vec::new(),
         calibrations: Vec::new(),
         reviews: Vec::new(),
         decision: Some(decision(rows)),
@@ -450,6 +453,7 @@ fn a_report_without_a_decision_is_still_a_report() {
         weights: Vec::new(),
         coverage: None,
         judging: BTreeMap::new(),
+        preferences: Vec::new(),
         calibrations: Vec::new(),
         reviews: Vec::new(),
         decision: None,

@@ -102,6 +102,8 @@ pub enum Stage {
     Infer(Infer),
     /// Answers → verdicts.
     Judge(Judge),
+    /// Two tables of answers → preferences.
+    Prefer(Prefer),
     /// Verdicts and labels of people → how far the judge can be trusted.
     Calibrate(Calibrate),
     /// Verdicts → decision.
@@ -227,6 +229,15 @@ impl ModelRef {
         match self {
             Self::Embedded(model) => Some(model),
             Self::Declared(_) => None,
+        }
+    }
+
+    /// What people call it, unlike for each model of a pipeline: an entry of `models:`, or the stage that brings its weights.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        match self {
+            Self::Embedded(model) => model.called(),
+            Self::Declared(name) => name.as_str(),
         }
     }
 }
@@ -395,11 +406,11 @@ pub struct Judge {
     pub answers: StageId,
     /// What is asked of each answer.
     pub rubric: Rubric,
-    /// Who judges. Present if any criterion needs a judge.
-    pub model: Option<ModelRef>,
+    /// Who judges: at least one if any criterion needs a judge; several are a panel, each with another name.
+    pub models: Vec<ModelRef>,
     /// How a judge's verdict is had.
     pub mode: JudgeMode,
-    /// Most tokens of one verdict.
+    /// Most tokens of one answer of a judge: of one verdict, or of all where they are asked for together.
     pub max_tokens: u32,
     /// 0 = greedy.
     pub temperature: f64,
@@ -407,10 +418,35 @@ pub struct Judge {
     pub top_p: f64,
     /// Seed for `temperature` above 0.
     pub seed: u64,
-    /// How many opinions each question gets, at least 1; the majority's verdict counts.
+    /// How many opinions each question gets of each judge, at least 1; the majority's verdict counts.
     pub repeat: u32,
     /// Tokens of context for the embedded engine: the stage's own, or else the model's.
     pub context: Option<u32>,
+}
+
+/// `prefer: {...}`
+#[derive(Debug, Clone)]
+pub struct Prefer {
+    /// An `infer` stage.
+    pub base: StageId,
+    /// Another one, with the same scenarios and as many answers to each.
+    pub new: StageId,
+    /// By what replies are compared, never empty; several are asked as one.
+    pub questions: Vec<String>,
+    /// Who judges.
+    pub model: ModelRef,
+    /// Most tokens of one answer of the judge.
+    pub max_tokens: u32,
+    /// 0 = greedy.
+    pub temperature: f64,
+    /// In (0, 1].
+    pub top_p: f64,
+    /// Seed for `temperature` above 0.
+    pub seed: u64,
+    /// Tokens of context for the embedded engine: the stage's own, or else the model's.
+    pub context: Option<u32>,
+    /// Level of the interval, in (0, 1).
+    pub confidence: f64,
 }
 
 /// How a judge's verdict on a question is had.
@@ -419,6 +455,8 @@ pub struct Judge {
 pub enum JudgeMode {
     /// It writes a JSON document: words of the reply, a reason, the verdict.
     Json,
+    /// It is asked all questions about a reply at once, and writes one JSON document with a member a criterion.
+    Together,
     /// It writes nothing: the likeliest of the verdict words is the verdict. Then `max_tokens` is 1, `temperature` 0 and
     /// `repeat` 1.
     Logprob {
@@ -486,6 +524,8 @@ pub struct Decide {
     pub target: Target,
     /// What the sample on the review sheet is drawn with.
     pub seed: u64,
+    /// How the verdicts of a panel become one.
+    pub votes: Votes,
 }
 
 /// Which scenarios belong together, so that each says less than one that stands for itself.
@@ -508,6 +548,16 @@ pub enum Target {
     Population,
     /// The scenarios of this suite, and no others.
     Suite,
+}
+
+/// How the verdicts of a panel's judges become one.
+#[derive(Debug, Clone)]
+pub enum Votes {
+    /// As the table has it: what more than half of them say.
+    Majority,
+    /// By the likeliest errors of each judge, estimated from all verdicts; replies are graded anew by this rubric, which is that
+    /// of the `judge` stage.
+    DawidSkene(Box<Rubric>),
 }
 
 /// The least outcome that passes the gate.

@@ -242,6 +242,12 @@ codes! {
     SelfJudging Warning "self_judging"
         "A model judges its own replies, which it favours."
         "let another model judge"
+    UnlikePair Error "unlike_pair"
+        "Two tables of answers are compared that do not answer the same scenarios equally often."
+        "name two `infer` stages with the same `scenarios` and the same `repeat`"
+    SameFamily Warning "same_family"
+        "A model is judged by one of its own family, which likes what sounds like itself."
+        "let a model of another family judge, or calibrate the judge with labels of this model's replies"
 }
 
 impl Code {

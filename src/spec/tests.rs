@@ -275,7 +275,7 @@ fn the_whole_of_a_pipeline_is_read() {
     assert_eq!(infer.prompt.source(), "{{ scenario.opening }}");
     assert_eq!((infer.max_tokens, infer.context), (200, None));
     assert!(infer.system.is_some());
-    assert_eq!(verdicts.model, Some(ModelRef::Declared(crate::ids::ModelName::new("judge").unwrap())));
+    assert_eq!(verdicts.models, [ModelRef::Declared(crate::ids::ModelName::new("judge").unwrap())]);
     assert_eq!(verdicts.rubric.criteria.len(), 14);
     assert_eq!((decide.deploy, decide.fine_tune, decide.gate), (0.70, 0.50, None));
 }

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod generate;
 pub mod infer;
 pub mod judge;
+pub mod prefer;
 pub mod pull;
 mod recipe;
 pub mod research;
@@ -33,6 +34,7 @@ pub fn kind(stage: &Stage) -> &'static str {
         Stage::Generate(_) => "generate",
         Stage::Infer(_) => "infer",
         Stage::Judge(_) => "judge",
+        Stage::Prefer(_) => "prefer",
         Stage::Calibrate(_) => "calibrate",
         Stage::Decide(_) => "decide",
         Stage::Compare(_) => "compare",
@@ -45,11 +47,14 @@ pub fn manner(stage: &Stage) -> &'static str {
     match stage {
         // One token instead of a text.
         Stage::Judge(judge) if matches!(judge.mode, JudgeMode::Logprob { .. }) => "judge_logprob",
+        // Many verdicts in one text.
+        Stage::Judge(judge) if judge.mode == JudgeMode::Together => "judge_together",
         Stage::Research(_)
         | Stage::Pull(_)
         | Stage::Generate(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_)
         | Stage::Decide(_) => kind(stage),
@@ -76,6 +81,7 @@ pub fn commands(stage: &Stage) -> impl Iterator<Item = &Command> {
         | Stage::Pull(_)
         | Stage::Generate(_)
         | Stage::Infer(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Decide(_)
         | Stage::Compare(_) => &[],
@@ -101,6 +107,7 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         },
         Stage::Infer(infer) => Some(&infer.scenarios),
         Stage::Judge(judge) => Some(&judge.answers),
+        Stage::Prefer(_) => None,
         Stage::Calibrate(calibrate) => Some(&calibrate.verdicts),
         Stage::Decide(decide) => Some(&decide.verdicts),
         Stage::Compare(compare) => {
@@ -119,7 +126,7 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
             bases.into_iter().chain(&decide.answers).chain(&decide.calibration).filter(|other| Some(*other) != table),
         );
     }
-    pulls.into_iter().chain(table).chain(others).chain(tables).collect()
+    pulls.into_iter().chain(table).chain(others).chain(tables).chain(pair(stage).into_iter().flatten()).collect()
 }
 
 /// The stage whose table a row-wise stage takes row by row, if it takes another stage's.
@@ -131,6 +138,23 @@ pub fn table(stage: &Stage) -> Option<&StageId> {
         Stage::Research(_)
         | Stage::Pull(_)
         | Stage::Generate(_)
+        | Stage::Prefer(_)
+        | Stage::Calibrate(_)
+        | Stage::Compare(_)
+        | Stage::Decide(_) => None,
+    }
+}
+
+/// The two stages of whose tables a row-wise stage takes a row each at a time, if it takes such; none of them streams.
+#[must_use]
+pub fn pair(stage: &Stage) -> Option<[&StageId; 2]> {
+    match stage {
+        Stage::Prefer(prefer) => Some([&prefer.base, &prefer.new]),
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_)
         | Stage::Decide(_) => None,
@@ -146,6 +170,7 @@ pub fn row_stage(stage: &Stage) -> Result<Option<Box<dyn RowStage>>, CheckError>
         Stage::Generate(spec) => Some(Box::new(generate::GenerateStage::new(spec))),
         Stage::Infer(spec) => Some(Box::new(infer::InferStage::new(spec))),
         Stage::Judge(spec) => Some(Box::new(judge::JudgeStage::new(spec)?)),
+        Stage::Prefer(spec) => Some(Box::new(prefer::PreferStage::new(spec))),
         Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => None,
     })
 }
@@ -159,6 +184,7 @@ pub fn lines_each(stage: &Stage) -> u64 {
         | Stage::Pull(_)
         | Stage::Generate(_)
         | Stage::Judge(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_)
         | Stage::Decide(_) => 1,
@@ -167,7 +193,7 @@ pub fn lines_each(stage: &Stage) -> u64 {
 
 /// The models that a stage puts calls of either sort to.
 pub fn models(stage: &Stage) -> impl Iterator<Item = &ModelRef> {
-    model(stage).into_iter().chain(embedder(stage))
+    seats(stage).iter().chain(embedder(stage))
 }
 
 /// The model that a stage asks to embed texts, if it asks any.
@@ -179,22 +205,25 @@ pub fn embedder(stage: &Stage) -> Option<&ModelRef> {
         | Stage::Pull(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_)
         | Stage::Decide(_) => None,
     }
 }
 
-/// The model that a stage asks for texts, if it asks any.
+/// The models that a stage asks for texts, each by its seat: several where it has a panel of judges.
 #[must_use]
-pub fn model(stage: &Stage) -> Option<&ModelRef> {
+pub fn seats(stage: &Stage) -> &[ModelRef] {
     match stage {
-        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => None,
+        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => &[],
         Stage::Generate(generate) => {
-            generate.expand().and_then(|expand| expand.writer.as_ref()).map(|writer| &writer.model)
+            let writer = generate.expand().and_then(|expand| expand.writer.as_ref());
+            writer.map(|writer| std::slice::from_ref(&writer.model)).unwrap_or_default()
         }
-        Stage::Infer(infer) => Some(&infer.model),
-        Stage::Judge(judge) => judge.model.as_ref(),
+        Stage::Infer(infer) => std::slice::from_ref(&infer.model),
+        Stage::Judge(judge) => &judge.models,
+        Stage::Prefer(prefer) => std::slice::from_ref(&prefer.model),
     }
 }
 
@@ -203,7 +232,8 @@ pub fn model(stage: &Stage) -> Option<&ModelRef> {
 pub fn context(stage: &Stage, model: &ModelRef) -> Option<u32> {
     match stage {
         Stage::Infer(infer) => infer.context,
-        Stage::Judge(judge) => judge.context,
+        Stage::Judge(judge) => judge.context.or_else(|| model.embedded()?.context),
+        Stage::Prefer(prefer) => prefer.context,
         Stage::Generate(_) => model.embedded().and_then(|model| model.context),
         Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => None,
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{calibrate, compare, decide, generate, infer, judge, kind, pull, research};
+use super::{calibrate, compare, decide, generate, infer, judge, kind, prefer, pull, research};
 use crate::data::{Candidates, WeightsRecord};
 use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
@@ -151,15 +151,31 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             (infer::VERSION, infer::fields(stage), inputs)
         }
         Stage::Judge(stage) => {
-            let model = stage.model.as_ref().map(|model| identity(pipeline, model, known)).transpose()?;
-            let mut inputs =
-                json!({ "model": model.map(|identity| identity.0), "answers": known.output(&stage.answers) });
+            let judge = |model: &ModelRef| identity(pipeline, model, known).map(|identity| identity.0);
+            let model = match &stage.models[..] {
+                [] => Value::Null,
+                [only] => judge(only)?,
+                // A table of a panel names its judges.
+                panel => {
+                    let named = |model: &ModelRef| {
+                        let context = model.embedded().and_then(|model| model.context);
+                        Ok(json!({ "id": model.called(), "model": judge(model)?, "context": context }))
+                    };
+                    panel.iter().map(named).collect::<Result<_, RecipeError<K::Error>>>()?
+                }
+            };
+            let mut inputs = json!({ "model": model, "answers": known.output(&stage.answers) });
             let files = command_files(stage.rubric.criteria.iter().filter_map(Criterion::command), known);
             let files = files.map_err(RecipeError::Known)?;
             if !files.is_empty() {
                 inputs["commands"] = json!(files);
             }
             (judge::VERSION, judge::fields(stage), inputs)
+        }
+        Stage::Prefer(stage) => {
+            let model = identity(pipeline, &stage.model, known)?;
+            let [base, new] = [&stage.base, &stage.new].map(|answers| known.output(answers));
+            (prefer::VERSION, prefer::fields(stage), json!({ "model": model.0, "base": base, "new": new }))
         }
         Stage::Calibrate(stage) => {
             let own = calibrate::fields(stage, rubric_of(pipeline, stage));
@@ -196,6 +212,7 @@ pub fn rubric_of<'a>(pipeline: &'a Pipeline, calibrate: &Calibrate) -> &'a Rubri
         | Stage::Pull(_)
         | Stage::Generate(_)
         | Stage::Infer(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Decide(_)
         | Stage::Compare(_) => unreachable!("wires are checked"),
@@ -236,6 +253,7 @@ pub fn apart_from_table(stage: &Stage, mut recipe: Value) -> Option<(Value, Blob
         Stage::Research(_)
         | Stage::Pull(_)
         | Stage::Generate(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Decide(_)
         | Stage::Compare(_) => return None,

@@ -273,7 +273,7 @@ pub(super) mod tests {
     /// Takes a step that asks for texts.
     pub(in crate::stage) fn asks(step: Step) -> (Vec<Request>, Box<dyn Resume>) {
         let request = |question| match question {
-            Question::Complete(request) => request,
+            Question::Complete { seat: _, request } => request,
             other @ (Question::Embed(_) | Question::Run(_)) => panic!("it asks for no text: {other:?}"),
         };
         match step {

@@ -90,9 +90,12 @@ fn calls(world: &World) -> Vec<(String, Recipe)> {
         Stage::Judge(spec) => {
             asks(judge::JudgeStage::new(spec).unwrap().start(&answer_line("a/b", "Oh <|x|>")).unwrap())
         }
-        Stage::Research(_) | Stage::Pull(_) | Stage::Calibrate(_) | Stage::Compare(_) | Stage::Decide(_) => {
-            panic!("{id} asks nothing")
-        }
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Prefer(_)
+        | Stage::Calibrate(_)
+        | Stage::Compare(_)
+        | Stage::Decide(_) => panic!("{id} asks nothing"),
     };
     let plain = Request {
         messages: vec![

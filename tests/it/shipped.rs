@@ -19,6 +19,8 @@ fn shipped_pipelines_have_no_problem() {
         "examples/tone/pipeline.yaml",
         "examples/checks/pipeline.yaml",
         "examples/choice/pipeline.yaml",
+        "examples/panel/pipeline.yaml",
+        "examples/panel/pairs.yaml",
         "examples/weights/pipeline.yaml",
         "examples/finetune/pipeline.yaml",
         "examples/finetune/unchanged.yaml",

@@ -32,7 +32,7 @@ use crate::spec::{
     Calibrate, Decide, Generate, HubSearch, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Stage,
 };
 use crate::stage::generate::{Cell, Marker};
-use crate::stage::{self, generate, pull};
+use crate::stage::{self, generate, prefer, pull};
 use crate::store::{Lines, Receipt, Store, StoreError};
 
 /// What a verification works with.
@@ -197,6 +197,10 @@ impl State<'_> {
                 let inputs = self.inputs(from)?;
                 self.rows(id, stage, receipt, inputs).await
             }
+            Stage::Prefer(prefer) => {
+                let inputs = self.inputs(&prefer.base)?.beside(self.inputs(&prefer.new)?);
+                self.rows(id, stage, receipt, inputs).await
+            }
         }
     }
 
@@ -330,14 +334,14 @@ impl State<'_> {
         let stored = |read: &StageId| -> Result<whole::TableLines<'_>, StageFailure> {
             Ok(Box::new(merged_text(store, &lock.stages[read].output, &none)?))
         };
-        let again = whole::decision(pipeline, decide, calibrated.as_ref(), stored)?;
+        let again = whole::decision(pipeline, decide, calibrated.as_ref(), stored)?.decision;
         let reads = stage::reads(&pipeline.stages[id]);
         if reads.iter().any(|read| self.tables.get(*read).is_some_and(|table| !table.fresh.is_empty())) {
             let fresh = |read: &StageId| -> Result<whole::TableLines<'_>, StageFailure> {
                 let fresh = self.tables.get(read).map_or(&none, |table| &table.fresh);
                 Ok(Box::new(merged_text(store, &lock.stages[read].output, fresh)?))
             };
-            let new = whole::decision(pipeline, decide, calibrated.as_ref(), fresh)?;
+            let new = whole::decision(pipeline, decide, calibrated.as_ref(), fresh)?.decision;
             self.effects.push(Effect { stage: id.clone(), old, new });
         }
         Ok(same_record(&again, locked))
@@ -391,6 +395,7 @@ fn marks(stage: &Stage, sampled: bool) -> (Marks, Option<Stage>) {
         | Stage::Pull(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
+        | Stage::Prefer(_)
         | Stage::Calibrate(_)
         | Stage::Compare(_)
         | Stage::Decide(_) => (Marks::None, None),
@@ -403,6 +408,19 @@ struct Inputs {
     total: u64,
     /// Which of them were executed again themselves.
     from: Option<Picked>,
+}
+
+impl Inputs {
+    /// Rows of two tables, one of each at a time; a pair has moved if either has. Both were sampled alike.
+    fn beside(self, other: Self) -> Self {
+        let Self { lines, total, from } = self;
+        let paired = lines.zip(other.lines).map(|(base, new)| {
+            let (base, new) = (base?, new?);
+            let text = prefer::paired(&base.text, &new.text);
+            Ok(fresh::Line { index: base.index, text, moved: base.moved || new.moved })
+        });
+        Self { lines: Box::new(paired), total, from }
+    }
 }
 
 const WEIGHTS: &str = "run the pipeline on this machine, which brings the weights, and verify then";
@@ -434,7 +452,7 @@ fn merged_text(
     store: &Store,
     table: &BlobId,
     fresh: &Fresh,
-) -> Result<impl Iterator<Item = std::io::Result<String>>, StageFailure> {
+) -> Result<impl Iterator<Item = std::io::Result<String>> + use<>, StageFailure> {
     Ok(merged(store, table, fresh)?.map(|line| line.map(|line| line.text)))
 }
 

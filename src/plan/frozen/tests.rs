@@ -90,6 +90,7 @@ impl Project {
                         | Stage::Generate(_)
                         | Stage::Infer(_)
                         | Stage::Judge(_)
+                        | Stage::Prefer(_)
                         | Stage::Calibrate(_)
                         | Stage::Compare(_) => (format!("rows of {id}\n"), Vec::new()),
                     };

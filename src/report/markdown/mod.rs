@@ -10,6 +10,8 @@ mod failure_modes;
 mod failures;
 mod gates;
 mod near;
+mod panel;
+mod preferences;
 mod reproduce;
 mod results;
 mod review;
@@ -44,6 +46,8 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     results::write(model, out)?;
     calibration::write(model, out)?;
     near::write(model, out)?;
+    panel::write(model, out)?;
+    preferences::write(model, out)?;
     failure_modes::write(model, out)?;
     failures::failure_analysis(model, out)?;
     failures::qualitative_notes(model, out)?;

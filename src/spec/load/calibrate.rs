@@ -109,7 +109,7 @@ fn is_same_judge(one: &Judge, other: &Judge) -> bool {
     let (one_rubric, other_rubric) = (rubric(one), rubric(other));
     let (one, other) = (alike(one), alike(other));
     one_rubric == other_rubric
-        && one.model == other.model
+        && one.models == other.models
         && one.mode == other.mode
         && (one.max_tokens, one.seed, one.repeat, one.context)
             == (other.max_tokens, other.seed, other.repeat, other.context)

@@ -5,7 +5,8 @@ use std::ops::Bound;
 
 use indexmap::IndexMap;
 
-use super::stages::{Context, Sketch, is_same_model};
+use super::judging::is_same_model;
+use super::stages::{Context, Sketch};
 use super::wires::Need;
 use crate::ids::{GuardName, ModelName, StageId};
 use crate::spec::compare::{Arms, Clustering, Compare, Goal, Guard};
@@ -145,12 +146,12 @@ fn check(
 
 /// What two judge stages do not have in common, besides what they judge.
 fn unlike(one: &Judge, other: &Judge, models: &IndexMap<ModelName, Model>) -> Option<&'static str> {
-    let Judge { answers: _, rubric, model, mode, max_tokens, temperature, top_p, seed, repeat, context } = one;
+    let Judge { answers: _, rubric, models: judges, mode, max_tokens, temperature, top_p, seed, repeat, context } = one;
     let text = |rubric| serde_json::to_string(rubric).unwrap_or_default();
     if text(rubric) != text(&other.rubric) {
         return Some("their rubrics differ");
     }
-    if !is_same_judge(model.as_ref(), other.model.as_ref(), models) {
+    if !is_same_panel(judges, &other.models, models) {
         return Some("their judges differ");
     }
     let differs = [
@@ -166,10 +167,15 @@ fn unlike(one: &Judge, other: &Judge, models: &IndexMap<ModelName, Model>) -> Op
     differs.into_iter().find(|(differs, _)| *differs).map(|(_, what)| what)
 }
 
-fn is_same_judge(one: Option<&ModelRef>, other: Option<&ModelRef>, models: &IndexMap<ModelName, Model>) -> bool {
+/// Whether the same models judge, each in the same seat.
+fn is_same_panel(one: &[ModelRef], other: &[ModelRef], models: &IndexMap<ModelName, Model>) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same_judge(one, other, models))
+}
+
+fn is_same_judge(one: &ModelRef, other: &ModelRef, models: &IndexMap<ModelName, Model>) -> bool {
     match (one, other) {
-        (Some(ModelRef::Declared(_)), Some(ModelRef::Declared(_))) if one != other => {
-            one.zip(other).is_some_and(|(one, other)| is_same_model(one, other, &IndexMap::new(), models))
+        (ModelRef::Declared(_), ModelRef::Declared(_)) if one != other => {
+            is_same_model(one, other, &IndexMap::new(), models)
         }
         _ => one == other,
     }

@@ -4,10 +4,11 @@ use std::ops::Bound;
 
 use super::conditions::suite;
 use super::gates;
+use super::judging;
 use super::stages::{Context, Sketch};
 use super::wires::Need;
 use crate::ids::StageId;
-use crate::spec::pipeline::{ClusterBy, Decide, Gate, Stage, Target};
+use crate::spec::pipeline::{ClusterBy, Decide, Gate, Stage, Target, Votes};
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, did_you_mean, shorten};
 use indexmap::IndexMap;
@@ -38,6 +39,8 @@ impl Context<'_> {
         const TARGETS: &[(&str, Target)] = &[("population", Target::Population), ("suite", Target::Suite)];
         let target = fields.optional("target").map_or(Some(Target::Population), |field| field.choice(TARGETS));
         let calibration = fields.optional("calibration").map(|field| self.outline.stage(field, Need::Calibration));
+        // Which panel it is about is filled in when all stages are read.
+        let votes = fields.optional("votes").map_or(Some(false), |field| field.choice(judging::VOTES));
         let seed = fields.optional("seed").map_or(Some(0), |field| field.integer(0..=u64::MAX));
         fields.finish();
 
@@ -73,6 +76,7 @@ impl Context<'_> {
             target: target?,
             seed: seed?,
             calibration: calibration.flatten(),
+            votes: if votes? { judging::votes_of_a_panel_to_come() } else { Votes::Majority },
         })
     }
 }

@@ -10,19 +10,28 @@ use crate::spec::read::{Field, Fields};
 /// that is none.
 const MAX_OUTSIDE: f64 = 0.5;
 
+/// The modes without what goes with them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Json,
+    Together,
+    Logprob,
+}
+
 /// Reads `mode` and `max_outside`, and reports fields that mean nothing in that mode.
 pub(super) fn mode(fields: &mut Fields<'_>) -> Option<JudgeMode> {
+    const MODES: &[(&str, Way)] = &[("json", Way::Json), ("together", Way::Together), ("logprob", Way::Logprob)];
     let mode = fields.optional("mode");
-    let weighs = mode.map_or(Some(false), |field| field.choice(&[("json", false), ("logprob", true)]));
+    let way = mode.map_or(Some(Way::Json), |field| field.choice(MODES));
     let max_outside = fields.optional("max_outside");
-    match (weighs?, mode) {
-        (true, Some(mode)) => {
+    match (way?, mode) {
+        (Way::Logprob, Some(mode)) => {
             report_fields_of_writing(fields, mode);
             let below_one = (Bound::Included(0.0), Bound::Excluded(1.0));
             let max_outside = max_outside.map_or(Some(MAX_OUTSIDE), |field| field.number(below_one))?;
             Some(JudgeMode::Logprob { max_outside })
         }
-        (_, written) => {
+        (way, written) => {
             if let Some(span) = fields.key_span("max_outside") {
                 let message = "`max_outside` is a limit of `mode: logprob`".to_owned();
                 let problem = fields.reader.problem(Code::UnknownField, span, "only with logprob", message);
@@ -32,7 +41,7 @@ pub(super) fn mode(fields: &mut Fields<'_>) -> Option<JudgeMode> {
                 };
                 fields.reader.push(problem.help("write `mode: logprob`, or remove it"));
             }
-            Some(JudgeMode::Json)
+            Some(if way == Way::Together { JudgeMode::Together } else { JudgeMode::Json })
         }
     }
 }

@@ -8,17 +8,16 @@ use indexmap::IndexMap;
 
 use super::axis_names::{self, Prompt};
 use super::calibrate::{self, Gold};
-use super::check::Met;
 use super::compare;
 use super::conditions::{self, Conditions};
 use super::costs;
 use super::decide;
 use super::files::Files;
 use super::gates;
-use super::mode::mode;
+use super::judging;
 use super::models;
+use super::prefer;
 use super::research::research;
-use super::rubric::{self, ReadRubric};
 use super::wires::{Kind, Need, Outline};
 use crate::ids::{ModelName, StageId};
 use crate::spec::pipeline::{Embedded, Infer, Judge, JudgeMode, Model, ModelRef, Pull, PullFrom, Stage};
@@ -45,7 +44,7 @@ pub(super) struct Context<'a> {
     embedded: &'a BTreeMap<ModelName, Embedded>,
     pub(super) files: &'a Files<'a>,
     /// The conditions of all rubrics that were read.
-    conditions: RefCell<Vec<Conditions>>,
+    pub(super) conditions: RefCell<Vec<Conditions>>,
     /// All prompts over scenarios that were read.
     prompts: RefCell<Vec<Prompt>>,
     /// The labels of all gold files that were read.
@@ -53,7 +52,7 @@ pub(super) struct Context<'a> {
 }
 
 /// Most tokens that a reply may have.
-const LONGEST_REPLY: u32 = 32_768;
+pub(super) const LONGEST_REPLY: u32 = 32_768;
 
 /// Reads the settings of all stages; gives those that are sound.
 pub(super) fn read(
@@ -81,6 +80,7 @@ pub(super) fn read(
                 Kind::Generate => context.generate(fields).map(Stage::Generate),
                 Kind::Infer => context.infer(fields).map(Stage::Infer),
                 Kind::Judge => context.judge(fields).map(Stage::Judge),
+                Kind::Prefer => context.prefer(fields).map(Stage::Prefer),
                 Kind::Calibrate => context.calibrate(fields).map(Stage::Calibrate),
                 Kind::Decide => context.decide(fields).map(Stage::Decide),
                 Kind::Compare => context.compare(fields).map(Stage::Compare),
@@ -89,15 +89,17 @@ pub(super) fn read(
         })
         .collect();
     report_second_decision(sketches);
+    prefer::report_unlike_pairs(sketches, &stages);
     compare::report_unlike_arms(sketches, &stages, models);
     decide::report_unknown_cluster(sketches, &stages);
     gates::complete(sketches, &mut stages, models);
-    warn_of_self_judging(sketches, &stages, models);
+    judging::warn_of_self_judging(sketches, &stages, models);
     warn_of_equal_samples(sketches, &stages);
     calibrate::report_unknown_criteria(&context.golds.into_inner(), &stages, files.sink);
     calibrate::report_other_judge(sketches, &stages);
     let conditions = context.conditions.into_inner();
     costs::settle(&mut stages, models, &conditions, files.sink);
+    judging::fill_in_panels(sketches, &mut stages);
     axis_names::report_unknown(&context.prompts.into_inner(), &conditions, &stages, files.sink);
     conditions::warn_of_never(&conditions, &stages, files.sink);
     stages
@@ -216,63 +218,16 @@ impl Context<'_> {
             context,
         })
     }
-
-    fn judge(&self, mut fields: Fields<'_>) -> Option<Judge> {
-        let answers = fields.required("answers").and_then(|field| self.outline.stage(field, Need::Answers));
-        let rubric = fields
-            .required("rubric")
-            .and_then(|field| self.files.document(field))
-            .and_then(|document| rubric::read(document, self.files));
-        let has_model = fields.has("model");
-        let model = fields.optional("model").and_then(|field| self.model(field));
-        let mode = mode(&mut fields);
-        let weighs = matches!(mode, Some(JudgeMode::Logprob { .. }));
-        let tokens = fields.optional("max_tokens").filter(|_| !weighs);
-        let max_tokens = tokens.map_or(Some(if weighs { 1 } else { 200 }), |field| field.small(32..=LONGEST_REPLY));
-        let sampling = sampling(&mut fields);
-        let repeat = repeat(&mut fields);
-        let context = context_size(&mut fields, model.as_ref());
-        let (reader, span) = (fields.reader, fields.span.clone());
-        fields.finish();
-
-        let ReadRubric { rubric, file, first_question, conditions, met: Met { templates, costs } } = rubric?;
-        if let Some(answers) = answers.clone() {
-            let file = file.clone();
-            self.conditions.borrow_mut().push(Conditions { answers, file, conditions, templates, costs });
-        }
-        if let (Some(question), false) = (first_question, has_model) {
-            let message = format!("`{}` asks questions, and no model answers them", file.path.display());
-            reader.push(
-                reader
-                    .problem(Code::NeedsJudge, &span, "no `model`", message)
-                    .other(&file, &question, "the first question")
-                    .help("add `model:` with an entry of `models` or a `pull` stage"),
-            );
-        }
-        let Sampling { temperature, top_p, seed } = sampling?;
-        Some(Judge {
-            answers: answers?,
-            rubric,
-            model,
-            mode: mode?,
-            max_tokens: max_tokens?,
-            temperature,
-            top_p,
-            seed,
-            repeat: repeat?,
-            context,
-        })
-    }
 }
 
 /// How a model's tokens are drawn.
-struct Sampling {
-    temperature: f64,
-    top_p: f64,
-    seed: u64,
+pub(super) struct Sampling {
+    pub(super) temperature: f64,
+    pub(super) top_p: f64,
+    pub(super) seed: u64,
 }
 
-fn sampling(fields: &mut Fields<'_>) -> Option<Sampling> {
+pub(super) fn sampling(fields: &mut Fields<'_>) -> Option<Sampling> {
     let temperature = fields.optional("temperature").map_or(Some(0.0), |field| field.number(0.0..=2.0));
     let inside = (Bound::Excluded(0.0), Bound::Included(1.0));
     let top_p = fields.optional("top_p").map_or(Some(1.0), |field| field.number(inside));
@@ -280,12 +235,12 @@ fn sampling(fields: &mut Fields<'_>) -> Option<Sampling> {
     Some(Sampling { temperature: temperature?, top_p: top_p?, seed: seed? })
 }
 
-fn repeat(fields: &mut Fields<'_>) -> Option<u32> {
+pub(super) fn repeat(fields: &mut Fields<'_>) -> Option<u32> {
     fields.optional("repeat").map_or(Some(1), |field| field.small(1..=100))
 }
 
 /// The stage's own context, or else that of its model.
-fn context_size(fields: &mut Fields<'_>, model: Option<&ModelRef>) -> Option<u32> {
+pub(super) fn context_size(fields: &mut Fields<'_>, model: Option<&ModelRef>) -> Option<u32> {
     let own = fields.optional("context").and_then(models::context_size);
     own.or_else(|| model?.embedded()?.context)
 }
@@ -306,10 +261,11 @@ fn warn_of_equal_samples(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Sta
     for (id, stage) in stages {
         let is_equal = match stage {
             Stage::Infer(infer) => infer.temperature <= 0.0 && infer.model.embedded().is_some(),
-            Stage::Judge(judge) => judge.temperature <= 0.0 && judge.mode == JudgeMode::Json,
+            Stage::Judge(judge) => judge.temperature <= 0.0 && !matches!(judge.mode, JudgeMode::Logprob { .. }),
             Stage::Research(_)
             | Stage::Pull(_)
             | Stage::Generate(_)
+            | Stage::Prefer(_)
             | Stage::Calibrate(_)
             | Stage::Compare(_)
             | Stage::Decide(_) => false,
@@ -329,76 +285,5 @@ fn warn_of_equal_samples(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Sta
                 None => problem,
             });
         }
-    }
-}
-
-/// Warns where the model under test is its own judge.
-fn warn_of_self_judging(
-    sketches: &[Sketch<'_>],
-    stages: &IndexMap<StageId, Stage>,
-    models: &IndexMap<ModelName, Model>,
-) {
-    let body = |id: &StageId| sketches.iter().find(|sketch| sketch.id.as_ref() == Some(id)).map(|sketch| sketch.body);
-    let model_field =
-        |id| body(id)?.entries()?.into_iter().find(|(key, _)| key.name == "model").map(|(_, field)| field);
-    for (id, stage) in stages {
-        let Stage::Judge(Judge { answers, model: Some(judge), .. }) = stage else { continue };
-        let Some(Stage::Infer(infer)) = stages.get(answers) else { continue };
-        if !is_same_model(judge, &infer.model, stages, models) {
-            continue;
-        }
-        if let (Some(judge), Some(tested)) = (model_field(id), model_field(answers)) {
-            let message = "the judge is the model under test; its verdicts favour its own replies".to_owned();
-            judge.push(judge.problem(Code::SelfJudging, "the judge", message).other(
-                tested.reader.file,
-                tested.span(),
-                "the model under test",
-            ));
-        }
-    }
-}
-
-/// Whether two `pull` stages bring the same file.
-fn is_same_file(one: &StageId, other: &StageId, stages: &IndexMap<StageId, Stage>) -> bool {
-    let pulled = |id| match stages.get(id) {
-        Some(Stage::Pull(pull)) => Some(&pull.from),
-        _ => None,
-    };
-    one == other
-        || match (pulled(one), pulled(other)) {
-            (
-                Some(PullFrom::Candidate { stage, pick }),
-                Some(PullFrom::Candidate { stage: other_stage, pick: other_pick }),
-            ) => stage == other_stage && pick == other_pick,
-            (Some(PullFrom::Source(one)), Some(PullFrom::Source(other))) => one == other,
-            (Some(PullFrom::Mirrors(one)), Some(PullFrom::Mirrors(other))) => one == other,
-            _ => false,
-        }
-}
-
-pub(super) fn is_same_model(
-    one: &ModelRef,
-    other: &ModelRef,
-    stages: &IndexMap<StageId, Stage>,
-    models: &IndexMap<ModelName, Model>,
-) -> bool {
-    match (one, other) {
-        // A fine-tune is taken for another model than its base: whether it judges its base by its own taste is not known.
-        (ModelRef::Embedded(one), ModelRef::Embedded(other)) => {
-            is_same_file(&one.weights, &other.weights, stages)
-                && match (&one.adapter, &other.adapter) {
-                    (None, None) => true,
-                    (Some(one), Some(other)) => is_same_file(&one.stage, &other.stage, stages),
-                    (Some(_), None) | (None, Some(_)) => false,
-                }
-        }
-        (ModelRef::Declared(one), ModelRef::Declared(other)) => match (models.get(one), models.get(other)) {
-            // Canned replies favour nobody.
-            (Some(Model::OpenAi(one)), Some(Model::OpenAi(other))) => {
-                one.base_url == other.base_url && one.model == other.model
-            }
-            _ => false,
-        },
-        _ => false,
     }
 }

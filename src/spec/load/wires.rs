@@ -21,6 +21,7 @@ pub(super) enum Kind {
     Generate,
     Infer,
     Judge,
+    Prefer,
     Calibrate,
     Decide,
     Compare,
@@ -32,6 +33,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("generate", Kind::Generate),
     ("infer", Kind::Infer),
     ("judge", Kind::Judge),
+    ("prefer", Kind::Prefer),
     ("calibrate", Kind::Calibrate),
     ("decide", Kind::Decide),
     ("compare", Kind::Compare),
@@ -50,6 +52,7 @@ impl Kind {
             Self::Generate => "generate",
             Self::Infer => "infer",
             Self::Judge => "judge",
+            Self::Prefer => "prefer",
             Self::Calibrate => "calibrate",
             Self::Decide => "decide",
             Self::Compare => "compare",
@@ -65,6 +68,7 @@ impl Kind {
             Self::Generate => &["writer", "writer.model", "near_duplicates.embed"],
             Self::Infer => &["model", "scenarios"],
             Self::Judge => &["answers", "model"],
+            Self::Prefer => &["base", "new", "model"],
             Self::Calibrate => &["verdicts"],
             Self::Decide => &["verdicts", "calibration", "gates.against"],
             Self::Compare => &["base", "new", "guards.*.base", "guards.*.new"],
@@ -178,7 +182,11 @@ impl<'a> Outline<'a> {
                 let entries = nodes.into_iter().flat_map(items).filter_map(|node| node.value.as_map()).flatten();
                 entries.filter(|(key, _)| name == "*" || key.name == name).map(|(_, node)| node).collect()
             });
-            for node in found {
+            let items = found.into_iter().flat_map(|node| match &node.value {
+                Value::List(items) => items.iter().collect(),
+                _ => vec![node],
+            });
+            for node in items {
                 if let Value::Text(text) = &node.value {
                     let to = text.split('.').next().unwrap_or(text);
                     self.edges.push(Edge { from, to, span: &node.span });
@@ -240,8 +248,9 @@ impl<'a> Outline<'a> {
         if reader.has_errors() {
             return;
         }
-        let is_end = |what: What| matches!(what, What::Stage(Kind::Decide | Kind::Compare));
-        let decides = self.definitions.values().any(|definition| is_end(definition.what));
+        let is_end = |what: What| matches!(what, What::Stage(Kind::Prefer | Kind::Decide | Kind::Compare));
+        let is_aim = |what: What| matches!(what, What::Stage(Kind::Decide | Kind::Compare));
+        let decides = self.definitions.values().any(|definition| is_aim(definition.what));
         let used: BTreeSet<&str> = self.edges.iter().map(|edge| edge.to).collect();
         for (name, definition) in self.definitions.iter().filter(|(name, _)| !used.contains(*name)) {
             let (code, label, message) = match definition.what {

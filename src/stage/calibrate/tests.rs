@@ -44,6 +44,7 @@ fn row(id: &str, verdicts: [VerdictKind; 3]) -> Judged {
         votes: None,
         pass_probability: None,
         level: None,
+        panel: std::collections::BTreeMap::new(),
     };
     Judged {
         scenario: Scenario {

@@ -56,6 +56,7 @@ pub fn fields(decide: &spec::Decide) -> Value {
         target,
         seed,
         calibration: _,
+        votes,
     } = decide;
     let mut fields = json!({
         "deploy": deploy,
@@ -76,6 +77,10 @@ pub fn fields(decide: &spec::Decide) -> Value {
     }
     if *seed != 0 {
         fields["seed"] = json!(seed);
+    }
+    match votes {
+        spec::Votes::Majority => {}
+        spec::Votes::DawidSkene(rubric) => fields["votes"] = json!({ "dawid_skene": rubric }),
     }
     // How long calls took is in no result, and so neither is what is asked of it.
     let gates: Vec<Value> = gates.iter().filter(|gate| gate.metric != Metric::LatencyP95).map(gate_fields).collect();
@@ -448,6 +453,7 @@ impl Rules {
             target,
             seed: _,
             calibration: _,
+            votes: _,
         } = decide;
         Self {
             thresholds: Thresholds { deploy: *deploy, fine_tune: *fine_tune },

@@ -20,6 +20,7 @@ pub(super) fn rules(gate: Option<spec::Gate>) -> spec::Decide {
         cluster: ClusterBy::Nothing,
         target: spec::Target::Population,
         seed: 0,
+        votes: spec::Votes::Majority,
     }
 }
 
@@ -34,6 +35,7 @@ pub(super) fn row(id: &str, style: &str, grade: Grade, score: Option<f64>, verdi
         votes: None,
         pass_probability: None,
         level: None,
+        panel: BTreeMap::new(),
     };
     Judged {
         scenario: Scenario {

@@ -2,19 +2,20 @@
 
 use super::*;
 use crate::check::{Bounds, Check, Text, Tolerance, Which};
-use crate::data::{RowFailure, Scenario};
-use crate::engine::{Finish, Role, Usage, Weighed};
+use crate::data::{Grade, Judged, Quote, RowFailure, Scenario, Votes};
+use crate::engine::{Finish, Reply, Request, Role, Usage, Weighed};
 use crate::ids::{CriterionId, ModelName, StageId};
 use crate::spec::{ModelRef, PassRule, Question, Scale};
 use crate::stage::row::tests::{asks, done, failed, replied, scenario};
+use crate::stage::row::{Asked, Flaw, Row, write};
 
 use VerdictKind::{Fail, NotApplicable, Pass, Ungraded};
 
-fn criterion(id: &str, ask: Ask) -> Criterion {
+pub(super) fn criterion(id: &str, ask: Ask) -> Criterion {
     Criterion { id: CriterionId::new(id).unwrap(), weight: 1.0, critical: false, when: None, ask }
 }
 
-fn question(id: &str, text: &str) -> Criterion {
+pub(super) fn question(id: &str, text: &str) -> Criterion {
     let question = Question {
         text: text.to_owned(),
         allow_not_applicable: false,
@@ -25,7 +26,7 @@ fn question(id: &str, text: &str) -> Criterion {
 }
 
 /// A question, a check, a conditional question, another question.
-fn spec() -> Judge {
+pub(super) fn spec() -> Judge {
     let crisis = Criterion {
         when: Some(Condition::new("'crisis' in scenario.tags").unwrap()),
         critical: true,
@@ -44,7 +45,7 @@ fn spec() -> Judge {
             pass: PassRule { score: 0.6, min_applicable: 0.5, at_least: Vec::new() },
             criteria,
         },
-        model: Some(ModelRef::Declared(ModelName::new("j").unwrap())),
+        models: vec![ModelRef::Declared(ModelName::new("j").unwrap())],
         mode: JudgeMode::Json,
         max_tokens: 256,
         temperature: 0.0,
@@ -55,7 +56,7 @@ fn spec() -> Judge {
     }
 }
 
-fn line(reply: Option<&str>, tags: &[&str]) -> String {
+pub(super) fn line(reply: Option<&str>, tags: &[&str]) -> String {
     let failure = RowFailure { kind: "rejected".to_owned(), message: "too rude".to_owned() };
     write(&Answer {
         scenario: scenario("hi", tags),
@@ -68,19 +69,19 @@ fn line(reply: Option<&str>, tags: &[&str]) -> String {
     })
 }
 
-fn start(spec: &Judge, line: &str) -> Step {
+pub(super) fn start(spec: &Judge, line: &str) -> Step {
     JudgeStage::new(spec).unwrap().start(line).unwrap()
 }
 
-fn says(verdict: &str, evidence: &str) -> Asked {
+pub(super) fn says(verdict: &str, evidence: &str) -> Asked {
     replied(&format!(r#"{{"evidence": "{evidence}", "reason": "Because.", "verdict": "{verdict}"}}"#))
 }
 
-fn judged(row: &Row) -> Judged {
+pub(super) fn judged(row: &Row) -> Judged {
     read(&row.lines[0], "a judged answer").unwrap()
 }
 
-fn kinds(row: &Row) -> Vec<VerdictKind> {
+pub(super) fn kinds(row: &Row) -> Vec<VerdictKind> {
     judged(row).verdicts.iter().map(|verdict| verdict.verdict).collect()
 }
 
@@ -439,7 +440,7 @@ fn each_own_field_is_in_the_recipe() {
 
     let mut same = base();
     (same.seed, same.top_p) = (8, 0.5);
-    (same.model, same.answers) = (None, StageId::new("other").unwrap());
+    (same.models, same.answers) = (Vec::new(), StageId::new("other").unwrap());
     assert_eq!(fields(&same), fields(&base()));
 }
 
