@@ -178,9 +178,8 @@ impl<'a> Outline<'a> {
                 let entries = found.into_iter().filter_map(|node| node.value.as_map()).flatten();
                 found = entries.filter(|(key, _)| name == "*" || key.name == name).map(|(_, node)| node).collect();
             }
-            let items = found.into_iter().flat_map(|node| match &node.value {
-                Value::List(items) => items.iter().collect(),
-                _ => vec![node],
+            let items = found.into_iter().flat_map(|node| {
+                if let Value::List(items) = &node.value { items.iter().collect() } else { vec![node] }
             });
             for node in items {
                 if let Value::Text(text) = &node.value {
