@@ -173,7 +173,7 @@ fn a_million_verdicts() {
                 told(&what, added - made, start.elapsed().as_secs_f64());
             }
             Stage::Decide(rules) => {
-                let mut tally = decide::Tally::new(rules);
+                let mut tally = decide::Tally::new(rules, decide::rubric(&pipeline, &rules.verdicts));
                 let added = each(&mut |base, new| {
                     tally.add(&base);
                     keep(new);
@@ -182,7 +182,13 @@ fn a_million_verdicts() {
                 keep(tally.finish());
                 told("decide 1,000,000 verdicts", added - made, start.elapsed().as_secs_f64());
             }
-            Stage::Research(_) | Stage::Pull(_) | Stage::Generate(_) | Stage::Infer(_) | Stage::Judge(_) => {}
+            Stage::Research(_)
+            | Stage::Pull(_)
+            | Stage::Generate(_)
+            | Stage::Infer(_)
+            | Stage::Judge(_)
+            | Stage::Prefer(_)
+            | Stage::Calibrate(_) => {}
         }
     }
 }

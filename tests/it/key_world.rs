@@ -101,6 +101,8 @@ stages:
     judge: { answers: greedy, rubric: rubrics/checks.yaml }
   retried: { judge: { answers: embedded, rubric: rubrics/checks.yaml } }
   checked-too: { judge: { answers: repeated, rubric: rubrics/checks.yaml } }
+  preferred:
+    prefer: { base: greedy, new: embedded, question: "Which is warmer?", model: server, max_tokens: 121, temperature: 0.45, top_p: 0.65, seed: 41, context: 1024, confidence: 0.77 }
   change: { compare: { base: checked, new: retried } }
   held:
     compare:

@@ -192,6 +192,18 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("decision", "grading.pass.min_applicable", RUBRIC, "min_applicable: 0.4", "min_applicable: 0.3"),
     ("decision", "grading.pass.score", RUBRIC, "score: 0.7", "score: 0.6"),
     ("decision", "max_ungraded", PIPELINE, "max_ungraded: 0.1", "max_ungraded: 0.2"),
+    ("preferred", "base", PIPELINE, "base: greedy, new: embedded", "base: fine, new: embedded"),
+    ("preferred", "new", PIPELINE, "base: greedy, new: embedded", "base: greedy, new: fine"),
+    ("preferred", "questions[]", PIPELINE, "Which is warmer", "Which is colder"),
+    ("preferred", "model.endpoint", PIPELINE, "127.0.0.1:8080", "127.0.0.1:9090"),
+    ("preferred", "model.engine", PIPELINE, "model: server, max_tokens: 121", "model: canned, max_tokens: 121"),
+    ("preferred", "model.model", PIPELINE, "model: qwen3", "model: qwen4"),
+    ("preferred", "max_tokens", PIPELINE, "max_tokens: 121", "max_tokens: 122"),
+    ("preferred", "sampling.temperature", PIPELINE, "temperature: 0.45", "temperature: 0.46"),
+    ("preferred", "sampling.top_p", PIPELINE, "top_p: 0.65", "top_p: 0.66"),
+    ("preferred", "sampling.seed", PIPELINE, "seed: 41", "seed: 42"),
+    ("preferred", "context", PIPELINE, "context: 1024", "context: 1025"),
+    ("preferred", "confidence", PIPELINE, "confidence: 0.77", "confidence: 0.78"),
     ("held", "base", PIPELINE, "base: checked\n", "base: checked-too\n"),
     ("held", "new", PIPELINE, "new: retried\n", "new: checked-too\n"),
     ("held", "goal", PIPELINE, "goal: hold", "goal: improve"),
@@ -272,7 +284,7 @@ fn every_field_of_every_kind_is_in_the_table_and_changes_the_key() {
     let gone: Vec<_> = table.difference(&met).collect();
     assert!(missing.is_empty() && gone.is_empty(), "not in the table: {missing:#?}, not in a recipe: {gone:#?}");
     let kinds: BTreeSet<&str> = FIELDS.iter().map(|(id, ..)| stage::kind(world.stage(id))).collect();
-    assert_eq!(kinds.len(), 7, "every kind is in the table");
+    assert_eq!(kinds.len(), 9, "every kind is in the table");
 }
 
 fn keys(world: &World) -> Vec<Key> {

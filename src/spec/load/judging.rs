@@ -98,7 +98,8 @@ pub(super) fn votes_of_a_panel_to_come() -> Votes {
     Votes::DawidSkene(Box::new(Rubric { name: String::new(), pass, criteria: Vec::new() }))
 }
 
-/// Gives decisions that weigh the votes of a panel its rubric, and reports those whose verdicts are of fewer than three judges.
+/// Gives decisions that weigh the votes of a panel its rubric, and reports those whose verdicts are of fewer than three judges,
+/// or that are corrected by what is known of the majority.
 pub(super) fn fill_in_panels(sketches: &[Sketch<'_>], stages: &mut IndexMap<StageId, Stage>) {
     let judges: Vec<(StageId, usize, Rubric)> = stages
         .iter()
@@ -115,14 +116,22 @@ pub(super) fn fill_in_panels(sketches: &[Sketch<'_>], stages: &mut IndexMap<Stag
         })
         .collect();
     for (id, stage) in stages {
-        let Stage::Decide(Decide { verdicts, votes: votes @ Votes::DawidSkene(_), .. }) = stage else { continue };
+        let Stage::Decide(Decide { verdicts, votes: votes @ Votes::DawidSkene(_), calibration, .. }) = stage else {
+            continue;
+        };
         let Some((_, count, rubric)) = judges.iter().find(|(judge, _, _)| judge == verdicts) else { continue };
         *votes = Votes::DawidSkene(Box::new(rubric.clone()));
         let sketch = sketches.iter().find(|sketch| sketch.id.as_ref() == Some(id));
-        let field = sketch
-            .and_then(|sketch| sketch.body.entries())
-            .and_then(|entries| entries.iter().find(|(key, _)| key.name == "votes").map(|(_, field)| *field));
-        if let (Some(field), true) = (field, *count < FEWEST_JUDGES) {
+        let entries = sketch.and_then(|sketch| sketch.body.entries()).unwrap_or_default();
+        let field = |name: &str| entries.iter().find(|(key, _)| key.name == name).map(|(_, field)| *field);
+        if let (Some(_), Some(votes), Some(field)) = (calibration, field("votes"), field("calibration")) {
+            let message =
+                "the calibration is of what the majority of the panel says, and `dawid_skene` decides otherwise";
+            let problem = field.problem(Code::OtherJudge, "of the majority", message.to_owned());
+            let problem = problem.help("write `votes: majority`, or remove `calibration`");
+            field.push(problem.other(votes.reader.file, votes.span(), "decides otherwise"));
+        }
+        if let (Some(field), true) = (field("votes"), *count < FEWEST_JUDGES) {
             let message = format!(
                 "`dawid_skene` takes the verdicts of {FEWEST_JUDGES} judges or more, and `{verdicts}` has {count}"
             );

@@ -174,19 +174,14 @@ impl<'a> Outline<'a> {
     /// Takes in what a stage or a model mentions in the fields of these names.
     pub(super) fn connect(&mut self, from: &'a str, references: &[&str], body: Field<'a>) {
         for path in references {
+            let items = |node: &'a Node| {
+                if let Value::List(items) = &node.value { items.iter().collect() } else { vec![node] }
+            };
             let found = path.split('.').fold(vec![body.node], |nodes, name| {
-                let items = |node: &'a Node| {
-                    let Value::List(items) = &node.value else { return vec![node] };
-                    items.iter().collect()
-                };
                 let entries = nodes.into_iter().flat_map(items).filter_map(|node| node.value.as_map()).flatten();
                 entries.filter(|(key, _)| name == "*" || key.name == name).map(|(_, node)| node).collect()
             });
-            let items = found.into_iter().flat_map(|node| match &node.value {
-                Value::List(items) => items.iter().collect(),
-                _ => vec![node],
-            });
-            for node in items {
+            for node in found.into_iter().flat_map(items) {
                 if let Value::Text(text) = &node.value {
                     let to = text.split('.').next().unwrap_or(text);
                     self.edges.push(Edge { from, to, span: &node.span });

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::tests::{judged, kinds, line, question, says, spec, start};
+use super::tests::{criterion, judged, kinds, line, question, says, scale, spec, start};
 use super::*;
 use crate::data::{Grade, Quote, Scenario, Verdict, Votes};
 use crate::engine::{Question, Request};
 use crate::ids::{ModelName, ScenarioId};
+use crate::spec::Command;
 use crate::stage::row::tests::{asks, done, failed, replied};
 use crate::stage::row::{Asked, Resume, Row};
 
@@ -183,4 +184,47 @@ fn several_opinions_and_judges_are_one_call_each() {
     let (_, rest) = asked(start(&alone, &line(Some("A reply."), &[])));
     let votes = judged(&done(rest.resume(vec![said("pass"), said("fail")]))).verdicts[0].votes;
     assert_eq!(votes, Some(Votes { pass: 1, fail: 1, ..Votes::default() }));
+}
+
+fn level(level: &str) -> Value {
+    json!({ "evidence": "", "reason": "Because.", "level": level })
+}
+
+#[test]
+fn a_panel_gives_a_level_as_well() {
+    let rubric = Rubric { criteria: vec![criterion("warm", scale(false))], ..spec().rubric };
+    let (questions, rest) = asked(start(&Judge { rubric, ..panel(3) }, &line(Some("A reply."), &[])));
+    assert_eq!(questions.iter().map(|(seat, _)| *seat).collect::<Vec<_>>(), [0, 1, 2]);
+    let found = judged(&done(rest.resume(["5", "4", "3"].map(|said| replied(&level(said).to_string())).into())));
+    let warm = &found.verdicts[0];
+    assert_eq!((warm.verdict, warm.level, warm.panel["c"]), (Pass, Some(4.0), Fail));
+}
+
+#[test]
+fn levels_are_asked_for_together_and_programs_alone() {
+    let command = Command { run: vec!["./check".to_owned()], files: Vec::new(), timeout_s: 1 };
+    let criteria = vec![
+        criterion("runs", Ask::Command { command, negated: false }),
+        question("kind", "Is it kind?"),
+        criterion("warm", scale(false)),
+    ];
+    let spec = Judge { rubric: Rubric { criteria, ..spec().rubric }, models: judges(&["a", "b"]), ..together() };
+    let Step::Ask(questions, rest) = start(&spec, &line(Some("A reply."), &[])) else { panic!("it asks") };
+    assert!(
+        matches!(
+            &questions[..],
+            [Question::Complete { seat: 0, .. }, Question::Complete { seat: 1, .. }, Question::Run(_)]
+        ),
+        "each judge is asked once, and the program once for all: {questions:?}"
+    );
+    let said = |warm: &str| replied(&json!({ "kind": opinion("pass"), "warm": level(warm) }).to_string());
+    let ran = replied(r#"{"exit":0,"stdout":""}"#);
+    // A level that the scale does not have is asked for once more, of that judge alone.
+    let (again, rest) = asked(rest.resume(vec![said("5"), said("9"), ran]));
+    assert_eq!(again.iter().map(|(seat, _)| *seat).collect::<Vec<_>>(), [1]);
+    assert_eq!(again[0].1.form.schema().unwrap().json()["required"], json!(["warm"]));
+    let row = done(rest.resume(vec![replied(&json!({ "warm": level("4") }).to_string())]));
+    assert_eq!(kinds(&row), [Pass, Pass, Pass]);
+    let found = judged(&row).verdicts;
+    assert_eq!((found[2].level, found[2].panel.len(), found[0].panel.len()), (Some(4.5), 2, 0));
 }

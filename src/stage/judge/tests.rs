@@ -484,7 +484,7 @@ fn texts_of_checks_are_filled_in_for_each_row() {
     assert_eq!(found[3].reason, "cannot be checked: how many tokens it took is not known");
 }
 
-fn scale(partial: bool) -> Ask {
+pub(super) fn scale(partial: bool) -> Ask {
     let anchors = [(1, "cold"), (5, "warm")].into_iter().map(|(level, anchor)| (level, anchor.to_owned())).collect();
     Ask::Scale(Scale { text: "How warm is it?".to_owned(), allow_not_applicable: false, anchors, pass_at: 4, partial })
 }
