@@ -187,7 +187,7 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
         "question: Is it bounded?",
     ),
     ("decision", "grading.criteria[].critical", RUBRIC, "critical: true", "critical: false"),
-    ("decision", "grading.criteria[].id", RUBRIC, "id: bounded", "id: bound"),
+    ("decision", "grading.criteria[].id", RUBRIC, "id: kind", "id: warm"),
     ("decision", "grading.criteria[].weight", RUBRIC, "weight: 2", "weight: 3"),
     ("decision", "grading.pass.min_applicable", RUBRIC, "min_applicable: 0.4", "min_applicable: 0.3"),
     ("decision", "grading.pass.score", RUBRIC, "score: 0.7", "score: 0.6"),

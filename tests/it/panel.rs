@@ -197,8 +197,8 @@ fn votes_are_weighed_by_how_judges_err() {
     let project = panel("[judge, second, third]");
     project.edit(
         "pipelines/p.yaml",
-        "decide: { verdicts: verdicts }",
-        "decide: { verdicts: verdicts, votes: dawid_skene }",
+        "decide: { cluster: none, verdicts: verdicts }",
+        "decide: { cluster: none, verdicts: verdicts, votes: dawid_skene }",
     );
     let output = project.run(&["run", "pipelines/p.yaml"]);
     assert!(
