@@ -327,7 +327,7 @@ impl<'a> Tally<'a> {
         self.draft(false).0
     }
 
-    /// Makes the decision of all rows so far, and takes the judge's errors out of it: see [`correct`].
+    /// Makes the decision of all rows so far, and takes the judge's errors out of it, as people's labels show them.
     #[must_use]
     pub fn finish_corrected(self, calibration: &Calibration, transported: bool) -> Decision {
         let (mut decision, rules) = self.draft(true);
