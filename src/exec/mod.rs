@@ -11,6 +11,7 @@ mod engines;
 mod feed;
 mod journal;
 pub mod latency;
+mod model_files;
 mod panel;
 mod preferences;
 mod rows;
