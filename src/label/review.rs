@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::data::{Decision, Example, Grade, Judged, NotOk, Review, ReviewVerdict, ReviewedBy, VerdictKind};
+use crate::data::{
+    Decision, Example, Grade, Judged, NotOk, Review, ReviewItem, ReviewReason, ReviewSheet, ReviewVerdict, ReviewedBy,
+    VerdictKind,
+};
 use crate::ids::ScenarioId;
 use crate::stats;
 
@@ -31,12 +34,16 @@ pub struct Reviewed {
 
 type Place = (ScenarioId, u32);
 
-/// Draws the sheet of a review, row by row: the best and worst replies of the decision, and some of either grade at random.
+/// Lays out the sheet of a review, row by row: the one that the decision comes with, or else its best and worst replies, and some of
+/// either grade at random.
 #[derive(Debug)]
 pub struct Reviewing {
     seed: u64,
-    extremes: BTreeMap<Place, &'static str>,
-    found: BTreeMap<Place, Reviewed>,
+    /// Replies that are on it in any case, with their places on it.
+    named: BTreeMap<Place, (usize, &'static str)>,
+    found: BTreeMap<usize, Reviewed>,
+    /// Whether others are drawn.
+    draws: bool,
     random: [BTreeMap<(u64, Place), Reviewed>; 2],
 }
 
@@ -47,12 +54,16 @@ impl Reviewing {
         let place = |example: &Example| (example.scenario.clone(), example.repetition);
         let best = decision.best.iter().map(|example| (place(example), "among the best"));
         let worst = decision.worst.iter().map(|example| (place(example), "among the worst"));
-        Self {
-            seed,
-            extremes: best.chain(worst).collect(),
-            found: BTreeMap::new(),
-            random: [BTreeMap::new(), BTreeMap::new()],
+        let (all, draws): (Vec<(Place, &'static str)>, bool) = match &decision.review_sheet {
+            Some(ReviewSheet { seed: _, items }) => (items.iter().map(on_sheet).collect(), false),
+            // Worst first, so that a review that ends early has seen those.
+            None => (worst.chain(best).collect(), true),
+        };
+        let mut named = BTreeMap::new();
+        for (at, (place, why)) in all.into_iter().enumerate() {
+            named.entry(place).or_insert((at, why));
         }
+        Self { seed, named, found: BTreeMap::new(), draws, random: [BTreeMap::new(), BTreeMap::new()] }
     }
 
     /// Takes in one judged response.
@@ -68,8 +79,11 @@ impl Reviewing {
             failed: failed.map(|verdict| format!("{}: {}", verdict.criterion, verdict.reason)).collect(),
             why,
         };
-        if let Some(why) = self.extremes.get(&place) {
-            self.found.insert(place.clone(), reviewed(why));
+        if let Some((at, why)) = self.named.get(&place) {
+            self.found.insert(*at, reviewed(why));
+            return;
+        }
+        if !self.draws {
             return;
         }
         let (drawn, why) = match row.grade {
@@ -88,15 +102,23 @@ impl Reviewing {
         }
     }
 
-    /// The sheet: worst first, so that a review that ends early has seen those.
+    /// The sheet, in its order.
     #[must_use]
     pub fn sheet(self) -> Vec<Reviewed> {
-        let Self { seed: _, extremes: _, found, random: [failed, passed] } = self;
+        let Self { seed: _, named: _, found, draws: _, random: [failed, passed] } = self;
         let mut sheet: Vec<Reviewed> = found.into_values().collect();
-        sheet.sort_by_key(|reviewed| std::cmp::Reverse(reviewed.why));
         sheet.extend(failed.into_values().chain(passed.into_values()));
         sheet
     }
+}
+
+fn on_sheet(item: &ReviewItem) -> (Place, &'static str) {
+    let why = match item.why {
+        ReviewReason::Worst => "among the worst",
+        ReviewReason::Borderline => "near the pass rule",
+        ReviewReason::Sample => "drawn at random",
+    };
+    ((item.scenario.clone(), item.repetition), why)
 }
 
 /// A review by one person.

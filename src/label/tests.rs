@@ -315,6 +315,23 @@ fn a_review_is_of_the_ends_and_of_some_at_random() {
     assert_eq!(whys.iter().filter(|why| **why == "passed, at random").count(), 7);
     assert_eq!(sheet.iter().map(|reviewed| &reviewed.scenario).collect::<BTreeSet<_>>().len(), sheet.len());
 
+    // Where the decision comes with a sheet, that is it.
+    let mut with_sheet = decision("pass/1", "fail/1");
+    let item = |id: &str, why: &str| {
+        json!({
+            "scenario": id, "why": why, "topic": "t", "style": "terse", "opening": "", "reply": "", "digest": "", "score": 1.0,
+            "passed": true, "failed": [],
+        })
+    };
+    let items = [item("pass/3", "sample"), item("fail/2", "worst"), item("pass/2", "borderline")];
+    with_sheet.review_sheet = serde_json::from_value(json!({ "seed": 1, "items": items })).unwrap();
+    let mut laid_out = Reviewing::new(&with_sheet, 1);
+    rows.iter().for_each(|row| laid_out.add(row));
+    let found = laid_out.sheet();
+    let found: Vec<_> = found.iter().map(|reviewed| (reviewed.scenario.as_str(), reviewed.why)).collect();
+    let expected = [("pass/3", "drawn at random"), ("fail/2", "among the worst"), ("pass/2", "near the pass rule")];
+    assert_eq!(found, expected);
+
     let mut session = ReviewSession::new(sheet.clone(), &[], "al", "0123", None);
     let mut lines: Vec<Review> = Vec::new();
     lines.extend(session.verdict(ReviewVerdict::Ok));
