@@ -36,8 +36,14 @@ pub enum OutcomeError {
 /// What a program reads.
 #[must_use]
 pub fn command_input(scenario: &impl Serialize, reply: &str, criterion: &CriterionId) -> String {
-    let document = serde_json::json!({ "scenario": scenario, "reply": reply, "criterion": criterion });
-    format!("{document}\n")
+    #[derive(Serialize)]
+    struct Document<'a, S> {
+        scenario: &'a S,
+        reply: &'a str,
+        criterion: &'a CriterionId,
+    }
+    let document = serde_json::to_string(&Document { scenario, reply, criterion });
+    document.expect("a scenario is plain data") + "\n"
 }
 
 /// Reads how a program ended.
@@ -107,6 +113,6 @@ mod tests {
     #[test]
     fn the_document_is_one_line() {
         let input = command_input(&json!({ "topic": "a\nb" }), "hi", &CriterionId::new("c").unwrap());
-        assert_eq!(input, "{\"criterion\":\"c\",\"reply\":\"hi\",\"scenario\":{\"topic\":\"a\\nb\"}}\n");
+        assert_eq!(input, "{\"scenario\":{\"topic\":\"a\\nb\"},\"reply\":\"hi\",\"criterion\":\"c\"}\n");
     }
 }

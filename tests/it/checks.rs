@@ -115,7 +115,7 @@ fn a_program_decides_and_is_asked_once() {
     let script = r#"
         document=$(cat)
         case $document in
-            *'"criterion":"program"'*'"reply":'*Paris*'"reference":"Paris"'*) echo '{"pass": true, "reason": "It is Paris.", "evidence": "Paris"}' ;;
+            *'"reference":"Paris"'*'"reply":'*Paris*'"criterion":"program"'*) echo '{"pass": true, "reason": "It is Paris.", "evidence": "Paris"}' ;;
             *) exit 1 ;;
         esac
     "#;
