@@ -104,15 +104,26 @@ pub fn kappa<R: AsRef<[u64]>>(table: &[R], weights: Weights) -> Option<Agreement
 }
 
 /// Gwet's AC1 (2008), whose chance agreement is `Σπ(1−π) / (c−1)` with π the mean of both marginals: it stays high where one class
-/// is rare. None for a table that is empty, not square, or of one class.
+/// is rare; with the standard error of Gwet (2008) for a large population, in which the subjects' spread counts and that of raters
+/// does not. None for a table that is empty, not square, or of one class.
 #[must_use]
 pub fn gwet_ac1<R: AsRef<[u64]>>(table: &[R]) -> Option<Agreement> {
     let shares = Shares::new(table).filter(|shares| shares.rows.len() > 1)?;
     let observed: f64 = (0..shares.rows.len()).map(|i| shares.cells[i][i]).sum();
     let means = shares.rows.iter().zip(&shares.columns).map(|(row, column)| f64::midpoint(*row, *column));
     let expected = means.map(|mean| mean * (1.0 - mean)).sum::<f64>() / (shares.rows.len() - 1) as f64;
-    let coefficient = Some((observed - expected) / (1.0 - expected));
-    Some(Agreement { observed, expected, coefficient, standard_error: None })
+    let coefficient = (observed - expected) / (1.0 - expected);
+    let Shares { cells, rows, columns, n } = &shares;
+    // What one subject in a cell moves the coefficient by, times 1 − expected.
+    let classes = rows.len() as f64;
+    let moves = |i: usize, j: usize| {
+        let mean = |class: usize| f64::midpoint(rows[class], columns[class]);
+        let by_chance = (2.0 - mean(i) - mean(j)) / (classes - 1.0);
+        f64::from(u8::from(i == j)) - (1.0 - coefficient) * by_chance
+    };
+    let mean = shares.sum(|i, j| cells[i][j] * moves(i, j));
+    let variance = shares.sum(|i, j| cells[i][j] * square(moves(i, j) - mean)) / (n * square(1.0 - expected));
+    Some(Agreement { observed, expected, coefficient: Some(coefficient), standard_error: Some(variance.sqrt()) })
 }
 
 /// Krippendorff's α for classes without order, any number of raters and missing ratings: one row a rater, one column a unit.
@@ -163,6 +174,31 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The standard error by leaving out one subject at a time.
+    fn left_out_one_by_one(table: [[u64; 2]; 2]) -> f64 {
+        let n = table.iter().flatten().sum::<u64>() as f64;
+        let mut found = Vec::new();
+        for (i, row) in table.iter().enumerate() {
+            for (j, count) in row.iter().enumerate().filter(|(_, count)| **count > 0) {
+                let mut rest = table;
+                rest[i][j] -= 1;
+                found.push((*count as f64, gwet_ac1(&rest).unwrap().coefficient.unwrap()));
+            }
+        }
+        let mean = found.iter().map(|(count, value)| count * value).sum::<f64>() / n;
+        ((n - 1.0) / n * found.iter().map(|(count, value)| count * square(value - mean)).sum::<f64>()).sqrt()
+    }
+
+    #[test]
+    fn the_error_of_ac1_is_that_of_leaving_out_one_by_one() {
+        for table in [[[40, 5], [3, 2]], [[90, 10], [20, 80]], [[190, 4], [5, 1]], [[30, 30], [30, 30]]] {
+            let found = gwet_ac1(&table).unwrap().standard_error.unwrap();
+            let expected = left_out_one_by_one(table);
+            assert!((found / expected - 1.0).abs() < 0.04, "{table:?}: {found} {expected}");
+        }
+        assert!(gwet_ac1(&[[5, 0], [0, 5]]).unwrap().standard_error.unwrap() <= 0.0);
+    }
 
     #[test]
     fn tables_that_say_nothing() {

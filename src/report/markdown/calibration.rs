@@ -87,8 +87,8 @@ fn agreement(record: &Calibration, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "\nPeople are taken to be right. Sensitivity: what the judge passes of what people pass; specificity: what it fails of \
-         what they fail; J = sensitivity + specificity − 1. In parentheses the {} interval: Wilson's for shares, that of \
-         Fleiss, Cohen and Everitt for κ. Where nearly everything passes, κ is low for a good judge too, and AC1 is not.",
+         what they fail; J = sensitivity + specificity − 1. In parentheses the {} interval: Wilson's for shares, those of \
+         Fleiss, Cohen and Everitt for κ and of Gwet for AC1. Where nearly everything passes, κ is low for a good judge too, and AC1 is not.",
         round_percent(record.confidence)
     )
 }
@@ -99,8 +99,7 @@ fn line(name: &str, compared: &Compared, out: &mut dyn Write) -> io::Result<()> 
         [table.n(), table.both_pass, table.wrongly_failed, table.wrongly_passed, table.both_fail].map(thousands);
     let mut row = vec![name.to_owned()];
     row.extend(numbers);
-    row.push(coefficient(compared.kappa));
-    row.push(compared.ac1.map_or_else(dash, |ac1| format!("{ac1:.2}")));
+    row.extend([coefficient(compared.kappa), coefficient(compared.ac1)]);
     row.extend([share(compared.sensitivity), share(compared.specificity), coefficient(compared.informedness)]);
     table_row(&row, out)
 }

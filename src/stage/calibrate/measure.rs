@@ -40,10 +40,15 @@ pub(super) fn compared(counted: &Counted, confidence: f64) -> Compared {
     let Counted { judged, table, not_compared } = *counted;
     let errors = errors(&table);
     let agreed = stats::Share { count: table.both_pass + table.both_fail, of: table.n() };
-    let kappa = stats::kappa(&table.rows(), Weights::Nominal).and_then(|kappa| {
-        let (point, half) = (kappa.coefficient?, stats::two_sided_z(confidence) * kappa.standard_error?);
+    let coefficient = |found: stats::Agreement| {
+        let (point, half) = (found.coefficient?, stats::two_sided_z(confidence) * found.standard_error?);
+        if table.n() == agreed.count {
+            // The formulas' error is 0 then, and a few labels make nobody certain: the share on which both agree may be lower.
+            let least = (agreed.wilson(confidence).lo - found.expected) / (1.0 - found.expected);
+            return Some(measured(point, Interval { lo: least.max(-1.0), hi: 1.0 }));
+        }
         Some(measured(point, Interval { lo: (point - half).max(-1.0), hi: (point + half).min(1.0) }))
-    });
+    };
     let informedness =
         errors.informedness_interval(confidence).map(|Estimate { point, interval }| measured(point, interval));
     Compared {
@@ -52,8 +57,8 @@ pub(super) fn compared(counted: &Counted, confidence: f64) -> Compared {
         table,
         not_compared,
         agreement: share(agreed, confidence),
-        kappa,
-        ac1: stats::gwet_ac1(&table.rows()).and_then(|found| found.coefficient),
+        kappa: stats::kappa(&table.rows(), Weights::Nominal).and_then(coefficient),
+        ac1: stats::gwet_ac1(&table.rows()).and_then(coefficient),
         sensitivity: share(errors.passes, confidence),
         specificity: share(errors.fails, confidence),
         informedness,
@@ -163,7 +168,7 @@ pub(super) fn met(floor: &Floor, found: &Compared) -> Vec<FloorBound> {
     let point = |measured: Option<Measured>| measured.map(|measured| measured.point);
     [
         ("kappa", kappa, point(found.kappa)),
-        ("ac1", ac1, found.ac1),
+        ("ac1", ac1, point(found.ac1)),
         ("sensitivity", sensitivity, point(found.sensitivity)),
         ("specificity", specificity, point(found.specificity)),
     ]

@@ -175,7 +175,7 @@ fn the_numbers_are_those_of_the_reference_vectors() {
     let found = calibration(&rows, labels, Floor::default());
     let kappa = found.verdicts.kappa.unwrap();
     assert!((kappa.point - 0.245_283).abs() < 1e-6 && kappa.lo < 0.0 && kappa.hi > 0.5, "{kappa:?}");
-    assert!((found.verdicts.ac1.unwrap() - 0.797_160).abs() < 1e-6);
+    assert!((found.verdicts.ac1.unwrap().point - 0.797_160).abs() < 1e-6);
     let sensitivity = found.verdicts.sensitivity.unwrap();
     assert!((sensitivity.point - 40.0 / 45.0).abs() < 1e-12);
     let stats::Interval { lo, hi } = stats::wilson(40.0, 45.0, 0.95);
@@ -186,6 +186,16 @@ fn the_numbers_are_those_of_the_reference_vectors() {
 
 fn lights_of(found: &Calibration) -> Vec<(&str, Signal)> {
     found.lights.iter().map(|light| (light.measure.as_str(), light.light)).collect()
+}
+
+#[test]
+fn agreement_on_all_of_a_few_is_not_certain() {
+    let (rows, labels) = table([6, 0, 0, 4]);
+    let found = calibration(&rows, labels, Floor::default()).verdicts;
+    for measured in [found.kappa.unwrap(), found.ac1.unwrap()] {
+        assert!((measured.point - 1.0).abs() < 1e-12 && measured.hi >= 1.0, "{measured:?}");
+        assert!(measured.lo > 0.3 && measured.lo < 0.6, "{measured:?}");
+    }
 }
 
 #[test]
@@ -295,7 +305,7 @@ proptest! {
             prop_assert!((one.point - other.point).abs() < 1e-12);
         }
         if let (Some(one), Some(other)) = (one.ac1, other.ac1) {
-            prop_assert!((one - other).abs() < 1e-12);
+            prop_assert!((one.point - other.point).abs() < 1e-12 && (one.lo - other.lo).abs() < 1e-12);
         }
     }
 }
