@@ -14,6 +14,7 @@ pub(super) struct Account {
     ran: usize,
     stopped: usize,
     left_out: usize,
+    spared: usize,
     pub(super) calls: u64,
     pub(super) calls_cached: u64,
     pub(super) wall_ms: u64,
@@ -31,6 +32,7 @@ impl Account {
             ran: 0,
             stopped: 0,
             left_out: 0,
+            spared: ended.spared.len(),
             calls: 0,
             calls_cached: 0,
             wall_ms,
@@ -84,13 +86,17 @@ impl Account {
 
     /// `6 stages, 5 cached, 1 run · 1,960/2,000 calls cached · 4.1 s · saved 3 m 20 s`
     pub(super) fn line(&self) -> String {
-        let Self { cached, ran, stopped, left_out, .. } = self;
-        let mut parts = vec![format!("{} stages, {cached} cached, {ran} run", cached + ran + stopped + left_out)];
+        let Self { cached, ran, stopped, left_out, spared, .. } = self;
+        let mut parts =
+            vec![format!("{} stages, {cached} cached, {ran} run", cached + ran + stopped + left_out + spared)];
         if *stopped > 0 {
             parts[0] = format!("{}, {stopped} not finished", parts[0]);
         }
         if *left_out > 0 {
             parts[0] = format!("{}, {left_out} left out", parts[0]);
+        }
+        if *spared > 0 {
+            parts[0] = format!("{}, {spared} not needed", parts[0]);
         }
         if self.calls > 0 {
             parts.push(format!("{}/{} calls cached", thousands(self.calls_cached), thousands(self.calls)));
@@ -114,7 +120,7 @@ impl Account {
     pub(super) fn to_json(&self, ended: &RunEnd) -> Value {
         let stages: Vec<_> = ended.stages.iter().map(stage_json).collect();
         json!({
-            "stages": stages, "calls": self.calls, "calls_cached": self.calls_cached,
+            "stages": stages, "spared": ended.spared, "calls": self.calls, "calls_cached": self.calls_cached,
             "calls_made": self.calls - self.calls_cached, "wall_ms": self.wall_ms, "saved_ms": self.saved_ms,
             "cost": self.cost, "cost_saved": self.cost_saved,
         })

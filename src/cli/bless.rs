@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::write;
 use crate::exec::Cause;
 use crate::lock::{self, Lock, LockedDecision, LockedRate, LockedStage, LockedWeights, Move, Share};
-use crate::plan::{self, BlessError, Graph, LockState, Status};
+use crate::plan::{self, BlessError, Graph, LockState, Selection, Status};
 use crate::spec::{Loaded, Pipeline};
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,8 @@ fn bless(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
     }
     let old = old.and_then(Result::ok);
     let store = open::store(settings, &pipeline.root)?;
-    let new = plan::bless(&pipeline, &Graph::new(&pipeline), &store).map_err(|error| told(&error))?;
+    let due = plan::course(&pipeline, &store, &Selection::default()).pipeline;
+    let new = plan::bless(&due, &Graph::new(&due), &store).map_err(|error| told(&error))?;
     let moved = old.as_ref().is_none_or(|old| !new.same_results(old));
     if moved {
         write::replace(&path, new.write().as_bytes()).map_err(|error| {
@@ -76,6 +77,7 @@ fn check(settings: &Settings, arguments: &Arguments) -> Result<Exit, Exit> {
     let Loaded { pipeline, warnings: _ } = open::locked_pipeline(settings, &arguments.file)?;
     let lock = open::lock_needed(&pipeline)?;
     let store = open::store(settings, &pipeline.root)?;
+    let pipeline = plan::locked_course(&pipeline, &lock).pipeline;
     let graph = Graph::new(&pipeline);
     match plan::lock_state(&pipeline, &graph, &store, &lock) {
         Ok(LockState::UpToDate) => show(arguments, &pipeline, "up to date", Some(&lock), &lock),

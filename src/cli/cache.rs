@@ -13,7 +13,7 @@ use super::settings::Settings;
 use crate::engine::Reply;
 use crate::exec::audit::{Audit, Audited, Mismatch};
 use crate::exec::{self, Engines, Limits};
-use crate::plan::Graph;
+use crate::plan::{Graph, Selection, course};
 use crate::spec::Loaded;
 use crate::stats::Interval;
 use crate::stats::text::{count, percent, thousands};
@@ -141,6 +141,7 @@ fn audit(settings: &Settings, arguments: &AuditArguments) -> Result<Exit, Exit> 
     let Loaded { pipeline, warnings: _ } = open::pipeline(settings, &arguments.file)?;
     open::has_store(settings, &pipeline.root)?;
     let store = open::store(settings, &pipeline.root)?;
+    let pipeline = course(&pipeline, &store, &Selection::default()).pipeline;
     let runtime = open::runtime();
     let audited = runtime.block_on(exec::audit::audit(&Audit {
         pipeline: &pipeline,

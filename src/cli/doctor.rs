@@ -273,6 +273,7 @@ fn models(pipeline: &Pipeline, store: Option<&Store>, free: Option<u64>) -> (Fin
 
 /// How the models would be held; or what went wrong, and the way on.
 fn turns(pipeline: &Pipeline, store: &Store, free: Option<u64>) -> Result<Vec<Turn>, (String, String)> {
+    // Whether a backup can be held is worth knowing before it is due, so all of the pipeline is looked at.
     let planned =
         plan::plan(pipeline, &Graph::new(pipeline), store).map_err(|error| (error.to_string(), error.help()))?;
     let forecast = plan::forecast(pipeline, &planned, store).map_err(|error| (error.to_string(), error.help()))?;

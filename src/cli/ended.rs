@@ -14,6 +14,7 @@ use super::{fetched, label};
 use crate::data::{Comparison, Decision, GateCheck, GateOutcome, GateStatus, Outcome as What, WhyBlocked};
 use crate::engine::embedded;
 use crate::exec::{RunEnd, StageEnd, StageRun, latency};
+use crate::ids::StageId;
 use crate::lock::Lock;
 use crate::report::{self, ReportModel, Style};
 use crate::spec::{self, Pipeline, Stage};
@@ -169,6 +170,7 @@ fn inputs<'a>(
         let day = jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%Y-%m-%d").to_string());
         inputs.date = day.unwrap_or_default();
     }
+    let mut decided_on = None;
     for StageRun { id, kind, end } in &ended.stages {
         let (StageEnd::Cached(receipt) | StageEnd::Ran { receipt, complete: _ }) = end else { continue };
         inputs.stages.push(report::StageRecord {
@@ -190,8 +192,11 @@ fn inputs<'a>(
             }
             Stage::Calibrate(_) => inputs.calibrations.push((id.clone(), record(store, receipt)?)),
             Stage::Decide(decide) => {
-                inputs.decision = Some(record(store, receipt)?);
-                inputs.latency = latency(pipeline, store, ended, decide)?;
+                let decision: Decision = record(store, receipt)?;
+                let verdicts = decide.decided_on(decision.is_of_backup());
+                inputs.latency = latency(pipeline, store, ended, decide, verdicts)?;
+                decided_on = Some(verdicts);
+                inputs.decision = Some(decision);
             }
             Stage::Compare(_) => inputs.comparisons.push((id.clone(), record(store, receipt)?)),
             Stage::Judge(_) => {
@@ -205,11 +210,7 @@ fn inputs<'a>(
             Stage::Infer(_) => {}
         }
     }
-    let decided = pipeline
-        .stages
-        .values()
-        .find_map(|stage| if let Stage::Decide(decide) = stage { Some(&decide.verdicts) } else { None });
-    if let Some(table) = inputs.stages.iter().find(|stage| Some(&stage.id) == decided) {
+    if let Some(table) = inputs.stages.iter().find(|stage| Some(&stage.id) == decided_on) {
         match label::reviews_of(pipeline, &table.output) {
             Ok(reviews) => inputs.reviews = reviews,
             Err(message) => inputs.notes.push(message),
@@ -218,17 +219,18 @@ fn inputs<'a>(
     Ok(inputs)
 }
 
-/// The gates on how long calls took. Only where there are some are the calls looked at.
+/// The gates on how long calls took to answer what was decided on. Only where there are some are the calls looked at.
 fn latency(
     pipeline: &Pipeline,
     store: &Store,
     ended: &RunEnd,
     decide: &spec::Decide,
+    verdicts: &StageId,
 ) -> Result<Vec<GateCheck>, StoreError> {
     if !decide.gates.iter().any(|gate| gate.metric == spec::Metric::LatencyP95) {
         return Ok(Vec::new());
     }
-    let Stage::Judge(judge) = &pipeline.stages[&decide.verdicts] else { return Ok(Vec::new()) };
+    let Stage::Judge(judge) = &pipeline.stages[verdicts] else { return Ok(Vec::new()) };
     let answers = ended.stages.iter().find(|stage| stage.id == judge.answers).and_then(StageRun::receipt);
     let (p95, calls) = answers.map_or(Ok((None, 0)), |receipt| latency::p95(store, receipt))?;
     Ok(stage::decide::check_latency(&decide.gates, p95, calls))

@@ -13,9 +13,14 @@ use super::progress;
 use super::selection::SelectionArguments;
 use super::settings::Settings;
 use crate::exec::Cause;
+use crate::ids::StageId;
 use crate::key::FieldChange;
-use crate::plan::{Forecast, Graph, PlannedStage, Reason, Selection, Status, Turn, forecast, plan_selected, turns};
-use crate::spec::{Loaded, Pipeline};
+use crate::plan::{
+    Course, Forecast, Graph, PlannedStage, Reason, Selection, Status, Turn, course, forecast, plan_selected, turns,
+};
+use crate::spec::{Decide, Loaded, Looks, Pipeline, Stage};
+use crate::stage::sample;
+use crate::stats::text::thousands;
 use crate::store::Store;
 
 /// Changed fields shown of a stage; `why` shows all of them.
@@ -41,18 +46,20 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
     arguments.selection.apply(&mut pipeline);
     let selection = arguments.selection.selection(&pipeline, &Graph::new(&pipeline))?;
     let store = open::store(settings, &pipeline.root)?;
-    let to_run = print_plan(settings, &pipeline, &store, &selection, arguments.json)?;
+    let due = course(&pipeline, &store, &selection);
+    let to_run = print_plan(settings, &due, &store, &selection, arguments.json)?;
     Ok(if arguments.detailed_exitcode && to_run { Exit::Changes } else { Exit::Ok })
 }
 
 /// Shows what a run would do and take, and tells whether there is something to run. Asks no engine and writes nothing.
 pub(super) fn print_plan(
     settings: &Settings,
-    pipeline: &Pipeline,
+    due: &Course<'_>,
     store: &Store,
     selection: &Selection,
     as_json: bool,
 ) -> Result<bool, Exit> {
+    let Course { pipeline, spared, waits, may_go_on: _ } = due;
     let planned = plan_selected(pipeline, &Graph::new(pipeline), store, selection).map_err(|error| {
         failure(&error.to_string(), Some(&error.help()));
         Exit::Failed
@@ -66,7 +73,7 @@ pub(super) fn print_plan(
         failure(&error.to_string(), Some(&error.help()));
         Exit::Failed
     })?;
-    let shown = Shown { pipeline, planned: &planned, forecast: &forecast, turns: &turns };
+    let shown = Shown { pipeline, planned: &planned, spared, waits, forecast: &forecast, turns: &turns };
     let written = if as_json {
         print_json(&shown.to_json())
     } else {
@@ -81,6 +88,10 @@ pub(super) fn print_plan(
 struct Shown<'a> {
     pipeline: &'a Pipeline,
     planned: &'a [PlannedStage],
+    /// Stages that are there for a backup that is not due.
+    spared: &'a [StageId],
+    /// Stages that look at as many scenarios as it takes, of a number that is not known yet.
+    waits: &'a [StageId],
     forecast: &'a Forecast,
     /// Which models are in memory when.
     turns: &'a [Turn],
@@ -109,7 +120,8 @@ impl Shown<'_> {
     }
 
     fn write(&self, out: &mut dyn Write, width: usize, free_memory: Option<u64>) -> io::Result<()> {
-        let widest = self.planned.iter().map(|stage| stage.id.as_str().len()).max().unwrap_or(0);
+        let shown = self.planned.iter().map(|stage| &stage.id).chain(self.spared);
+        let widest = shown.map(|id| id.as_str().len()).max().unwrap_or(0);
         for PlannedStage { id, kind, key: _, status, changes } in self.planned {
             writeln!(out, "{} {:widest$}  {kind:8}  {}", mark(status), id.as_str(), sentence(status))?;
             for change in changes.iter().take(MOST_CHANGES) {
@@ -119,11 +131,17 @@ impl Shown<'_> {
                 let (more, file) = (changes.len() - MOST_CHANGES, self.pipeline.file.display());
                 writeln!(out, "    and {more} more, see `evalflow why {file} {id}`")?;
             }
+            if let Some(look) = self.look(id).filter(|_| matches!(status, Status::Run(_))) {
+                writeln!(out, "    {look}")?;
+            }
             if let Some(forecast) = self.forecast.stages.get(id) {
                 for line in figures::joined(&figures::parts(forecast, free_memory, false), width.saturating_sub(4)) {
                     writeln!(out, "    {line}")?;
                 }
             }
+        }
+        for id in self.spared {
+            writeln!(out, "- {:widest$}  {:8}  for the backup: only if the first model fails", id.as_str(), "")?;
         }
         for turn in self.turns {
             writeln!(out, "in memory: {}", figures::turn(turn))?;
@@ -142,12 +160,31 @@ impl Shown<'_> {
         Ok(())
     }
 
+    /// At how many scenarios a decision looks that may stop early; none of other stages, and of one that has come to its end.
+    fn look(&self, id: &StageId) -> Option<String> {
+        let Stage::Decide(Decide { sequential: Some(Looks { first, now, scenarios }), .. }) = &self.pipeline.stages[id]
+        else {
+            return None;
+        };
+        if self.waits.contains(id) {
+            return Some("looks at growing parts of the scenarios until it is settled: at most at all".to_owned());
+        }
+        let (look, looks) = (first - now + 1, first + 1);
+        let about = thousands(sample::expected(*scenarios, *now));
+        let of = thousands(*scenarios);
+        Some(format!(
+            "look {look} of at most {looks}: about {about} of {of} scenarios, more if that does not settle it"
+        ))
+        .filter(|_| *now > 0)
+    }
+
     fn to_json(&self) -> Value {
         let stages: Vec<Value> = self.planned.iter().map(|stage| self.stage_json(stage)).collect();
         let Tally { cached, to_run, not_selected, blocked } = self.tally();
         json!({
             "pipeline": self.pipeline.file,
             "stages": stages,
+            "spared": self.spared,
             "in_memory": self.turns,
             "totals": {
                 "stages": self.planned.len(), "cached": cached, "to_run": to_run, "not_selected": not_selected,

@@ -18,7 +18,8 @@ use super::selection::SelectionArguments;
 use super::settings::Settings;
 use crate::exec::{self, Engines, Event, Limits, RunEnd, StageEnd, StageRun};
 use crate::ids::StageId;
-use crate::plan::{Graph, Selection, frozen};
+use crate::lock::Lock;
+use crate::plan::{Graph, Selection, course, frozen, locked_course};
 use crate::spec::{Loaded, Pipeline};
 use crate::stage;
 use crate::store::{Receipt, Store};
@@ -85,22 +86,20 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
     let lock = if arguments.frozen { Some(open::lock_needed(&pipeline)?) } else { None };
     let store = Arc::new(open::store(settings, &pipeline.root)?);
     if arguments.dry_run {
-        return print_plan(settings, &pipeline, &store, &selection, arguments.json).map(|_| Exit::Ok);
+        let due = course(&pipeline, &store, &selection);
+        return print_plan(settings, &due, &store, &selection, arguments.json).map(|_| Exit::Ok);
     }
     let started = Instant::now();
     let failed = |error| {
         store_failure(&error);
         Exit::Failed
     };
-    let found = lock.as_ref().map(|lock| frozen(&pipeline, &graph, &store, lock)).transpose().map_err(|error| {
-        failure(&error.to_string(), Some(&error.help()));
-        Exit::Failed
-    })?;
+    let found = lock.as_ref().map(|lock| Frozen::find(&pipeline, &store, lock)).transpose()?;
     let (recorder, journal) = Recorder::start(settings, &pipeline, &store, arguments.told()).map_err(failed)?;
     let progress = Progress::new(settings.bars(), widest(&pipeline), journal);
     let work = Work { settings, arguments, pipeline: &pipeline, graph: &graph, store: &store, progress: &progress };
     let ended = match found {
-        Some(found) => work.frozen(found),
+        Some(found) => found.take(&pipeline, &progress),
         None => work.run(&selection),
     };
     if whole && !arguments.frozen {
@@ -120,6 +119,33 @@ fn widest(pipeline: &Pipeline) -> usize {
     pipeline.stages.keys().map(|id| id.as_str().len()).max().unwrap_or(0)
 }
 
+/// The results that a lock names.
+struct Frozen {
+    results: Vec<(StageId, Receipt)>,
+    /// Stages that were not due.
+    spared: Vec<StageId>,
+}
+
+impl Frozen {
+    fn find(pipeline: &Pipeline, store: &Store, lock: &Lock) -> Result<Self, Exit> {
+        let due = locked_course(pipeline, lock);
+        let results = frozen(&due.pipeline, &Graph::new(&due.pipeline), store, lock).map_err(|error| {
+            failure(&error.to_string(), Some(&error.help()));
+            Exit::Failed
+        })?;
+        Ok(Self { results, spared: due.spared })
+    }
+
+    fn take(self, pipeline: &Pipeline, progress: &Progress) -> RunEnd {
+        let Self { results, spared } = self;
+        let stages = results.into_iter().map(|(id, receipt)| {
+            progress.event(&Event::Cached { stage: &id, receipt: &receipt });
+            StageRun { kind: stage::kind(&pipeline.stages[&id]), id, end: StageEnd::Cached(receipt) }
+        });
+        RunEnd { stages: stages.collect(), spared, interrupted: false }
+    }
+}
+
 /// What running takes.
 struct Work<'a> {
     settings: &'a Settings,
@@ -131,15 +157,6 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Takes the results that a lock names.
-    fn frozen(&self, found: Vec<(StageId, Receipt)>) -> RunEnd {
-        let stages = found.into_iter().map(|(id, receipt)| {
-            self.progress.event(&Event::Cached { stage: &id, receipt: &receipt });
-            StageRun { kind: stage::kind(&self.pipeline.stages[&id]), id, end: StageEnd::Cached(receipt) }
-        });
-        RunEnd { stages: stages.collect(), interrupted: false }
-    }
-
     /// Runs what is not in the store.
     fn run(&self, selection: &Selection) -> RunEnd {
         let Self { settings, arguments, pipeline, graph, store, progress } = *self;

@@ -11,7 +11,7 @@ use super::output::{data, failure, json as print_json, say, store_failure};
 use super::settings::Settings;
 use super::{git, history, open};
 use crate::lock::LockedDecision;
-use crate::plan::{self, Graph, LockState, PlannedStage, Status, pipeline_name};
+use crate::plan::{self, Graph, LockState, PlannedStage, Selection, Status, pipeline_name};
 use crate::spec::{Loaded, Pipeline};
 use crate::store::{RunRecord, Store};
 
@@ -100,14 +100,15 @@ fn pipelines(root: &Path) -> Result<Vec<PathBuf>, Exit> {
 /// How a pipeline stands, and how that ends the program if its lock cannot be read.
 fn standing(settings: &Settings, pipeline: &Pipeline) -> Result<(Standing, Result<(), Exit>), Exit> {
     let store = open::store(settings, &pipeline.root)?;
-    let graph = Graph::new(pipeline);
-    let stages = plan::plan(pipeline, &graph, &store).map_err(|error| error.to_string());
+    let due = plan::course(pipeline, &store, &Selection::default()).pipeline;
+    let graph = Graph::new(&due);
+    let stages = plan::plan(&due, &graph, &store).map_err(|error| error.to_string());
     let last = store.runs(Some(&pipeline_name(pipeline)), 1).map_err(|error| {
         store_failure(&error);
         Exit::Failed
     })?;
-    let now = plan::bless(pipeline, &graph, &store).map(|lock| lock.decision);
-    let (lock, ended) = lock_standing(pipeline, &graph, &store);
+    let now = plan::bless(&due, &graph, &store).map(|lock| lock.decision);
+    let (lock, ended) = lock_standing(pipeline, &store);
     let standing = Standing {
         file: pipeline.file.clone(),
         name: pipeline.name.clone(),
@@ -120,7 +121,7 @@ fn standing(settings: &Settings, pipeline: &Pipeline) -> Result<(Standing, Resul
     Ok((standing, ended))
 }
 
-fn lock_standing(pipeline: &Pipeline, graph: &Graph, store: &Store) -> (LockStanding, Result<(), Exit>) {
+fn lock_standing(pipeline: &Pipeline, store: &Store) -> (LockStanding, Result<(), Exit>) {
     let lock = match open::lock(pipeline) {
         Ok(Some(lock)) => lock,
         Ok(None) => return (LockStanding::None, Ok(())),
@@ -130,7 +131,8 @@ fn lock_standing(pipeline: &Pipeline, graph: &Graph, store: &Store) -> (LockStan
             return (LockStanding::Is { state, up_to_date: false, decision: None }, Err(exit));
         }
     };
-    let (state, up_to_date) = match plan::lock_state(pipeline, graph, store, &lock) {
+    let due = plan::locked_course(pipeline, &lock).pipeline;
+    let (state, up_to_date) = match plan::lock_state(&due, &Graph::new(&due), store, &lock) {
         Ok(LockState::UpToDate) => ("up to date".to_owned(), true),
         Ok(LockState::Unread) => ("up to date, its results are not here".to_owned(), true),
         Ok(LockState::Edited(_)) => ("not what its results say".to_owned(), false),

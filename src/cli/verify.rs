@@ -14,7 +14,7 @@ use super::settings::Settings;
 use crate::exec::verify::{Effect, Found, RowDifference, Rows, StageCheck, Verified, Verify, verify};
 use crate::exec::{Engines, Limits};
 use crate::lock::LockedDecision;
-use crate::plan::Graph;
+use crate::plan::{Graph, locked_course};
 use crate::spec::Loaded;
 use crate::stats::text::{count, thousands};
 
@@ -47,6 +47,7 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
         ..Limits::default()
     })
     .with_path(settings.environment.get("PATH"));
+    let pipeline = locked_course(&pipeline, &lock).pipeline;
     let graph = Graph::new(&pipeline);
     let widest = pipeline.stages.keys().map(|id| id.as_str().len()).max().unwrap_or(0);
     let told = |check: &StageCheck| {

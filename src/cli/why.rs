@@ -16,8 +16,8 @@ use crate::engine::Message;
 use crate::ids::StageId;
 use crate::key::FieldChange;
 use crate::plan::{
-    Against, Baseline, Cause, ChangedRows, Explained, Graph, Reason, Reply, RowNow, RowThen, Rows, Source, Status, Why,
-    WhyCall, WhyError, WhyRow, WhyRowError, why, why_row,
+    self, Against, Baseline, Cause, ChangedRows, Explained, Graph, Reason, Reply, RowNow, RowThen, Rows, Selection,
+    Source, Status, Why, WhyCall, WhyError, WhyRow, WhyRowError, why, why_row,
 };
 use crate::spec::Loaded;
 
@@ -71,6 +71,10 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
         (Some(Named::Lock) | None, None) => Baseline::Newest,
     };
     let store = open::store(settings, &pipeline.root)?;
+    let pipeline = match &lock {
+        Some(lock) => plan::locked_course(&pipeline, lock).pipeline,
+        None => plan::course(&pipeline, &store, &Selection { only: vec![id.clone()], ..Selection::default() }).pipeline,
+    };
     let graph = Graph::new(&pipeline);
     let failed = |message: String, help: String, bad_input: bool| {
         failure(&message, Some(&help));
@@ -130,7 +134,15 @@ fn stage_text(why: &Why) -> Vec<String> {
         Status::Cached(receipt) => format!("cached, made {}", time(receipt.created_at)),
         Status::Run(Reason::Changed(_)) => "would run, because it changed".to_owned(),
         Status::Run(Reason::Waits(read)) => format!("waits for `{read}`, which would run"),
-        Status::Run(reason @ (Reason::New | Reason::Incomplete | Reason::Lost | Reason::Forced | Reason::Fetches)) => {
+        Status::Run(
+            reason @ (Reason::New
+            | Reason::Incomplete
+            | Reason::Lost
+            | Reason::Forced
+            | Reason::Fetches
+            | Reason::GoesOn
+            | Reason::BackupDue),
+        ) => {
             format!("would run: {reason}")
         }
         Status::Left | Status::Blocked(_) => unreachable!("everything is selected"),

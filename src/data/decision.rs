@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::corrected::Corrected;
 use super::failure_modes::FailureModes;
 use super::gates::{GateCheck, ScoreInterval};
+use super::looked::Looked;
+use super::other_model::OtherModel;
 use super::review_sheet::ReviewSheet;
 use super::rows::is_first;
 use crate::ids::{CriterionId, ScenarioId};
@@ -72,6 +74,12 @@ pub struct Decision {
     /// What a person is to read before the model is deployed; none for other outcomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review_sheet: Option<ReviewSheet>,
+    /// How far the decision has looked, where it may stop early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequential: Option<Looked>,
+    /// The other of two models, where a backup was looked at too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<Box<OtherModel>>,
 }
 
 impl Decision {
@@ -130,7 +138,8 @@ pub struct Rate {
     /// Level of the interval, in (0, 1).
     pub confidence: f64,
     /// `wilson`; `wilson_clustered` where rows belong together; `suite` for the bounds of a rate that is about these scenarios
-    /// only; that of a corrected rate where it decides.
+    /// only, and `suite_part` while only a part of them is known; that of a [`super::Sequence`] where the decision may stop early
+    /// and did; that of a corrected rate where it decides.
     pub method: String,
     /// Scenarios that passed; with several answers each, answers.
     pub passed: u64,

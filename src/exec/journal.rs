@@ -83,7 +83,12 @@ impl Cause {
     pub fn of(reason: &Reason) -> Self {
         match reason {
             Reason::New | Reason::Fetches => Self::New,
-            Reason::Changed(_) | Reason::Incomplete | Reason::Forced | Reason::Lost => Self::Changed,
+            Reason::Changed(_)
+            | Reason::Incomplete
+            | Reason::Forced
+            | Reason::Lost
+            | Reason::GoesOn
+            | Reason::BackupDue => Self::Changed,
             Reason::Waits(_) => Self::Waits,
         }
     }

@@ -13,6 +13,7 @@ mod journal;
 pub mod latency;
 mod model_files;
 mod panel;
+mod passes;
 mod preferences;
 mod rows;
 mod scenarios;
@@ -25,7 +26,7 @@ mod whole;
 pub use catalogs::{Fetching, catalog, fetch_catalogs};
 pub use engines::{EngineError as StartError, Engines, Limits};
 pub use journal::{Cause, Entry, Happened};
-pub use schedule::run;
+pub use passes::run;
 
 use std::sync::Arc;
 
@@ -199,8 +200,10 @@ impl From<PlanError> for StageFailure {
 /// What a run came to.
 #[derive(Debug)]
 pub struct RunEnd {
-    /// All stages, in the order of the graph.
+    /// All stages that were due, in the order of the graph.
     pub stages: Vec<StageRun>,
+    /// Stages that nothing but a backup needs, which was not due.
+    pub spared: Vec<StageId>,
     /// Whether it was interrupted.
     pub interrupted: bool,
 }

@@ -23,11 +23,17 @@ use crate::spec::{Research, Stage};
 use crate::stage;
 use crate::store::{Receipt, StoreError, Tally};
 
+/// What passes of one run share.
+pub(super) struct Pass<'a> {
+    /// The calls that were made again in this run.
+    pub(super) flights: &'a Arc<Flights>,
+    /// Stages whose models may be asked more in the next pass.
+    pub(super) may_go_on: &'a [StageId],
+}
+
 /// Runs a pipeline until every stage has come to an end or `interrupt` does.
-///
-/// Finished calls and finished stages stay in the store whatever happens.
-pub async fn run(run: &Run<'_>, interrupt: impl Future<Output = ()>) -> RunEnd {
-    let mut schedule = Schedule::new(run);
+pub(super) async fn run(run: &Run<'_>, pass: Pass<'_>, interrupt: impl Future<Output = ()>) -> RunEnd {
+    let mut schedule = Schedule::new(run, &pass);
     let mut running = FuturesUnordered::new();
     let mut interrupt = pin!(interrupt);
     let mut interrupted = false;
@@ -102,10 +108,12 @@ struct Schedule<'a> {
     embedded_at_work: Option<StageId>,
     /// Stages on it that could start.
     held: Vec<StageId>,
+    /// Stages whose models stay in memory where they can, since they may be asked more after this pass.
+    may_go_on: &'a [StageId],
 }
 
 impl<'a> Schedule<'a> {
-    fn new(run: &'a Run<'a>) -> Self {
+    fn new(run: &'a Run<'a>, pass: &Pass<'a>) -> Self {
         let mut open = BTreeMap::new();
         let mut ready = VecDeque::new();
         for id in run.graph.order() {
@@ -124,7 +132,7 @@ impl<'a> Schedule<'a> {
         Self {
             run,
             settled: Settled::new(run.pipeline, run.store),
-            flights: Arc::default(),
+            flights: Arc::clone(pass.flights),
             ends: BTreeMap::new(),
             open,
             ready,
@@ -137,6 +145,7 @@ impl<'a> Schedule<'a> {
             stopping: false,
             embedded_at_work: None,
             held: Vec::new(),
+            may_go_on: pass.may_go_on,
         }
     }
 
@@ -483,7 +492,8 @@ impl<'a> Schedule<'a> {
             self.embedded_at_work = None;
         }
         if self.is_embedded(&id) {
-            let needed: Vec<Slot<'_>> = self.pending().into_iter().map(|(_, stage)| stage.model).collect();
+            let later = self.may_go_on.iter().flat_map(|id| Slot::of(self.stage(id)));
+            let needed: Vec<Slot<'_>> = self.pending().into_iter().map(|(_, stage)| stage.model).chain(later).collect();
             self.run.engines.keep(&needed);
         }
         let readers: Vec<StageId> = self.run.graph.readers(&id).cloned().collect();
@@ -509,7 +519,7 @@ impl<'a> Schedule<'a> {
             let end = ends.remove(id).unwrap_or(StageEnd::Interrupted);
             StageRun { id: id.clone(), kind: self.run.kind(id), end }
         });
-        RunEnd { stages: stages.collect(), interrupted }
+        RunEnd { stages: stages.collect(), spared: Vec::new(), interrupted }
     }
 }
 

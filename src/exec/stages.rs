@@ -125,7 +125,7 @@ pub(super) fn prepare(
             Task::Calibrate(Box::new((calibrate.clone(), rubric)), settled.output(&calibrate.verdicts))
         }
         Stage::Decide(decide) => {
-            let read = |id: &StageId| whole::calibrated(run.pipeline, decide, run.store, &settled.output(id));
+            let read = |id: &StageId| whole::calibrated(run.store, &settled.output(id));
             let calibrated = decide.calibration.as_ref().map(read).transpose()?;
             let tables = stage::reads(stage).into_iter().map(|read| (read.clone(), settled.output(read)));
             Task::Decide(decide.clone(), tables.collect(), calibrated.map(Box::new))

@@ -16,22 +16,13 @@ use crate::stage::{self, calibrate, compare, decide};
 use crate::store::Store;
 
 /// What is known of the judge of a decision's verdicts.
-pub(super) struct Calibrated {
-    record: Calibration,
-    /// Whether it was found out on other replies than those that are decided on.
-    transported: bool,
-}
+pub(super) struct Calibrated(Calibration);
 
 /// Reads what a decision's calibration came to.
-pub(super) fn calibrated(
-    pipeline: &Pipeline,
-    decide: &Decide,
-    store: &Store,
-    output: &BlobId,
-) -> Result<Calibrated, StageFailure> {
-    let record = serde_json::from_slice(&store.read(output)?)
-        .map_err(|error| StageFailure::new(format!("the calibration cannot be read: {error}"), None))?;
-    Ok(Calibrated { record, transported: stage::is_transported(pipeline, decide) })
+pub(super) fn calibrated(store: &Store, output: &BlobId) -> Result<Calibrated, StageFailure> {
+    serde_json::from_slice(&store.read(output)?)
+        .map(Calibrated)
+        .map_err(|error| StageFailure::new(format!("the calibration cannot be read: {error}"), None))
 }
 
 /// Compares the rows of a table of verdicts with the labels of people.
@@ -57,8 +48,25 @@ pub(super) struct Decided {
     pub(super) unweighed: Vec<CriterionId>,
 }
 
-/// Decides on the rows of tables, which `lines` opens by the stage that wrote them.
+/// Decides on the rows of tables, which `lines` opens by the stage that wrote them: on those of the backup too, where it is due and the
+/// first model fails.
 pub(super) fn decision<'a>(
+    pipeline: &Pipeline,
+    decide: &Decide,
+    calibrated: Option<&Calibrated>,
+    lines: impl Fn(&StageId) -> Result<TableLines<'a>, StageFailure>,
+) -> Result<Decided, StageFailure> {
+    let primary = of_one_model(pipeline, decide, calibrated, &lines)?;
+    let Some(of_backup) = decide::of_backup(decide).filter(|_| primary.decision.fails()) else { return Ok(primary) };
+    let backup = of_one_model(pipeline, &of_backup, calibrated, &lines)?;
+    let mut unweighed = primary.unweighed;
+    let new = backup.unweighed.into_iter().filter(|criterion| !unweighed.contains(criterion)).collect::<Vec<_>>();
+    unweighed.extend(new);
+    Ok(Decided { decision: decide::combine(decide, primary.decision, backup.decision), unweighed })
+}
+
+/// Decides on one model alone.
+fn of_one_model<'a>(
     pipeline: &Pipeline,
     decide: &Decide,
     calibrated: Option<&Calibrated>,
@@ -68,14 +76,16 @@ pub(super) fn decision<'a>(
     let tally = tallied(pipeline, decide, &decide.verdicts, rows)?;
     let mut decision = match calibrated {
         None => tally.finish(),
-        Some(Calibrated { record, transported }) => tally.finish_corrected(record, *transported),
+        // Labels on the replies of one model tell of those of another as long as the judge is the same.
+        Some(Calibrated(record)) => tally.finish_corrected(record, stage::is_transported(pipeline, decide)),
     };
     if decide.gates.is_empty() {
         return Ok(Decided { decision, unweighed });
     }
     let mut bases = BTreeMap::new();
+    let of_base = decide::of_base(decide);
     for base in decide::bases(decide) {
-        bases.insert(base.clone(), tallied(pipeline, decide, base, lines(base)?)?.finish());
+        bases.insert(base.clone(), tallied(pipeline, &of_base, base, lines(base)?)?.finish());
     }
     let mut taken = decide::Taken::default();
     if let Some(answers) = &decide.answers {
@@ -86,6 +96,7 @@ pub(super) fn decision<'a>(
     let price = decide::price(pipeline, decide);
     let measured = decide::Measured { decision: &decision, bases: &bases, taken, price };
     decision.gates = decide::check(&decide.gates, &measured);
+    decide::conclude(&mut decision);
     Ok(Decided { decision, unweighed })
 }
 

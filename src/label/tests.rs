@@ -288,6 +288,8 @@ fn decision(best: &str, worst: &str) -> crate::data::Decision {
         seed: 0,
         calibration: None,
         votes: crate::spec::Votes::Majority,
+        sequential: None,
+        backup: None,
     };
     let example = |id: &str| Example {
         scenario: ScenarioId::new(id).unwrap(),

@@ -181,6 +181,12 @@ impl LockedStage {
         Self { kind: parts.kind, key: recipe.key(), output, rows, fields }
     }
 
+    /// Whether a field of its recipe was this value.
+    #[must_use]
+    pub fn has(&self, field: &str, value: &Value) -> bool {
+        self.fields.get(field) == Some(&digest(value))
+    }
+
     /// The fields of a recipe that are not what they were here, by name: of those, only digests are known.
     #[must_use]
     pub fn differing(&self, recipe: &Recipe) -> Vec<String> {

@@ -4,6 +4,7 @@
 
 mod bless;
 mod changed_rows;
+mod course;
 mod dry;
 mod forecast;
 mod frozen;
@@ -19,6 +20,7 @@ mod why_row;
 
 pub use bless::{BlessError, LockState, bless, lock_state, this_build};
 pub use changed_rows::{ChangedRows, Rows};
+pub use course::{Course, course, locked_course};
 pub use forecast::{Basis, CallsForecast, Figure, Forecast, ForecastError, StageForecast, forecast};
 pub use frozen::{FrozenError, Locked, LockedInputs, compare, frozen};
 pub use graph::Graph;
@@ -84,6 +86,10 @@ pub enum Reason {
     Fetches,
     /// Its result is in the store, but it is to be computed again all the same. Calls still come from the store.
     Forced,
+    /// What the scenarios looked at so far say settles nothing.
+    GoesOn,
+    /// The first model fails, so its backup is looked at.
+    BackupDue,
 }
 
 impl std::fmt::Display for Reason {
@@ -95,6 +101,8 @@ impl std::fmt::Display for Reason {
             Self::Fetches => f.write_str("asks the hub for its catalog"),
             Self::Lost => f.write_str("its result is gone from the store"),
             Self::Forced => f.write_str("computed again by `--force`"),
+            Self::GoesOn => f.write_str("not settled yet, more scenarios are looked at"),
+            Self::BackupDue => f.write_str("the first model fails, its backup is looked at"),
             Self::Changed(changes) => {
                 let (first, rest) = changes.split_first().expect("a change is never empty");
                 write!(f, "{first}")?;
@@ -236,7 +244,15 @@ pub fn plan_selected(
                 Some((_, old)) => own_changes(pipeline, stage, &settled, &old)?,
                 None => Vec::new(),
             },
-            Status::Run(Reason::New | Reason::Incomplete | Reason::Lost | Reason::Forced | Reason::Fetches)
+            Status::Run(
+                Reason::New
+                | Reason::Incomplete
+                | Reason::Lost
+                | Reason::Forced
+                | Reason::Fetches
+                | Reason::GoesOn
+                | Reason::BackupDue,
+            )
             | Status::Cached(_)
             | Status::Left
             | Status::Blocked(_) => Vec::new(),

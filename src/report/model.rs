@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::calibrated::{self, StageCalibration};
 use super::comparison::{self, StageComparison};
 use super::criterion;
+use super::models::{self, TriedModel};
 use super::next::{self, Context, Suite};
 use super::panel::{self, Opinion};
 use super::preferences::{self, StagePreferences};
@@ -118,6 +119,9 @@ pub struct ReportModel {
     pub decision: Option<Decision>,
     /// Whether the decision is as a judge sees it of whose errors nothing is known.
     pub judge_relative: bool,
+    /// The models that were looked at, the first one first; absent where it was one alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<TriedModel>,
     /// What was compared; absent where nothing is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<StageComparison>,
@@ -229,7 +233,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
     } = inputs;
     let comparisons = comparison::of_stages(pipeline, comparisons);
     let gates = decision.iter().flat_map(|decision| decision.gates.clone()).chain(latency).collect();
-    let chain = Chain::of(pipeline);
+    let chain = Chain::of(pipeline, decision.as_ref());
     let criteria: Vec<CriterionText> = chain
         .judge
         .map(|(_, judge)| judge.rubric.criteria.iter().map(criterion::in_words).collect())
@@ -262,6 +266,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
             (decision, _) => headline(decision.as_ref()).to_owned(),
         },
         judge_relative: calibrated::is_judge_relative(decision.as_ref(), chain.judge.map(|(_, judge)| judge)),
+        models: models::tried(pipeline, decision.as_ref()),
         decision,
         comparisons,
         gates,
@@ -292,7 +297,9 @@ fn chart_name(pipeline: &spec::Pipeline, candidates: &Candidates) -> Option<Stri
 }
 
 fn headline(decision: Option<&Decision>) -> &'static str {
-    if let Some(headline) = decision.and_then(calibrated::headline) {
+    if let Some(headline) =
+        decision.and_then(|decision| calibrated::headline(decision).or_else(|| models::headline(decision)))
+    {
         return headline;
     }
     match decision.map(|decision| decision.outcome) {
@@ -313,7 +320,8 @@ struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    fn of(pipeline: &'a spec::Pipeline) -> Self {
+    fn of(pipeline: &'a spec::Pipeline, decision: Option<&Decision>) -> Self {
+        let by_backup = decision.is_some_and(Decision::is_of_backup);
         let decide = pipeline
             .stages
             .values()
@@ -323,20 +331,24 @@ impl<'a> Chain<'a> {
             .stages
             .values()
             .find_map(|stage| if let spec::Stage::Compare(compare) = stage { Some(&compare.arms.new) } else { None });
-        let judge = decide.map(|decide| &decide.verdicts).or(compared).and_then(|verdicts| {
+        let judge = decide.map(|decide| decide.decided_on(by_backup)).or(compared).and_then(|verdicts| {
             let (id, stage) = pipeline.stages.get_key_value(verdicts)?;
             if let spec::Stage::Judge(judge) = stage { Some((id, judge)) } else { None }
         });
-        let infer = judge.and_then(|(_, judge)| {
-            let stage = pipeline.stages.get(&judge.answers)?;
-            if let spec::Stage::Infer(infer) = stage { Some(infer) } else { None }
-        });
+        let infer = judge.and_then(|(verdicts, _)| infer_of(pipeline, verdicts));
         let generate = infer.and_then(|infer| {
             let (id, stage) = pipeline.stages.get_key_value(&infer.scenarios)?;
             if let spec::Stage::Generate(generate) = stage { Some((id, generate)) } else { None }
         });
         Self { judge, infer, generate }
     }
+}
+
+/// The stage whose answers a `judge` stage judges.
+pub(super) fn infer_of<'a>(pipeline: &'a spec::Pipeline, verdicts: &StageId) -> Option<&'a spec::Infer> {
+    let spec::Stage::Judge(judge) = pipeline.stages.get(verdicts)? else { return None };
+    let stage = pipeline.stages.get(&judge.answers)?;
+    if let spec::Stage::Infer(infer) = stage { Some(infer) } else { None }
 }
 
 /// The model next in line, and what a `pull` writes to get it.

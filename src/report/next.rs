@@ -3,6 +3,7 @@
 use super::calibrated::{self, StageCalibration};
 use super::failure_modes::{pair, returns, to_collect};
 use super::model::{CriterionText, NextStep};
+use super::models;
 use super::text::{failed_in, one_line, reply_name};
 use crate::data::{CriterionSummary, Decision, FailureMode, GroupSummary, Outcome, Remedy, ReviewReason};
 use crate::ids::{CriterionId, StageId};
@@ -53,14 +54,17 @@ pub(super) fn next_steps(decision: Option<&Decision>, context: &Context<'_>) -> 
     let Some(decision) = decision else {
         return vec![step("Add a `decide` stage that reads the verdicts, and run the pipeline.", Vec::new())];
     };
-    match decision.outcome {
+    let mut steps = match decision.outcome {
         Outcome::Deploy => deploy(decision, context),
         Outcome::FineTune => fine_tune(decision, context),
         Outcome::FullPipeline => full_pipeline(decision, context),
         Outcome::Inconclusive => calibrated::next_steps(decision, context.calibrations, context.file)
             .unwrap_or_else(|| inconclusive(decision, context)),
         Outcome::Blocked => blocked(decision),
-    }
+    };
+    let first_step = |other: &Decision| next_steps(Some(other), context).into_iter().next();
+    steps.splice(0..0, models::settle_backup(decision, first_step));
+    steps
 }
 
 fn step(text: impl Into<String>, points: Vec<String>) -> NextStep {
@@ -192,7 +196,7 @@ fn full_pipeline(decision: &Decision, context: &Context<'_>) -> Vec<NextStep> {
             .to_owned(),
         "change the system prompt and run again: only the answers and verdicts are new".to_owned(),
     ];
-    let backup = context.backup.as_ref();
+    let backup = context.backup.as_ref().filter(|_| decision.other.is_none());
     cheap.extend(backup.map(|(model, pull)| format!("try the backup, {}: `{pull}`", one_line(model))));
     let mut steps = vec![step("Rule out the cheap causes before any training.", cheap)];
     steps.push(step(

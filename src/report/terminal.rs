@@ -4,7 +4,9 @@ use std::io;
 
 use super::comparison;
 use super::gates::{bound, measured, name, status};
+use super::looks::looked_at;
 use super::model::ReportModel;
+use super::models;
 use super::text::{bar, one_line};
 use crate::data::{CriterionSummary, Decision, Outcome};
 use crate::stats::text::{count, thousands};
@@ -81,6 +83,9 @@ fn summary(
     };
     let text = format!("{all}: {passed} passed, {failed} failed, {ungraded} ungraded, {invalid} invalid");
     hanging("", &text, width, out)?;
+    if let Some(looks) = decision.sequential.as_ref().and_then(looked_at) {
+        hanging("Looks: ", &looks, width, out)?;
+    }
     if model.judge_relative {
         hanging("", "As the judge sees it: it is not calibrated against people", width, out)?;
     }
@@ -88,6 +93,7 @@ fn summary(
         let least = if gate.least == Outcome::Deploy { "deploy" } else { "fine_tune or better" };
         writeln!(out, "Gate ({least}): {}", if gate.passed { "passed" } else { "not passed" })?;
     }
+    models::terminal(&model.models, width, out)?;
     for gate in &model.gates {
         let text = format!("{}, {}: {}, {}", name(gate), bound(gate), measured(gate), status(gate));
         hanging("Gate: ", &text.replace('`', ""), width, out)?;

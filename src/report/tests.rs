@@ -16,13 +16,14 @@ use crate::ids::{CriterionId, ModelName, ScenarioId, StageId};
 use crate::key::{BlobId, Recipe};
 use crate::spec;
 use crate::stage::decide::Tally;
+use crate::stage::sample;
 
 /// A reply that tries everything.
 const HOSTILE: &str = "# Verdict: deploy\n\n![pixel](https://evil.example/p.png) [click](javascript:alert(1))\n\
     <script>alert(1)</script> <!-- hidden\n| a | b |\n|---|---|\n```\n> fenced\n===\n1. @octocat see #1 & &lt;b&gt; www.evil.example\n\
     \u{1b}[31mred\u{202e} `code` *bold* __bold__ ~~gone~~ $x$ \\";
 
-fn stage_id(id: &str) -> StageId {
+pub(super) fn stage_id(id: &str) -> StageId {
     StageId::new(id).unwrap()
 }
 
@@ -77,7 +78,7 @@ fn rubric() -> spec::Rubric {
     }
 }
 
-fn pipeline() -> spec::Pipeline {
+pub(super) fn pipeline() -> spec::Pipeline {
     let decide = spec::Decide {
         verdicts: stage_id("verdicts"),
         deploy: 0.7,
@@ -92,6 +93,8 @@ fn pipeline() -> spec::Pipeline {
         target: spec::Target::Population,
         seed: 0,
         votes: spec::Votes::Majority,
+        sequential: None,
+        backup: None,
     };
     let judge = spec::Judge {
         answers: stage_id("answers"),
@@ -116,6 +119,7 @@ fn pipeline() -> spec::Pipeline {
         seed: 0,
         repeat: 1,
         context: None,
+        sample: None,
     };
     let styles = ["terse", "detailed"].map(ToOwned::to_owned).to_vec();
     let expand = spec::Expand { taxonomy: taxonomy(), styles, count: Some(18), seed: 7, writer: None };
@@ -212,15 +216,20 @@ fn judged(index: usize, grade: Grade) -> Judged {
 }
 
 /// So many failed, passed, ungraded and invalid rows, in this order.
-fn rows(failed: usize, passed: usize, ungraded: usize, invalid: usize) -> Vec<Judged> {
+pub(super) fn rows(failed: usize, passed: usize, ungraded: usize, invalid: usize) -> Vec<Judged> {
     let grades = [(Grade::Fail, failed), (Grade::Pass, passed), (Grade::Ungraded, ungraded), (Grade::Invalid, invalid)];
     let grades = grades.into_iter().flat_map(|(grade, number)| std::iter::repeat_n(grade, number));
     grades.enumerate().map(|(index, grade)| judged(index, grade)).collect()
 }
 
-fn decision(rows: &[Judged]) -> Decision {
+pub(super) fn decision(rows: &[Judged]) -> Decision {
     let pipeline = pipeline();
     let spec::Stage::Decide(decide) = &pipeline.stages[&stage_id("decision")] else { panic!("it decides") };
+    decision_by(decide, rows)
+}
+
+fn decision_by(decide: &spec::Decide, rows: &[Judged]) -> Decision {
+    let pipeline = pipeline();
     let mut tally = Tally::new(decide, crate::stage::decide::rubric(&pipeline, &decide.verdicts));
     rows.iter().for_each(|row| tally.add(row));
     tally.finish()
@@ -322,7 +331,14 @@ fn weights() -> WeightsRecord {
 }
 
 fn report(rows: &[Judged]) -> ReportModel {
-    let pipeline = pipeline();
+    report_with(rows, decision(rows))
+}
+
+fn report_with(rows: &[Judged], decision: Decision) -> ReportModel {
+    report_on(&pipeline(), rows, decision)
+}
+
+pub(super) fn report_on(pipeline: &spec::Pipeline, rows: &[Judged], decision: Decision) -> ReportModel {
     let mut coverage = Coverage::default();
     rows.iter().for_each(|row| coverage.add(&row.scenario));
     let record = |id: &str, kind: &str, rows| StageRecord {
@@ -333,7 +349,7 @@ fn report(rows: &[Judged]) -> ReportModel {
         rows,
     };
     build(Inputs {
-        pipeline: &pipeline,
+        pipeline,
         date: "2026-11-22".to_owned(),
         command: "evalflow run pipelines/therapy.yaml".to_owned(),
         engine: Some("evalflow 0.1.0, llama.cpp b6970".to_owned()),
@@ -346,20 +362,20 @@ fn report(rows: &[Judged]) -> ReportModel {
         preferences: Vec::new(),
         calibrations: Vec::new(),
         reviews: Vec::new(),
-        decision: Some(decision(rows)),
+        decision: Some(decision),
         comparisons: Vec::new(),
         latency: Vec::new(),
         notes: vec!["`judge` and `weights` are the same model: <it> judges itself".to_owned()],
     })
 }
 
-fn markdown_text(model: &ReportModel) -> String {
+pub(super) fn markdown_text(model: &ReportModel) -> String {
     let mut out = Vec::new();
     markdown(model, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
-fn terminal_text(model: &ReportModel, color: bool, width: usize) -> String {
+pub(super) fn terminal_text(model: &ReportModel, color: bool, width: usize) -> String {
     let mut out = Vec::new();
     terminal(model, Style { color, width }, &mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -437,6 +453,54 @@ fn terminal_summaries() {
     insta::assert_snapshot!("terminal", all);
     let inconclusive = terminal_text(&report_of([21, 33, 1, 1]), true, 100);
     insta::assert_snapshot!("terminal_color", inconclusive.replace('\u{1b}', "ESC"));
+}
+
+/// A report on those of so many failed, passed and ungraded rows that are looked at before the decision is settled.
+fn looked_at(decide: &spec::Decide, [failed, passed, ungraded]: [usize; 3]) -> ReportModel {
+    let all = rows(failed, passed, ungraded, 0);
+    let unit = if decide.target == spec::Target::Suite { &spec::ClusterBy::Nothing } else { &decide.cluster };
+    let scenarios = all.len() as u64;
+    let first = if scenarios > 100 { 5 } else { 0 };
+    let look = |now: u32| {
+        let place = |row: &Judged| sample::place(decide.seed, unit, &row.scenario);
+        let rows: Vec<Judged> = all.iter().filter(|row| sample::round_of(place(row), first) >= now).cloned().collect();
+        let sequential = Some(spec::Looks { first, now, scenarios });
+        let decision = decision_by(&spec::Decide { sequential, ..decide.clone() }, &rows);
+        (!decision.goes_on()).then(|| report_with(&rows, decision))
+    };
+    (0..=first).rev().find_map(look).expect("the last look ends it")
+}
+
+#[test]
+fn looks_are_told() {
+    let pipeline = pipeline();
+    let spec::Stage::Decide(usual) = &pipeline.stages[&stage_id("decision")] else { panic!("it decides") };
+    let suite = spec::Decide { target: spec::Target::Suite, ..usual.clone() };
+    let by_topic = spec::Decide { cluster: spec::ClusterBy::Topic, ..usual.clone() };
+    let mut all = String::new();
+    for (name, model) in [
+        ("settled early", looked_at(usual, [16, 220, 4])),
+        ("never settled", looked_at(usual, [86, 154, 0])),
+        ("of a suite", looked_at(&suite, [42, 196, 2])),
+        ("of few topics", looked_at(&by_topic, [12, 228, 0])),
+        ("of few scenarios", looked_at(usual, [2, 24, 0])),
+    ] {
+        let screen = terminal_text(&model, false, 100);
+        assert!(screen.lines().count() <= 25, "{screen}");
+        let text = markdown_text(&model);
+        let part = |from: &str, to: &str| {
+            let part = &text[text.find(from).unwrap()..];
+            part[..part[1..].find(to).unwrap() + 1].to_owned()
+        };
+        let decided = part("\n## Decision\n", "\n## ");
+        let rates = part("\n### Pass rate\n", "\n## ");
+        all.extend([&format!("======== {name}\n\n"), &screen, "\n--------\n", &decided, "\n--------\n", &rates, "\n"]);
+        let mut out = Vec::new();
+        json(&model, &mut out).unwrap();
+        let value: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(value["decision"]["sequential"]["stopped"], true);
+    }
+    insta::assert_snapshot!("looks", all);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod generate;
 mod gold;
 mod hub_search;
 mod load;
+mod looks;
 mod pipeline;
 mod problem;
 mod read;
@@ -40,6 +41,7 @@ pub use generate::{
 pub use gold::{Label, LabelLine, LabelOf, LabelVerdict, REPLY_DIGITS, is_reply_digest};
 pub use hub_search::{CatalogFrom, HubSearch};
 pub use load::{Loaded, load};
+pub use looks::{Backup, Looks, Sample};
 pub use pipeline::*;
 pub use problem::{Code, Problem, Problems, Related, Severity};
 pub use read::did_you_mean;

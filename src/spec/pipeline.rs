@@ -10,6 +10,7 @@ use super::compare::Compare;
 use super::gate::GateRule;
 use super::generate::Generate;
 use super::gold::Label;
+use super::looks::{Backup, Looks, Sample};
 use super::research::Research;
 use super::rubric::Rubric;
 use super::source::WeightsSource;
@@ -397,6 +398,8 @@ pub struct Infer {
     pub repeat: u32,
     /// Tokens of context for the embedded engine: the stage's own, or else the model's.
     pub context: Option<u32>,
+    /// The scenarios that are asked, where a decision has not looked at all of them yet. No file says so: see [`Looks`].
+    pub sample: Option<Sample>,
 }
 
 /// `judge: {...}`
@@ -526,6 +529,10 @@ pub struct Decide {
     pub seed: u64,
     /// How the verdicts of a panel become one.
     pub votes: Votes,
+    /// How far it has come, where it may stop as soon as it is settled: as read from a file, all is looked at once.
+    pub sequential: Option<Looks>,
+    /// Who is looked at where the model fails.
+    pub backup: Option<Backup>,
 }
 
 /// Which scenarios belong together, so that each says less than one that stands for itself.

@@ -4,9 +4,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::row::{Asked, Flaw, Resume, Row, RowError, RowStage, Step, read, template_context, write};
+use super::sample;
 use crate::data::{Answer, RowFailure, Scenario};
 use crate::engine::{Message, Reply, ReplyForm, Request, Role, Sampling};
-use crate::spec::{Infer, Template, TemplateError};
+use crate::spec::{Infer, Sample, Template, TemplateError};
 
 /// Raised when the same fields and inputs would give other rows.
 pub const VERSION: u32 = 1;
@@ -14,7 +15,8 @@ pub const VERSION: u32 = 1;
 /// The stage's own fields, as they go into its recipe; what it reads and who answers are added by the caller.
 #[must_use]
 pub fn fields(spec: &Infer) -> Value {
-    let Infer { model: _, scenarios: _, system, prompt, max_tokens, temperature, top_p, seed, repeat, context } = spec;
+    let Infer { model: _, scenarios: _, system, prompt, max_tokens, temperature, top_p, seed, repeat, context, sample } =
+        spec;
     let sampling = Sampling::of(*temperature, *top_p, *seed).recipe();
     let mut fields = json!({
         "system": system, "prompt": prompt, "max_tokens": max_tokens, "sampling": sampling, "context": context,
@@ -22,6 +24,10 @@ pub fn fields(spec: &Infer) -> Value {
     // A stage without repeats has the key that it had before there were any.
     if *repeat > 1 {
         fields["repeat"] = json!(repeat);
+    }
+    // All scenarios are what they are, whoever looked at a part of them before.
+    if let Some(sample) = sample {
+        fields["sample"] = sample::fields(sample);
     }
     fields
 }
@@ -43,7 +49,8 @@ pub fn with_fields(now: &Infer, fields: &Value) -> Option<Infer> {
         Sampling::Seeded { temperature, top_p, seed } => (temperature, top_p, seed),
     };
     let repeat = repeat.unwrap_or(1);
-    Some(Infer { system, prompt, max_tokens, temperature, top_p, seed, repeat, ..now.clone() })
+    // Which scenarios were asked beside a row decides nothing about it.
+    Some(Infer { system, prompt, max_tokens, temperature, top_p, seed, repeat, sample: None, ..now.clone() })
 }
 
 /// Scenarios → answers.
@@ -54,6 +61,7 @@ pub struct InferStage {
     max_tokens: u32,
     sampling: Sampling,
     repeat: u32,
+    sample: Option<Sample>,
 }
 
 impl InferStage {
@@ -66,6 +74,7 @@ impl InferStage {
             max_tokens: spec.max_tokens,
             sampling: Sampling::of(spec.temperature, spec.top_p, spec.seed),
             repeat: spec.repeat,
+            sample: spec.sample.clone(),
         }
     }
 
@@ -83,6 +92,9 @@ impl InferStage {
 impl RowStage for InferStage {
     fn start(&self, line: &str) -> Result<Step, RowError> {
         let scenario: Scenario = read(line, "a scenario")?;
+        if self.sample.as_ref().is_some_and(|sample| !sample::takes(sample, &scenario)) {
+            return Ok(Step::Done(Row::new(Vec::new(), None)));
+        }
         Ok(match self.messages(&scenario) {
             Err(error) => {
                 let failure = RowFailure { kind: "template".to_owned(), message: error.to_string() };
@@ -146,7 +158,7 @@ mod tests {
     use crate::data::Tokens;
     use crate::engine::{Finish, Usage};
     use crate::ids::{ModelName, StageId};
-    use crate::spec::ModelRef;
+    use crate::spec::{ClusterBy, ModelRef};
     use crate::stage::row::tests::{asks, done, failed as call_failed, replied, scenario};
 
     fn spec(system: Option<&str>, prompt: &str) -> Infer {
@@ -161,6 +173,7 @@ mod tests {
             seed: 7,
             repeat: 1,
             context: None,
+            sample: None,
         }
     }
 
@@ -200,6 +213,18 @@ mod tests {
             failure: None,
         };
         assert_eq!(answer(&row), expected);
+    }
+
+    #[test]
+    fn what_is_not_in_the_sample_is_not_asked() {
+        let sampled = |round| {
+            let sample = Sample { seed: 0, unit: ClusterBy::Nothing, round };
+            let spec = Infer { sample: Some(sample), ..spec(None, "{{ scenario.opening }}") };
+            InferStage::new(&spec).start(&line("hi")).unwrap()
+        };
+        let asked: Vec<bool> = (1..=40).map(|round| matches!(sampled(round), Step::Ask(..))).collect();
+        assert!(!asked[39] && asked.is_sorted_by(|before, after| before >= after), "{asked:?}");
+        assert_eq!(done(sampled(40)), Row::new(Vec::new(), None));
     }
 
     #[test]
@@ -290,6 +315,8 @@ mod tests {
                 Infer { max_tokens: 1, ..base() },
                 Infer { context: Some(1), ..base() },
                 Infer { repeat: 2, ..base() },
+                Infer { sample: Some(Sample { seed: 0, unit: ClusterBy::Topic, round: 1 }), ..base() },
+                Infer { sample: Some(Sample { seed: 0, unit: ClusterBy::Topic, round: 2 }), ..base() },
                 Infer { top_p: 0.5, ..drawn() },
                 Infer { seed: 8, ..drawn() },
             ]

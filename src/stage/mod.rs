@@ -14,6 +14,7 @@ pub mod pull;
 mod recipe;
 pub mod research;
 mod row;
+pub mod sample;
 
 pub use recipe::{
     Known, RecipeError, WantedWeights, apart_from_table, command_identity, identity, is_transported, recipe,
@@ -125,6 +126,12 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         others.extend(
             bases.into_iter().chain(&decide.answers).chain(&decide.calibration).filter(|other| Some(*other) != table),
         );
+        let backup = decide.backup.as_ref().filter(|backup| backup.is_due);
+        for read in backup.into_iter().flat_map(|backup| [Some(&backup.verdicts), backup.answers.as_ref()]).flatten() {
+            if !others.contains(&read) {
+                others.push(read);
+            }
+        }
     }
     pulls.into_iter().chain(table).chain(others).chain(tables).chain(pair(stage).into_iter().flatten()).collect()
 }

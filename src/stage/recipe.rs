@@ -186,6 +186,9 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             if let Some(calibration) = &stage.calibration {
                 inputs["calibration"] = json!(known.output(calibration));
                 inputs["transported"] = json!(is_transported(pipeline, stage));
+                if let Some(backup) = decide::of_backup(stage) {
+                    inputs["backup"]["transported"] = json!(is_transported(pipeline, &backup));
+                }
             }
             (decide::VERSION, decide::fields(stage), inputs)
         }

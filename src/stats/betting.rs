@@ -35,6 +35,19 @@ impl Betting {
         Self { rounds: Vec::new(), alpha, share, cut, sum: 0.5, squares: 0.25, variance: 0.25 }
     }
 
+    /// With fewer scores than this, no interval at the level `1 − alpha` lies above the mean `m`, in (0, 1), whatever they are; for below
+    /// `m`, ask about `1 − m`.
+    ///
+    /// No bet wins more than the largest on a score of 1, which multiplies the money by `1 + c (1 − m) / m`.
+    #[must_use]
+    pub fn fewest_above(m: f64, alpha: f64) -> u64 {
+        let Self { share, cut, .. } = Self::new(alpha);
+        let needed = -float::ln(alpha * share) / float::ln_1p(cut * (1.0 - m) / m);
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then more than there are scores")]
+        let needed = needed.ceil() as u64;
+        needed
+    }
+
     /// Bets on the next score. One outside of [0, 1] counts as the nearer end, and one that is no number as 0.
     pub fn add(&mut self, score: f64) {
         let score = if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) };

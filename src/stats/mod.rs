@@ -87,7 +87,7 @@ pub use regression::{GateVerdict, LEAST_SLICE, RegressionGate, no_worse, regress
 pub use scores::{Epochs, MeanEstimate, clustered_mean, design_effect, icc_anova, mean_ci_t, pass_at_k, pass_pow_k};
 pub use sequential::{
     BetaPrior, SequentialDecision, SequentialPlan, SuitePasses, confidence_sequence, log_evidence, sequential_decide,
-    suite_confidence_sequence,
+    suite_confidence_sequence, suite_log_evidence,
 };
 pub use soft::{
     Forecast, Platt, SoftVerdict, brier, cross_calibrated, expected_calibration_error, expected_score, soft_verdict,

@@ -136,6 +136,18 @@ fn whole_edge(inside: u64, end: u64, is_kept: impl Fn(u64) -> bool) -> u64 {
     inside
 }
 
+/// The logarithm of the evidence against so many passes in a suite, by which [`suite_confidence_sequence`] rules numbers out.
+/// Infinite for a number that what was drawn makes impossible.
+#[must_use]
+pub fn suite_log_evidence(passes: u64, passed: u64, drawn: u64, suite: u64, prior: BetaPrior) -> f64 {
+    let drawn = drawn.min(suite);
+    let passed = passed.min(drawn);
+    if passes < passed || passes > suite - (drawn - passed) {
+        return f64::INFINITY;
+    }
+    log_prior_to_posterior(passes, passed, drawn, suite, prior)
+}
+
 fn log_prior_to_posterior(passes: u64, passed: u64, drawn: u64, suite: u64, prior: BetaPrior) -> f64 {
     let BetaPrior { a, b } = prior;
     let failed = drawn - passed;

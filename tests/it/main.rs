@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod backup;
 mod calibrate;
 mod checks;
 mod compare;
 mod decide;
 mod doctor;
+mod early;
 mod env;
 mod execution;
 mod failures;

@@ -24,6 +24,7 @@ fn shipped_pipelines_have_no_problem() {
         "examples/weights/pipeline.yaml",
         "examples/finetune/pipeline.yaml",
         "examples/finetune/unchanged.yaml",
+        "examples/early/pipeline.yaml",
     ] {
         let file = root().join(file);
         let output = project.run(&["validate", file.to_str().unwrap()]).exits(0);

@@ -19,8 +19,8 @@ use crate::data::{Decision, Judged, ReviewVerdict};
 use crate::ids::StageId;
 use crate::key::BlobId;
 use crate::label::{Imported, Key, Pool, Progress, ReviewSession, Reviewing, Session, Sheet, export, import};
-use crate::plan::{self, Graph, Status};
-use crate::spec::{Calibrate, Decide, LabelVerdict, Loaded, Pipeline, Stage};
+use crate::plan::{self, Graph, Selection, Status};
+use crate::spec::{Calibrate, LabelVerdict, Loaded, Pipeline, Stage};
 use crate::stage;
 use crate::store::{Store, StoreError};
 
@@ -150,7 +150,8 @@ impl Desk<'_> {
 
     /// The result of a stage as the pipeline is now.
     fn output(&self, id: &StageId) -> Result<BlobId, Exit> {
-        let stages = plan::plan(&self.pipeline, &Graph::new(&self.pipeline), &self.store).map_err(|error| {
+        let due = plan::course(&self.pipeline, &self.store, &Selection::default()).pipeline;
+        let stages = plan::plan(&due, &Graph::new(&due), &self.store).map_err(|error| {
             failure(&error.to_string(), Some(&error.help()));
             Exit::Failed
         })?;
@@ -266,12 +267,12 @@ impl Desk<'_> {
             .stages
             .iter()
             .find_map(|(id, stage)| if let Stage::Decide(decide) = stage { Some((id, decide)) } else { None });
-        let Some((id, Decide { verdicts, .. })) = decided else {
+        let Some((id, decide)) = decided else {
             failure("the pipeline has no `decide` stage, so there is no decision to review", Some("add one"));
             return Err(Exit::BadInput);
         };
         let decision: Decision = self.record(&self.output(id)?)?;
-        let table = self.output(verdicts)?;
+        let table = self.output(decide.decided_on(decision.is_of_backup()))?;
         let mut drawing = Reviewing::new(&decision, seed);
         self.rows(&table, |row| drawing.add(&row))?;
         let path = review_path(&self.pipeline);

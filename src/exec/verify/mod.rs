@@ -29,7 +29,7 @@ use crate::key::BlobId;
 use crate::lock::{Lock, LockedDecision, LockedStage};
 use crate::plan::{FrozenError, Graph, Locked, frozen};
 use crate::spec::{
-    Calibrate, Decide, Generate, HubSearch, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Stage,
+    Calibrate, Decide, Generate, HubSearch, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Sample, Stage,
 };
 use crate::stage::generate::{Cell, Marker};
 use crate::stage::{self, generate, prefer, pull};
@@ -193,7 +193,16 @@ impl State<'_> {
                     .map(|(at, cell)| Ok(fresh::Line { index: at as u64, text: cell?.to_line(), moved: false }));
                 self.rows(id, stage, receipt, Inputs { lines: Box::new(inputs), total, from: None }).await
             }
-            Stage::Infer(Infer { scenarios: from, .. }) | Stage::Judge(Judge { answers: from, .. }) => {
+            Stage::Infer(Infer { scenarios: from, sample, repeat, .. }) => {
+                let inputs = self.inputs(from)?;
+                let taken = receipt.rows.unwrap_or(0) / u64::from(*repeat);
+                let inputs = match sample.clone() {
+                    None => inputs,
+                    Some(sample) => inputs.sampled(sample, taken),
+                };
+                self.rows(id, stage, receipt, inputs).await
+            }
+            Stage::Judge(Judge { answers: from, .. }) => {
                 let inputs = self.inputs(from)?;
                 self.rows(id, stage, receipt, inputs).await
             }
@@ -327,7 +336,7 @@ impl State<'_> {
         if lock.decision != Some(LockedDecision::from(&old)) {
             return Err(edited("numbers"));
         }
-        let read = |id: &StageId| whole::calibrated(pipeline, decide, store, &lock.stages[id].output);
+        let read = |id: &StageId| whole::calibrated(store, &lock.stages[id].output);
         // What is known of the judge is what the lock says, whatever the fresh verdicts are.
         let calibrated = decide.calibration.as_ref().map(read).transpose()?;
         let none = Fresh::none();
@@ -411,6 +420,18 @@ struct Inputs {
 }
 
 impl Inputs {
+    /// The scenarios of a sample, of which there are so many.
+    fn sampled(self, sample: Sample, total: u64) -> Self {
+        let is_taken = move |line: &fresh::Line| {
+            let scenario = serde_json::from_str::<Scenario>(&line.text);
+            // What is no scenario is told by the stage.
+            scenario.map_or(true, |scenario| stage::sample::takes(&sample, &scenario))
+        };
+        let taken = self.lines.filter(move |line| line.as_ref().map_or(true, &is_taken)).enumerate();
+        let numbered = taken.map(|(at, line)| line.map(|line| fresh::Line { index: at as u64, ..line }));
+        Self { lines: Box::new(numbered), total, from: None }
+    }
+
     /// Rows of two tables, one of each at a time; a pair has moved if either has. Both were sampled alike.
     fn beside(self, other: Self) -> Self {
         let Self { lines, total, from } = self;

@@ -5,7 +5,7 @@ mod terminal;
 use serde::Serialize;
 
 pub(super) use self::terminal::terminal;
-use super::model::{NextStep, answered_by};
+use super::model::{NextStep, answered_by, infer_of};
 use crate::data::{Comparison, ComparisonVerdict, GateOutcome, WhyBlocked};
 use crate::ids::StageId;
 use crate::spec;
@@ -35,14 +35,7 @@ pub struct ComparedArm {
 /// Joins comparisons with what the pipeline says of their arms.
 pub(super) fn of_stages(pipeline: &spec::Pipeline, found: Vec<(StageId, Comparison)>) -> Vec<StageComparison> {
     let arm = |verdicts: &StageId| {
-        let infer = match pipeline.stages.get(verdicts) {
-            Some(spec::Stage::Judge(judge)) => pipeline.stages.get(&judge.answers),
-            _ => None,
-        };
-        let answered_by = match infer {
-            Some(spec::Stage::Infer(infer)) => Some(answered_by(pipeline, infer)),
-            _ => None,
-        };
+        let answered_by = infer_of(pipeline, verdicts).map(|infer| answered_by(pipeline, infer));
         ComparedArm { verdicts: verdicts.clone(), answered_by }
     };
     found

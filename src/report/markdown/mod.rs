@@ -9,6 +9,8 @@ mod escape;
 mod failure_modes;
 mod failures;
 mod gates;
+mod looks;
+mod models;
 mod near;
 mod panel;
 mod preferences;
@@ -40,6 +42,7 @@ pub fn markdown(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     if model.decision.is_some() || model.comparisons.is_empty() {
         decision(model, out)?;
         gates::write(model, out)?;
+        models::write(model, out)?;
     }
     comparison::write(model, out)?;
     selection::write(model, out)?;
@@ -153,7 +156,8 @@ fn decision(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
             )?;
         }
     }
-    writeln!(out, "\n{}", rule(decision))
+    writeln!(out, "\n{}", rule(decision))?;
+    looks::write(decision, out)
 }
 
 /// The rule in one paragraph, for a reader who meets it for the first time.

@@ -8,8 +8,8 @@ use super::super::text::{rate, replies};
 use super::escape::{inline, sentence};
 use super::suite;
 use super::{cells, heading, table_head, table_row};
-use crate::data::{Coverage, Decision, GroupSummary, Judging};
-use crate::stats::text::{count, round_percent, thousands};
+use crate::data::{Coverage, Decision, GroupSummary, Judging, Looked};
+use crate::stats::text::{count, percents, round_percent, thousands};
 
 pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
     if model.coverage.is_none() && model.decision.is_none() {
@@ -95,14 +95,23 @@ fn outcomes(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
         (None, Some(_)) => ", of which those to one scenario are a cluster".to_owned(),
         (None, None) => String::new(),
     };
-    let interval = if decision.suite_only {
-        "what the rate would be if none, or all, of the ungraded passed".to_owned()
+    let is_early = decision.sequential.as_ref().is_some_and(Looked::is_early);
+    let interval = if is_early {
+        // Gates are held against these, so they share what the looks may err.
+        let others = decision.styles.first().map_or(decision.rate.confidence, |group| group.rate.confidence);
+        let of = if decision.suite_only { "" } else { of.as_str() };
+        format!(
+            "here: the {level} confidence sequence; below: the {} Wilson interval{of}",
+            percents([others], &[1.0])[0].clone() + " %"
+        )
+    } else if decision.suite_only {
+        "here and below: what the rate would be if none, or all, of the ungraded passed".to_owned()
     } else {
-        format!("the {level} Wilson interval{of}")
+        format!("here and below: the {level} Wilson interval{of}")
     };
     writeln!(
         out,
-        "\nIn parentheses, here and below: {interval}. Ungraded (a verdict or the reply is missing) \
+        "\nIn parentheses, {interval}. Ungraded (a verdict or the reply is missing) \
          and invalid (too few criteria apply) {one}s are out of the rate."
     )?;
     clusters(decision, out)?;
@@ -148,6 +157,10 @@ fn clusters(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
 fn assumptions(decision: &Decision) -> String {
     const CHANCE: &str = "with so many rows, one low rate among them may be chance";
     match &decision.cluster {
+        _ if decision.suite_only && decision.sequential.as_ref().is_some_and(Looked::is_early) => format!(
+            "The rates are those of this suite, as the part of it shows them that was looked at: they say nothing about other \
+             scenarios; and {CHANCE}."
+        ),
         _ if decision.suite_only => {
             "The rates are those of this suite and are held to be exact: they say nothing about other scenarios."
                 .to_owned()

@@ -102,7 +102,7 @@ pub(super) fn report_other_judge(sketches: &[Sketch<'_>], stages: &IndexMap<Stag
 }
 
 /// Whether two stages judge alike whatever they judge: then what is known of one judge's errors is known of the other's.
-fn is_same_judge(one: &Judge, other: &Judge) -> bool {
+pub(super) fn is_same_judge(one: &Judge, other: &Judge) -> bool {
     let alike = |judge: &Judge| Judge { answers: one.answers.clone(), ..judge.clone() };
     // Rubrics hold compiled parts, which have no equality of their own.
     let rubric = |judge: &Judge| serde_json::to_value(&judge.rubric).ok();

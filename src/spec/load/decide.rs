@@ -8,6 +8,7 @@ use super::judging;
 use super::stages::{Context, Sketch};
 use super::wires::Need;
 use crate::ids::StageId;
+use crate::spec::looks::{Backup, Looks};
 use crate::spec::pipeline::{ClusterBy, Decide, Gate, Stage, Target, Votes};
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields, did_you_mean, shorten};
@@ -41,6 +42,8 @@ impl Context<'_> {
         let calibration = fields.optional("calibration").map(|field| self.outline.stage(field, Need::Calibration));
         // Which panel it is about is filled in when all stages are read.
         let votes = fields.optional("votes").map_or(Some(false), |field| field.choice(judging::VOTES));
+        let sequential = fields.optional("sequential").map_or(Some(false), Field::flag);
+        let backup = fields.optional("backup").map(|field| self.outline.stage(field, Need::Verdicts));
         let seed = fields.optional("seed").map_or(Some(0), |field| field.integer(0..=u64::MAX));
         fields.finish();
 
@@ -77,6 +80,8 @@ impl Context<'_> {
             seed: seed?,
             calibration: calibration.flatten(),
             votes: if votes? { judging::votes_of_a_panel_to_come() } else { Votes::Majority },
+            sequential: sequential?.then(Looks::default),
+            backup: backup.flatten().map(|verdicts| Backup { verdicts, answers: None, is_due: true }),
         })
     }
 }

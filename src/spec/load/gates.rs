@@ -130,12 +130,19 @@ pub(super) fn complete(
             check(gate, field, decide, stages, models);
         }
         if decide.gates.iter().any(|gate| gate.metric.takes_answers()) {
-            answers.push((id.clone(), judge.answers.clone()));
+            let backup = match decide.backup.as_ref().and_then(|backup| stages.get(&backup.verdicts)) {
+                Some(Stage::Judge(backup)) => Some(backup.answers.clone()),
+                _ => None,
+            };
+            answers.push((id.clone(), judge.answers.clone(), backup));
         }
     }
-    for (id, from) in answers {
+    for (id, from, of_backup) in answers {
         if let Some(Stage::Decide(decide)) = stages.get_mut(&id) {
             decide.answers = Some(from);
+            if let Some(backup) = &mut decide.backup {
+                backup.answers = of_backup;
+            }
         }
     }
 }
@@ -154,6 +161,7 @@ fn check(
     models: &IndexMap<ModelName, Model>,
 ) {
     let mut judges: Vec<&StageId> = vec![&decide.verdicts];
+    judges.extend(decide.backup.as_ref().map(|backup| &backup.verdicts));
     if let Bound::NotWorse { than, margin: _ } = &gate.bound {
         judges.push(than);
     }

@@ -18,6 +18,7 @@ mod gates;
 mod generate;
 mod gold;
 mod judging;
+mod looks;
 mod mode;
 pub(super) mod models;
 mod prefer;

@@ -15,6 +15,7 @@ use super::decide;
 use super::files::Files;
 use super::gates;
 use super::judging;
+use super::looks;
 use super::models;
 use super::prefer;
 use super::research::research;
@@ -92,6 +93,7 @@ pub(super) fn read(
     prefer::report_unlike_pairs(sketches, &stages);
     compare::report_unlike_arms(sketches, &stages, models);
     decide::report_unknown_cluster(sketches, &stages);
+    looks::report(sketches, &stages, outline);
     gates::complete(sketches, &mut stages, models);
     judging::warn_of_self_judging(sketches, &stages, models);
     warn_of_equal_samples(sketches, &stages);
@@ -216,6 +218,7 @@ impl Context<'_> {
             seed,
             repeat: repeat?,
             context,
+            sample: None,
         })
     }
 }

@@ -70,7 +70,7 @@ impl Kind {
             Self::Judge => &["answers", "model"],
             Self::Prefer => &["base", "new", "model"],
             Self::Calibrate => &["verdicts"],
-            Self::Decide => &["verdicts", "calibration", "gates.against"],
+            Self::Decide => &["verdicts", "backup", "calibration", "gates.against"],
             Self::Compare => &["base", "new", "guards.*.base", "guards.*.new"],
         }
     }
@@ -188,6 +188,11 @@ impl<'a> Outline<'a> {
                 }
             }
         }
+    }
+
+    /// The stages and models that mention a name, and where.
+    pub(super) fn mentions(&self, name: &str) -> impl Iterator<Item = (&'a str, &'a Range<usize>)> {
+        self.edges.iter().filter(move |edge| edge.to == name).map(|edge| (edge.from, edge.span))
     }
 
     /// Reports every circle.

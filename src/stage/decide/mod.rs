@@ -4,15 +4,18 @@
 //! left to `stats`. Whole-table, but rows are only counted: memory does not grow with them. Rows of one scenario, which lie
 //! side by side, are a cluster. Start at [`Tally`].
 
+mod backup;
 mod correct;
 mod criteria;
 mod examples;
 mod gates;
 mod levels;
 mod modes;
+mod more;
 mod rated;
 mod reasons;
 mod review;
+mod sequential;
 #[cfg(test)]
 mod tests;
 
@@ -20,17 +23,21 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+pub use self::backup::{combine, of_backup};
 use self::correct::correct;
 use self::criteria::CriterionTally;
 use self::examples::{best_first, keep};
 pub use self::gates::{Measured, Taken, check, check_latency};
 use self::modes::{Failures, Patterns, failure_modes};
+use self::more::what_would_settle;
 use self::rated::{Manner, Place, Rated, Spread};
 use self::reasons::{Findings, blocked_because, reasons};
 use self::review::Sheet;
+use self::sequential::{Looking, settle};
+pub use self::sequential::{conclude, of_base};
 use crate::data::{
-    Calibration, ClusteredRate, Counts, CriterionSummary, Decision, Example, GateResult, Grade, GroupSummary, Judged,
-    More, Outcome, Quote, Quotes, Rate, Thresholds,
+    Calibration, Counts, CriterionSummary, Decision, Example, GateResult, Grade, GroupSummary, Judged, Outcome, Quote,
+    Quotes, Rate, Thresholds,
 };
 use crate::ids::{CriterionId, ScenarioId, StageId};
 use crate::key::BlobId;
@@ -57,6 +64,8 @@ pub fn fields(decide: &spec::Decide) -> Value {
         seed,
         calibration: _,
         votes,
+        sequential,
+        backup: _,
     } = decide;
     let mut fields = json!({
         "deploy": deploy,
@@ -82,12 +91,22 @@ pub fn fields(decide: &spec::Decide) -> Value {
         spec::Votes::Majority => {}
         spec::Votes::DawidSkene(rubric) => fields["votes"] = json!({ "dawid_skene": rubric }),
     }
+    if let Some(looks) = sequential {
+        fields["sequential"] = looks_field(*looks);
+    }
     // How long calls took is in no result, and so neither is what is asked of it.
     let gates: Vec<Value> = gates.iter().filter(|gate| gate.metric != Metric::LatencyP95).map(gate_fields).collect();
     if !gates.is_empty() {
         fields["gates"] = json!(gates);
     }
     fields
+}
+
+/// How far a decision has come, as it goes into the recipe.
+#[must_use]
+pub fn looks_field(looks: spec::Looks) -> Value {
+    let spec::Looks { first, now, scenarios } = looks;
+    json!({ "first": first, "now": now, "scenarios": scenarios })
 }
 
 /// A gate as it goes into the recipe. The stage that it names is known by what it came to: see [`inputs`].
@@ -139,6 +158,10 @@ pub fn inputs(pipeline: &Pipeline, decide: &spec::Decide, output: impl Fn(&Stage
     }
     if let Some(answers) = &decide.answers {
         inputs["answers"] = json!(output(answers));
+    }
+    if decide.backup.is_some() {
+        let due = |backup: &spec::Decide| backup::inputs(pipeline, decide, backup, &output);
+        inputs["backup"] = of_backup(decide).as_ref().map_or(Value::Null, due);
     }
     if let Some(Price { prompt, completion }) = price(pipeline, decide) {
         inputs["price"] = json!({ "prompt": prompt, "completion": completion });
@@ -207,6 +230,7 @@ pub struct Tally<'a> {
     best: Vec<Example>,
     worst: Vec<Example>,
     sheet: Sheet,
+    looking: Option<Looking>,
 }
 
 /// The stage's own fields, without the wire.
@@ -248,14 +272,19 @@ impl<'a> Tally<'a> {
             best: Vec::new(),
             worst: Vec::new(),
             sheet: Sheet::new(decide.seed, rubric),
+            looking: Looking::new(decide),
         }
     }
 
     /// Counts one judged response. Those to one scenario come one after the other.
     pub fn add(&mut self, row: &Judged) {
-        if self.scenario.as_ref() != Some(&row.scenario.id) {
+        let is_first = self.scenario.as_ref() != Some(&row.scenario.id);
+        if is_first {
             self.scenario = Some(row.scenario.id.clone());
             self.scenarios += 1;
+        }
+        if let Some(looking) = &mut self.looking {
+            looking.add(row, is_first);
         }
         let place = Place { scenario: self.scenarios, cluster: self.cluster(row) };
         self.counts.total += 1;
@@ -345,7 +374,7 @@ impl<'a> Tally<'a> {
     /// may still change.
     fn draft(self, may_change: bool) -> (Decision, Rules) {
         let Self {
-            rules,
+            mut rules,
             rubric,
             mut counts,
             scenario: _,
@@ -362,10 +391,15 @@ impl<'a> Tally<'a> {
             best,
             worst,
             sheet,
+            looking,
         } = self;
         counts.scenarios = (counts.total > scenarios).then_some(scenarios);
         let passes = grades.counts();
-        let rate = grades.rate(rules.manner, counts.ungraded);
+        if let Some(looking) = &looking {
+            rules.manner = looking.manner(rules.manner, &rules.thresholds);
+        }
+        let mut rate = grades.rate(rules.manner, counts.ungraded);
+        let mut sequential = looking.map(|looking| looking.look(&mut rate, &rules.thresholds));
         let interval = Interval { lo: rate.lo, hi: rate.hi };
         let quotes = Quotes { untrusted: is_untrusted(&quotes), ..quotes };
         let blocked = blocked_because(&counts, &quotes, &rules);
@@ -374,6 +408,9 @@ impl<'a> Tally<'a> {
             None if has_too_few_clusters(&rate) => Outcome::Inconclusive,
             None => stats::outcome_by_interval(interval, &rules.thresholds),
         };
+        if let Some(looked) = &mut sequential {
+            settle(looked, outcome);
+        }
         let gate = rules.least.map(|least| GateResult { least, passed: reaches(outcome, least) });
         let is_open = outcome == Outcome::Inconclusive && !rules.manner.suite_only;
         let more = if is_open { what_would_settle(&rate, &rules.thresholds) } else { Vec::new() };
@@ -382,16 +419,14 @@ impl<'a> Tally<'a> {
             blocked,
             outcome,
             rate: &rate,
+            sequential: sequential.as_ref(),
             more: &more,
             counts: &counts,
             rules: &rules,
             gate,
             topics: topics.len(),
         });
-        let score_interval = scores
-            .mean()
-            .filter(|_| !rules.manner.suite_only)
-            .and_then(|mean| score_spread.interval(mean, rules.manner));
+        let score_interval = scores.mean().and_then(|mean| score_spread.interval(mean, rules.manner));
         let failure_modes = (may_change || outcome != Outcome::Deploy)
             .then(|| {
                 let criteria = &mut criteria;
@@ -432,6 +467,8 @@ impl<'a> Tally<'a> {
             gates: Vec::new(),
             review_sheet: (may_change || outcome == Outcome::Deploy).then(|| sheet.finish()),
             corrected: None,
+            sequential,
+            other: None,
         };
         (decision, rules)
     }
@@ -454,10 +491,12 @@ impl Rules {
             seed: _,
             calibration: _,
             votes: _,
+            sequential: _,
+            backup: _,
         } = decide;
         Self {
             thresholds: Thresholds { deploy: *deploy, fine_tune: *fine_tune },
-            manner: Manner { confidence: *confidence, suite_only: *target == spec::Target::Suite },
+            manner: Manner { confidence: *confidence, suite_only: *target == spec::Target::Suite, is_part: false },
             max_ungraded: *max_ungraded,
             cluster: cluster.clone(),
             least: gate.map(|gate| match gate {
@@ -516,34 +555,5 @@ fn reaches(outcome: Outcome, least: Outcome) -> bool {
     match outcome {
         Outcome::Deploy | Outcome::FineTune | Outcome::FullPipeline => outcome <= least,
         Outcome::Inconclusive | Outcome::Blocked => false,
-    }
-}
-
-/// One entry for each threshold that keeps the outcome open.
-fn what_would_settle(rate: &Rate, thresholds: &Thresholds) -> Vec<More> {
-    [thresholds.deploy, thresholds.fine_tune]
-        .into_iter()
-        .filter(|threshold| rate.lo < *threshold && *threshold <= rate.hi)
-        .map(|threshold| match (rate.clustered, rate.point) {
-            (Some(clustered), Some(point)) => more_clusters(clustered, point, threshold, rate.confidence),
-            _ => More {
-                threshold,
-                scenarios: stats::n_to_decide_wilson(rate.passed, rate.n, threshold, rate.confidence),
-                clusters: None,
-            },
-        })
-        .collect()
-}
-
-/// What would settle a rate over clusters: more of them, each as large as those there are.
-fn more_clusters(clustered: ClusteredRate, point: f64, threshold: f64, confidence: f64) -> More {
-    let ClusteredRate { scenarios, n_eff, design_effect: _, clusters } = clustered;
-    let needed = stats::n_to_decide_clustered(point, n_eff, clustered.number(), threshold, confidence);
-    match clusters {
-        None => More { threshold, scenarios: needed, clusters: None },
-        Some(clusters) => {
-            let as_scenarios = |needed: u64| needed.saturating_mul(scenarios).div_ceil(clusters.max(1));
-            More { threshold, scenarios: needed.map(as_scenarios), clusters: needed }
-        }
     }
 }

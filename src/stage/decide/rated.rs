@@ -16,8 +16,17 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
     pub(super) confidence: f64,
-    /// Whether the rate is about these rows and no others.
+    /// Whether the rate is about the rows of this suite and no others.
     pub(super) suite_only: bool,
+    /// Whether these rows are a part of the suite that was drawn at random.
+    pub(super) is_part: bool,
+}
+
+impl Manner {
+    /// Whether all rows that the rate is about are there.
+    pub(super) fn is_whole_suite(self) -> bool {
+        self.suite_only && !self.is_part
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -111,7 +120,7 @@ impl Rated {
     /// The rate; `missing` are the rows that nobody could grade.
     pub(super) fn rate(mut self, manner: Manner, missing: u64) -> Rate {
         self.close();
-        let Manner { confidence, suite_only } = manner;
+        let Manner { confidence, suite_only, is_part } = manner;
         let PassFail { passed, failed } = self.counts;
         let n = passed + failed;
         let point = (n > 0).then(|| passed as f64 / n as f64);
@@ -125,6 +134,11 @@ impl Rated {
             n,
             clustered,
         };
+        if suite_only && is_part {
+            // Of a suite, drawing without putting back tells no less than this. Those without a grade may be either.
+            let end = |passed: u64| stats::wilson(passed as f64, (n + missing) as f64, confidence);
+            return rate("suite_part", Interval { lo: end(passed).lo, hi: end(passed + missing).hi }, None);
+        }
         if suite_only {
             let all = n + missing;
             let share = |number: u64| number as f64 / all as f64;
@@ -177,11 +191,16 @@ impl Spread {
         self.scenarios.get_or_insert_with(|| stats::Clusters::in_parts_of(PARTS)).add(sum, rows);
     }
 
-    /// Student's interval about the mean, by what varies between clusters, or between scenarios where there is one cluster only.
+    /// Student's interval about the mean, by what varies between clusters, or between scenarios where there is one cluster only. None
+    /// where all is there that the mean is about.
     pub(super) fn interval(mut self, mean: f64, manner: Manner) -> Option<ScoreInterval> {
+        if manner.is_whole_suite() {
+            return None;
+        }
         self.close();
         let mut clusters = stats::Clusters::in_parts_of(PARTS);
-        for (sum, rows) in &self.clusters {
+        // Scenarios are what is drawn from a suite, whatever they have in common.
+        for (sum, rows) in self.clusters.iter().filter(|_| !manner.suite_only) {
             clusters.add(*sum, *rows);
         }
         let belonging = if clusters.clusters() > 1 { clusters } else { self.scenarios? };
@@ -201,7 +220,7 @@ impl Spread {
 mod tests {
     use super::*;
 
-    const MANNER: Manner = Manner { confidence: 0.95, suite_only: false };
+    const MANNER: Manner = Manner { confidence: 0.95, suite_only: false, is_part: false };
 
     /// Each inner list is a cluster of scenarios with such scores.
     fn spread(clusters: &[&[f64]], are_named: bool) -> Option<ScoreInterval> {

@@ -1,7 +1,8 @@
 //! The sentences that explain a decision: with numbers, and where something is wrong, with what to do.
 
+use super::sequential::look_sentence;
 use super::{FEWEST_CLUSTERS, Rules, has_too_few_clusters};
-use crate::data::{ClusteredRate, Counts, GateResult, More, Outcome, Quotes, Rate};
+use crate::data::{ClusteredRate, Counts, GateResult, Looked, More, Outcome, Quotes, Rate, Sequence};
 use crate::spec::ClusterBy;
 use crate::stats;
 use crate::stats::text::{count, list, percents, round_percent, thousands};
@@ -66,6 +67,7 @@ pub(super) struct Findings<'a> {
     pub(super) blocked: Option<String>,
     pub(super) outcome: Outcome,
     pub(super) rate: &'a Rate,
+    pub(super) sequential: Option<&'a Looked>,
     pub(super) more: &'a [More],
     pub(super) counts: &'a Counts,
     pub(super) rules: &'a Rules,
@@ -75,7 +77,7 @@ pub(super) struct Findings<'a> {
 }
 
 pub(super) fn reasons(findings: &Findings<'_>) -> Vec<String> {
-    let Findings { blocked, outcome, rate, more, counts, rules, gate, topics } = findings;
+    let Findings { blocked, outcome, rate, sequential, more, counts, rules, gate, topics } = findings;
     let mut reasons: Vec<String> = blocked.iter().cloned().collect();
     if let Some(point) = rate.point {
         let sentence = rate_sentence(rate, point, counts, rules);
@@ -85,6 +87,7 @@ pub(super) fn reasons(findings: &Findings<'_>) -> Vec<String> {
         });
     }
     if blocked.is_none() {
+        reasons.extend(sequential.and_then(|looked| look_sentence(looked, rate, drawn_together(looked, rules))));
         reasons.extend(clusters_sentence(rate, rules));
         if has_too_few_clusters(rate) {
             reasons.push(too_few_sentence(rate, rules));
@@ -122,7 +125,10 @@ fn rate_sentence(rate: &Rate, point: f64, counts: &Counts, rules: &Rules) -> Str
     let to = to.map(|clustered| format!(" to {}", count(clustered.scenarios, "scenario")));
     let within = rate.clustered.and_then(|clustered| clustered.clusters);
     let within = within.map(|clusters| format!(" in {}", clusters_of(clusters, rules)));
-    let interval = if rules.manner.suite_only {
+    let interval = if SEQUENCES.map(Sequence::as_str).contains(&rate.method.as_str()) {
+        let whole = if rules.manner.suite_only { " for the whole suite" } else { "" };
+        format!("{} confidence sequence {lo}–{hi} %{whole}", round_percent(rate.confidence))
+    } else if rules.manner.suite_only {
         let open =
             if rate.lo < rate.hi { format!(", {lo}–{hi} % with those that nobody graded") } else { String::new() };
         format!("of this suite{open}")
@@ -138,6 +144,14 @@ fn rate_sentence(rate: &Rate, point: f64, counts: &Counts, rules: &Rules) -> Str
         within.unwrap_or_default(),
         if rate.n == 1 { "passes" } else { "pass" },
     )
+}
+
+const SEQUENCES: [Sequence; 3] = [Sequence::BetaBinomial, Sequence::SuiteSequence, Sequence::Betting];
+
+/// What was looked at together, and how many there are, where that is more than a scenario.
+fn drawn_together(looked: &Looked, rules: &Rules) -> Option<String> {
+    let clusters = looked.looks.last()?.clusters.filter(|_| rules.cluster != ClusterBy::Nothing)?;
+    Some(clusters_of(clusters.number, rules))
 }
 
 /// `8 topics`, `3 values of `language``.
@@ -214,7 +228,7 @@ pub(super) fn interval_sentence(outcome: Outcome, more: &[More], rules: &Rules) 
     let thresholds = &rules.thresholds;
     let deploy = format!("the deploy threshold of {}", round_percent(thresholds.deploy));
     let fine_tune = format!("the fine-tune threshold of {}", round_percent(thresholds.fine_tune));
-    let whole = if rules.manner.suite_only { "the rate" } else { "the whole interval" };
+    let whole = if rules.manner.is_whole_suite() { "the rate" } else { "the whole interval" };
     match outcome {
         Outcome::Deploy => format!("{whole} reaches {deploy}"),
         Outcome::FineTune => format!("{whole} lies between {fine_tune} and {deploy}"),

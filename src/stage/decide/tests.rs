@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::{FailedIn, Origin, Scenario, Verdict, VerdictKind};
+use crate::data::{ClusteredRate, FailedIn, Origin, Scenario, Verdict, VerdictKind};
 use crate::ids::StageId;
 
 pub(super) fn rules(gate: Option<spec::Gate>) -> spec::Decide {
@@ -21,6 +21,8 @@ pub(super) fn rules(gate: Option<spec::Gate>) -> spec::Decide {
         target: spec::Target::Population,
         seed: 0,
         votes: spec::Votes::Majority,
+        sequential: None,
+        backup: None,
     }
 }
 
