@@ -4,11 +4,11 @@
 //! are weighed by verdict; those on the replies of another model tell of the judge's errors alone, which costs width. Start at
 //! [`correct`].
 
-use super::reasons::{gate_sentence, interval_sentence, more_sentence, screening_sentence};
+use super::reasons::{gate_sentence, interval_sentence, more_sentence, screening_sentence, spanned};
 use super::{Rules, has_too_few_clusters};
 use crate::data::{
     Calibration, Compared, Confusion, Corrected, CorrectedCriterion, CorrectedRate, Decision, LabelledShare,
-    LabelsToSettle, More, Outcome, Rate,
+    LabelsToSettle, Outcome, Rate,
 };
 use crate::stage::calibrate::among;
 use crate::stats::text::{percents, round_percent, thousands};
@@ -42,7 +42,7 @@ pub(super) fn correct(decision: &mut Decision, rules: &Rules, calibration: &Cali
     if let Some(gate) = &mut decision.gate {
         gate.passed = super::reaches(decision.outcome, gate.least);
     }
-    let spanned = spanned(decision, interval);
+    let spanned = spanned(&decision.thresholds, interval);
     let labels_needed = match (transported, decision.outcome == Outcome::Inconclusive && distrust.is_empty()) {
         (false, true) => {
             let needed = |threshold: &f64| LabelsToSettle {
@@ -92,12 +92,6 @@ fn corrected(raw: &Rate, compared: &Compared, transported: bool) -> CorrectedRat
     }
 }
 
-/// The thresholds inside the interval, highest first.
-fn spanned(decision: &Decision, Interval { lo, hi }: Interval) -> Vec<f64> {
-    let thresholds = [decision.thresholds.deploy, decision.thresholds.fine_tune];
-    thresholds.into_iter().filter(|threshold| lo < *threshold && *threshold <= hi).collect()
-}
-
 /// The labelled replies that bring an end of the interval to the threshold: what sampling leaves uncertain, no label makes sure.
 fn labels_to_settle(raw: &Rate, replies: &Compared, rate: &CorrectedRate, threshold: f64) -> Option<u64> {
     let judged = Share { count: raw.passed, of: raw.n };
@@ -123,7 +117,8 @@ fn labels_to_settle(raw: &Rate, replies: &Compared, rate: &CorrectedRate, thresh
 /// What the raw interval alone would have settled, as the decision says it.
 fn settling_sentences(decision: &Decision, rules: &Rules) -> Vec<String> {
     let Decision { outcome, more, rate, .. } = decision;
-    let mut sentences = vec![interval_sentence(*outcome, more, rules)];
+    let spanned = spanned(&rules.thresholds, Interval { lo: rate.lo, hi: rate.hi });
+    let mut sentences = vec![interval_sentence(*outcome, &spanned, rules)];
     sentences.extend(more.iter().map(|more| more_sentence(more, rules)));
     sentences.extend(screening_sentence(*outcome, rate, rules));
     sentences.extend(decision.gate.map(gate_sentence));
@@ -150,9 +145,7 @@ fn reasons(
     }
     reasons.push(rate_sentence(rate, *transported, &[decision.thresholds.deploy, decision.thresholds.fine_tune]));
     if !is_open && distrust.is_empty() {
-        let more = |threshold: &f64| More { threshold: *threshold, scenarios: None, clusters: None };
-        let more: Vec<More> = spanned.iter().map(more).collect();
-        reasons.push(interval_sentence(decision.outcome, &more, rules));
+        reasons.push(interval_sentence(decision.outcome, spanned, rules));
         reasons.extend(labels_needed.iter().map(needed_sentence));
         if *transported && decision.outcome == Outcome::Inconclusive {
             reasons.push("labels on replies of this very run would narrow the interval".to_owned());

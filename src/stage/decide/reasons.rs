@@ -2,10 +2,10 @@
 
 use super::sequential::look_sentence;
 use super::{FEWEST_CLUSTERS, Rules, has_too_few_clusters};
-use crate::data::{ClusteredRate, Counts, GateResult, Looked, More, Outcome, Quotes, Rate, Sequence};
+use crate::data::{ClusteredRate, Counts, GateResult, Looked, More, Outcome, Quotes, Rate, Sequence, Thresholds};
 use crate::spec::ClusterBy;
-use crate::stats;
 use crate::stats::text::{count, list, percents, round_percent, thousands};
+use crate::stats::{self, Interval};
 
 /// Why no decision can be made, and what to do about it.
 pub(super) fn blocked_because(counts: &Counts, quotes: &Quotes, rules: &Rules) -> Option<String> {
@@ -92,7 +92,8 @@ pub(super) fn reasons(findings: &Findings<'_>) -> Vec<String> {
         if has_too_few_clusters(rate) {
             reasons.push(too_few_sentence(rate, rules));
         } else {
-            reasons.push(interval_sentence(*outcome, more, rules));
+            let spanned = spanned(&rules.thresholds, Interval { lo: rate.lo, hi: rate.hi });
+            reasons.push(interval_sentence(*outcome, &spanned, rules));
         }
         reasons.extend(more.iter().map(|more| more_sentence(more, rules)));
         reasons.extend(assumed(rules, *topics));
@@ -224,7 +225,14 @@ fn assumed(rules: &Rules, topics: usize) -> Option<String> {
     })
 }
 
-pub(super) fn interval_sentence(outcome: Outcome, more: &[More], rules: &Rules) -> String {
+/// The thresholds inside an interval, highest first.
+pub(super) fn spanned(thresholds: &Thresholds, Interval { lo, hi }: Interval) -> Vec<f64> {
+    let Thresholds { deploy, fine_tune } = *thresholds;
+    [deploy, fine_tune].into_iter().filter(|threshold| lo < *threshold && *threshold <= hi).collect()
+}
+
+/// What the interval settles, given the thresholds inside it.
+pub(super) fn interval_sentence(outcome: Outcome, spanned: &[f64], rules: &Rules) -> String {
     let thresholds = &rules.thresholds;
     let deploy = format!("the deploy threshold of {}", round_percent(thresholds.deploy));
     let fine_tune = format!("the fine-tune threshold of {}", round_percent(thresholds.fine_tune));
@@ -234,10 +242,8 @@ pub(super) fn interval_sentence(outcome: Outcome, more: &[More], rules: &Rules) 
         Outcome::FineTune => format!("{whole} lies between {fine_tune} and {deploy}"),
         Outcome::FullPipeline => format!("{whole} lies below {fine_tune}"),
         Outcome::Inconclusive | Outcome::Blocked => {
-            let spanned: Vec<String> = more
-                .iter()
-                .map(|more| if more.threshold < thresholds.deploy { fine_tune.clone() } else { deploy.clone() })
-                .collect();
+            let name = |threshold: &f64| if *threshold < thresholds.deploy { &fine_tune } else { &deploy };
+            let spanned: Vec<String> = spanned.iter().map(name).cloned().collect();
             format!("the interval spans {}, so the decision is open", list(&spanned, "and"))
         }
     }

@@ -587,5 +587,7 @@ fn a_suite_that_is_all_there_is_leaves_open_what_nobody_graded() {
     );
     let open = decide(&rules, &rows([69, 28, 3, 0]));
     assert_eq!((open.outcome, open.more.len()), (Outcome::Inconclusive, 0));
+    let why = "the interval spans the deploy threshold of 70 %, so the decision is open";
+    assert!(open.reasons.iter().any(|reason| reason == why), "{:?}", open.reasons);
     assert!((open.rate.lo - 0.69).abs() < 1e-12 && (open.rate.hi - 0.72).abs() < 1e-12);
 }
