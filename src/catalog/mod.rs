@@ -9,6 +9,7 @@ mod error;
 mod explain;
 mod facts;
 mod formats;
+mod grid;
 mod known;
 mod licenses;
 mod listing;

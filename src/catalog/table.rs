@@ -1,6 +1,7 @@
 //! Reading files into one table of models.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use csv::StringRecord;
 use indexmap::IndexMap;
@@ -9,6 +10,7 @@ use indexmap::map::Entry;
 use super::error::{CatalogError, Spot};
 use super::facts::Facts;
 use super::formats::{self, Entries, Export, TABLE};
+use super::grid::Grid;
 use super::known::{self, Kind};
 use crate::data::CatalogSource;
 use crate::spec::is_date;
@@ -34,18 +36,11 @@ struct RowRef {
 struct File {
     name: String,
     columns: IndexMap<String, usize>,
-    rows: Vec<Row>,
+    rows: Grid,
     /// What it is, in words.
     format: &'static str,
     /// Whether its models are called by names without their organisation.
     by_name: bool,
-}
-
-/// The cells of a row, and where it stands.
-#[derive(Debug)]
-struct Row {
-    cells: StringRecord,
-    spot: Spot,
 }
 
 /// Where a column stands in each file.
@@ -149,13 +144,13 @@ impl Catalog {
         let known_as = if file.by_name { self.names() } else { BTreeMap::new() };
         let primary_column = file.columns.get("primary").copied();
         let is_primary =
-            |row: usize| primary_column.is_some_and(|column| known::flag(file.cell(row, column)) == Some(true));
+            |row: usize| primary_column.is_some_and(|column| known::flag(file.rows.cell(row, column)) == Some(true));
         // Two rows of one model are a conflict until one of them turns out to be the only primary one.
         let mut conflicts: BTreeMap<Box<str>, (usize, usize)> = BTreeMap::new();
         for row in 0..file.rows.len() {
-            let id = file.cell(row, id_column);
+            let id = file.rows.cell(row, id_column);
             if id.is_empty() {
-                return Err(CatalogError::NoId { line: file.rows[row].spot, file: file.name });
+                return Err(CatalogError::NoId { line: file.rows.spot(row), file: file.name });
             }
             let id = match known_as.get(&id.to_ascii_lowercase()) {
                 Some(Some(full)) => full.as_ref(),
@@ -203,7 +198,7 @@ impl Catalog {
         let dates = |file: &File| file.columns.get("source_date").copied();
         let newest = |file: &File| {
             let column = dates(file)?;
-            let all = (0..file.rows.len()).flat_map(|row| file.cell(row, column).split(';'));
+            let all = (0..file.rows.len()).flat_map(|row| file.rows.cell(row, column).split(';'));
             all.filter(|date| is_date(date)).max().map(ToOwned::to_owned)
         };
         let source = |(index, file): (usize, &File)| CatalogSource {
@@ -242,7 +237,7 @@ impl Catalog {
     pub(super) fn cell(&self, model: &Model, column: &Column) -> Option<Cell<'_>> {
         model.0.iter().rev().find_map(|at| {
             let file = &self.files[at.file];
-            let text = file.cell(at.row, column.0[at.file]?);
+            let text = file.rows.cell(at.row, column.0[at.file]?);
             if text.is_empty() { None } else { Some(Cell { text, file, row: at.row }) }
         })
     }
@@ -333,7 +328,7 @@ impl<'c> Cell<'c> {
 
     /// What the same row of the same file has in another column.
     pub(super) fn beside(&self, column: &str) -> Option<&'c str> {
-        let text = self.file.cell(self.row, *self.file.columns.get(column)?);
+        let text = self.file.rows.cell(self.row, *self.file.columns.get(column)?);
         (!text.is_empty()).then_some(text)
     }
 
@@ -369,11 +364,11 @@ impl File {
                 columns.insert(column.clone(), columns.len());
             }
         }
-        let cells = |entry: &formats::Entry| -> StringRecord {
-            columns.keys().map(|column| entry.get(column).map_or("", String::as_str)).collect()
-        };
-        let rows = (1..).zip(entries).map(|(number, entry)| Row { cells: cells(entry), spot: Spot::Entry(number) });
-        let rows = rows.collect();
+        let mut rows = Grid::new(columns.len(), 0);
+        for (number, entry) in (1..).zip(entries) {
+            let cell = |column: &String| entry.get(column).map_or("", String::as_str);
+            rows.push(Spot::Entry(number), columns.keys().map(cell));
+        }
         Self { name: name.to_owned(), columns, rows, format, by_name: *by_name }
     }
 
@@ -382,6 +377,7 @@ impl File {
         let header = reader.headers().map_err(|error| from_csv(name, error))?;
         let names: Vec<&str> = header.iter().map(str::trim).collect();
         let export = Export::of(&names);
+        let mut rows = Grid::new(names.len(), bytes.len());
         let mut columns = IndexMap::new();
         for (position, column) in names.into_iter().enumerate() {
             let column = export.map_or(column, |export| export.column(column));
@@ -393,12 +389,10 @@ impl File {
         if !columns.contains_key("id") {
             return Err(CatalogError::NoIdColumn { file: name.to_owned(), columns: columns.into_keys().collect() });
         }
-        let row = |cells: Result<StringRecord, csv::Error>| {
-            let cells = cells.map_err(|error| from_csv(name, error))?;
-            let line = cells.position().map_or(0, csv::Position::line);
-            Ok(Row { cells, spot: Spot::Line(line) })
-        };
-        let rows = reader.into_records().map(row).collect::<Result<_, CatalogError>>()?;
+        let mut cells = StringRecord::new();
+        while reader.read_record(&mut cells).map_err(|error| from_csv(name, error))? {
+            rows.push(Spot::Line(cells.position().map_or(0, csv::Position::line)), &cells);
+        }
         let mut file = Self { name: name.to_owned(), columns, rows, format: TABLE, by_name: false };
         if let Some(export) = export {
             file.tidy(&export);
@@ -409,29 +403,20 @@ impl File {
     /// Leaves out what an export itself marks as not to be used, and of several rows of a model all but the best.
     fn tidy(&mut self, export: &Export) {
         (self.format, self.by_name) = (export.format, export.by_name);
-        let says_yes = |row: &Row, column: &str| {
-            let cell = self.columns.get(column).and_then(|at| row.cells.get(*at));
-            cell.and_then(|text| known::flag(text.trim())) == Some(true)
-        };
-        let is_left_out = |row: &Row| export.left_out_by.iter().any(|column| says_yes(row, column));
-        let mut best: BTreeMap<String, (f64, usize)> = BTreeMap::new();
-        for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| !is_left_out(row)) {
-            let cell =
-                |column: &str| self.columns.get(column).and_then(|at| row.cells.get(*at)).unwrap_or_default().trim();
-            let score = export.better_by.and_then(|column| known::number(cell(column))).unwrap_or(f64::NEG_INFINITY);
-            let found = best.entry(cell("id").to_owned()).or_insert((score, index));
+        let cell = |row: usize, column: &str| self.columns.get(column).map_or("", |at| self.rows.cell(row, *at));
+        let is_left_out =
+            |row: &usize| export.left_out_by.iter().any(|column| known::flag(cell(*row, column)) == Some(true));
+        let Some(better_by) = export.better_by else { return };
+        let mut best: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+        for row in (0..self.rows.len()).filter(|row| !is_left_out(row)) {
+            let score = known::number(cell(row, better_by)).unwrap_or(f64::NEG_INFINITY);
+            let found = best.entry(cell(row, "id")).or_insert((score, row));
             if score > found.0 {
-                *found = (score, index);
+                *found = (score, row);
             }
         }
-        if export.better_by.is_some() {
-            let kept: BTreeSet<usize> = best.into_values().map(|(_, index)| index).collect();
-            let mut index = 0;
-            self.rows.retain(|_| {
-                index += 1;
-                kept.contains(&(index - 1))
-            });
-        }
+        let kept: BTreeSet<usize> = best.into_values().map(|(_, row)| row).collect();
+        self.rows = self.rows.filtered(|row| kept.contains(&row));
     }
 
     fn check_cells(&self) -> Result<(), CatalogError> {
@@ -440,31 +425,29 @@ impl File {
             .iter()
             .filter_map(|(name, position)| known::find(name).map(|column| (column, *position)))
             .collect();
-        for row in 0..self.rows.len() {
-            for (column, position) in &known {
-                let text = self.cell(row, *position);
-                if !text.is_empty() && !column.kind.allows(text) {
-                    return Err(self.bad_cell(row, column.name, text, column.kind));
+        let check = |rows: Range<usize>| {
+            for row in rows {
+                for (column, position) in &known {
+                    let text = self.rows.cell(row, *position);
+                    if !text.is_empty() && !column.kind.allows(text) {
+                        return Err(self.bad_cell(row, column.name, text, column.kind));
+                    }
                 }
             }
-        }
-        Ok(())
-    }
-
-    fn cell(&self, row: usize, column: usize) -> &str {
-        let text = self.rows[row].cells.get(column).unwrap_or_default();
-        // Each cell is looked at several times, and hardly one has white space around it.
-        match text.as_bytes() {
-            [] => text,
-            [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
-            _ => text.trim(),
-        }
+            Ok(())
+        };
+        let (middle, all) = (self.rows.len() / 2, self.rows.len());
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| check(middle..all));
+            check(0..middle)?;
+            second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     fn bad_cell(&self, row: usize, column: &str, value: &str, kind: Kind) -> CatalogError {
         CatalogError::BadCell {
             file: self.name.clone(),
-            line: self.rows[row].spot,
+            line: self.rows.spot(row),
             column: column.to_owned(),
             value: value.to_owned(),
             expected: kind.expected(),
@@ -475,8 +458,8 @@ impl File {
         CatalogError::DuplicateId {
             file: self.name.clone(),
             id: id.to_owned(),
-            first: self.rows[first].spot,
-            second: self.rows[second].spot,
+            first: self.rows.spot(first),
+            second: self.rows.spot(second),
         }
     }
 }
