@@ -8,6 +8,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use fs_err::File;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use reqwest::header;
@@ -53,11 +54,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What came and is not written yet, as it came: it is not copied into one.
+#[derive(Default)]
+struct Gathered {
+    chunks: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Gathered {
+    fn push(&mut self, chunk: Bytes) {
+        self.bytes += chunk.len();
+        self.chunks.push(chunk);
+    }
+}
+
 impl Shared {
-    fn write(&self, file: &mut File, at: u64, bytes: &[u8]) -> std::io::Result<()> {
+    fn write(&self, file: &mut File, at: u64, gathered: Gathered) -> std::io::Result<()> {
         file.seek(SeekFrom::Start(at))?;
-        file.write_all(bytes)?;
-        lock(&self.partial).add(at, at + bytes.len() as u64);
+        gathered.chunks.into_iter().try_for_each(|chunk| file.write_all(&chunk))?;
+        lock(&self.partial).add(at, at + gathered.bytes as u64);
         // Whoever finds another one at it goes on.
         let Ok(mut saved) = self.saved.try_lock() else { return Ok(()) };
         let here = lock(&self.partial).bytes();
@@ -177,27 +192,27 @@ impl<'a> Spreading<'a> {
             None => self.ask(*at, end).await?,
         };
         let mut file = Some(self.file()?);
-        let mut pending = Vec::new();
+        let mut gathered = Gathered::default();
         let ending = loop {
             let left = usize::try_from(end - *at).unwrap_or(usize::MAX);
-            if pending.len() >= left {
+            if gathered.bytes >= left {
                 break None;
             }
-            if pending.len() >= PIECE {
-                self.write(at, &mut pending, &mut file).await?;
+            if gathered.bytes >= PIECE {
+                self.write(at, std::mem::take(&mut gathered), &mut file).await?;
             }
             match response.chunk().await {
-                Ok(Some(chunk)) => {
+                Ok(Some(mut chunk)) => {
                     // A server may send more than it was asked for, and the first answer goes on to the end.
-                    let taken = &chunk[..chunk.len().min(left - pending.len())];
-                    pending.extend_from_slice(taken);
-                    self.watch.advance(taken.len() as u64);
+                    chunk.truncate(left - gathered.bytes);
+                    self.watch.advance(chunk.len() as u64);
+                    gathered.push(chunk);
                 }
                 Ok(None) => break None,
                 Err(error) => break Some(error),
             }
         };
-        self.write(at, &mut pending, &mut file).await?;
+        self.write(at, gathered, &mut file).await?;
         let received = lock(&self.shared.partial).bytes();
         match ending {
             Some(error) => Err(self.address.broken_off(&error, received, Some(self.total))),
@@ -246,22 +261,15 @@ impl<'a> Spreading<'a> {
     }
 
     /// Writes what has gathered. The file is there again when this returns.
-    async fn write(&self, at: &mut u64, pending: &mut Vec<u8>, file: &mut Option<File>) -> Result<(), FetchError> {
-        if pending.is_empty() {
+    async fn write(&self, at: &mut u64, gathered: Gathered, file: &mut Option<File>) -> Result<(), FetchError> {
+        if gathered.bytes == 0 {
             return Ok(());
         }
-        let (start, bytes) = (*at, std::mem::take(pending));
-        *at += bytes.len() as u64;
+        let start = *at;
+        *at += gathered.bytes as u64;
         let mut handle = file.take().expect("it is put back after each write");
-        let (handle, mut bytes) = self
-            .off_thread(move |shared| {
-                shared.write(&mut handle, start, &bytes)?;
-                Ok((handle, bytes))
-            })
-            .await?;
+        let handle = self.off_thread(move |shared| shared.write(&mut handle, start, gathered).map(|()| handle)).await?;
         *file = Some(handle);
-        bytes.clear();
-        *pending = bytes;
         Ok(())
     }
 
