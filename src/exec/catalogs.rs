@@ -16,7 +16,7 @@ use crate::key::{BlobId, to_canonical};
 use crate::plan::searched;
 use crate::spec::{CatalogFrom, HubSearch, Research};
 use crate::stage::research::{SEARCH, search_recipe};
-use crate::store::{Receipt, Store, Tally};
+use crate::store::{Receipt, Store};
 
 /// What fetching catalogs works with.
 pub struct Fetching<'a> {
@@ -80,18 +80,8 @@ async fn fetch_catalog(fetching: &Fetching<'_>, search: &HubSearch) -> Result<()
     if rows.is_empty() {
         return Err(failed(FetchError::NothingFound { search: search.to_string() }));
     }
-    let receipt = Receipt {
-        key: recipe.key(),
-        kind: SEARCH.to_owned(),
-        rows: Some(rows.len() as u64),
-        output: store.put(to_canonical(&Value::Array(rows)).as_bytes())?,
-        also: Vec::new(),
-        read: Vec::new(),
-        calls: None,
-        summary: None,
-        tally: Tally::default(),
-        created_at: now,
-    };
+    let (count, output) = (rows.len() as u64, store.put(to_canonical(&Value::Array(rows)).as_bytes())?);
+    let receipt = Receipt { rows: Some(count), ..Receipt::bare(recipe.key(), SEARCH, output, now) };
     // What is there is to be asked for again, or has lost its rows.
     Ok(store.replace_receipt(&recipe, &receipt)?)
 }

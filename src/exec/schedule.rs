@@ -81,7 +81,7 @@ struct Ended {
 /// The key under which a stage's result is kept.
 struct Keyed {
     recipe: Recipe,
-    /// Whether the result takes the place of one that is there.
+    /// Whether it is made by force: nothing is taken over, and the result takes the place of one that is there.
     replace: bool,
 }
 
@@ -233,7 +233,10 @@ impl<'a> Schedule<'a> {
                     }
                 }
             }
-            Ok(Resolved::Miss(recipe, reason)) => (Keyed { recipe, replace: false }, reason),
+            Ok(Resolved::Miss(recipe, reason)) => {
+                let replace = self.run.selection.forces(self.run.graph, id);
+                (Keyed { recipe, replace }, reason)
+            }
             Ok(Resolved::Unfetched) => {
                 self.end(id.clone(), StageEnd::Failed(not_to_be_computed(id, &Reason::Fetches)));
                 return None;

@@ -111,8 +111,7 @@ struct Bringing<'a> {
 
 impl Bringing<'_> {
     async fn bring(&self, again: bool) -> Result<Executed, StageFailure> {
-        let Self { run, watch, wanted, source, recipe } = *self;
-        run.engines.may_fetch(source)?;
+        let Self { run, watch, wanted: _, source, recipe } = *self;
         let partial = run.store.partial_path(&BlobId::of(source.to_string().as_bytes()));
         let failed = |error: FetchError| StageFailure::new(error.to_string(), error.help());
         let place = fetch::Place::acquire(&partial, watch).await.map_err(failed)?;
@@ -120,20 +119,53 @@ impl Bringing<'_> {
         if !again && let Some(receipt) = run.store.receipt(&recipe.key())? {
             return Ok(Executed::Found(receipt));
         }
+        let brought = pull::brought_recipe(recipe, source);
+        let here = if again { None } else { self.brought(&brought)? };
+        let (record, header) = match here {
+            Some(here) => here,
+            None => self.fetch(&place, again).await?,
+        };
+        let mut output = Output::record(put_record(run.store, &record)?);
+        output.also.push(record.weights);
+        if !matches!(source, WeightsSource::File(_)) {
+            // Weights that turn out not to be usable are not brought again to be tried again.
+            let receipt = Receipt::bare(brought.key(), pull::BROUGHT, output.blob, run.now);
+            let receipt = Receipt { also: output.also.clone(), ..receipt };
+            run.store.replace_receipt(&brought, &receipt)?;
+        }
+        output.summary = Some(self.try_out(&record, &header).await?);
+        run.store.drop_receipt(&brought.key())?;
+        Ok(Executed::Made(output))
+    }
+
+    /// What an earlier run brought, and could not use.
+    fn brought(&self, recipe: &Recipe) -> Result<Option<(WeightsRecord, gguf::Header)>, StageFailure> {
+        let Self { run, watch, .. } = *self;
+        let Some(receipt) = run.store.receipt(&recipe.key())? else { return Ok(None) };
+        let Some(record) = sound(run.store, &receipt) else { return Ok(None) };
+        // A file that the store has is one whose header was read.
+        let Ok(header) = gguf::read(&run.store.object_path(&record.weights)) else { return Ok(None) };
+        fetch::Watch::note(
+            watch,
+            "it was brought before, and not found usable: trying it again (`--force` brings it anew)",
+        );
+        Ok(Some((record, header)))
+    }
+
+    async fn fetch(&self, place: &fetch::Place, again: bool) -> Result<(WeightsRecord, gguf::Header), StageFailure> {
+        let Self { run, watch, wanted, source, recipe } = *self;
+        run.engines.may_fetch(source)?;
         let kept = |sha256: &str| if again { None } else { kept(run.store, sha256) };
         let asked = fetch::Wanted { source, root: &run.pipeline.root, sha256: wanted.sha256.as_deref(), kept: &kept };
-        let fetched = fetch::fetch(&asked, run.engines.access(), &place, watch).await.map_err(failed)?;
+        let failed = |error: FetchError| StageFailure::new(error.to_string(), error.help());
+        let fetched = fetch::fetch(&asked, run.engines.access(), place, watch).await.map_err(failed)?;
         if let (WeightsSource::File(path), true) = (source, wanted.mirrors.is_empty()) {
             check_unchanged(recipe, &fetched.blake3, path)?;
         }
         if fetched.is_kept {
             fetch::Watch::note(watch, "the store has these bytes already");
         }
-        let (record, header) = tokio::task::block_in_place(|| self.adopt(&partial, &fetched))?;
-        let mut output = Output::record(put_record(run.store, &record)?);
-        output.also.push(record.weights);
-        output.summary = Some(self.try_out(&record, &header).await?);
-        Ok(Executed::Made(output))
+        tokio::task::block_in_place(|| self.adopt(place.path(), &fetched))
     }
 
     /// Sees that the model can be asked: its chat template is rendered, and where it can be loaded it makes a token.
@@ -181,6 +213,13 @@ impl Bringing<'_> {
         }
         Ok((pull::record(wanted, source, fetched, header.clone()), header))
     }
+}
+
+/// The record of weights whose bytes are here and are what they were.
+fn sound(store: &Store, receipt: &Receipt) -> Option<WeightsRecord> {
+    let record: WeightsRecord = serde_json::from_slice(&store.read(&receipt.output).ok()?).ok()?;
+    store.verified(&record.weights).ok()?;
+    Some(record)
 }
 
 /// Finds a file by its sha256 among those that were brought before, and sees that it is sound.

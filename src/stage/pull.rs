@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::recipe::WantedWeights;
 use crate::data::{Candidate, Candidates, Place, WeightsRecord};
 use crate::fetch::{Fetched, gguf};
-use crate::key::BlobId;
+use crate::key::{BlobId, Recipe};
 use crate::spec::{Pick, Pull, WeightsSource};
 
 /// Raised when the same file would give another record.
@@ -16,6 +16,16 @@ pub const VERSION: u32 = 1;
 pub fn fields(pull: &Pull) -> Value {
     let Pull { from: _, sha256: _ } = pull;
     json!({})
+}
+
+/// The kind of the receipts of weights that are here and were not found usable yet.
+pub const BROUGHT: &str = "brought";
+
+/// What weights are known by between their download and the end of their trial: for which stage they came, and from where.
+#[must_use]
+pub fn brought_recipe(wanted: &Recipe, source: &WeightsSource) -> Recipe {
+    let fields = json!({ "wanted": wanted.key(), "source": source.without_query().to_string() });
+    Recipe::new(BROUGHT, VERSION, fields)
 }
 
 /// The candidate that `pick` names.

@@ -222,6 +222,24 @@ fn a_model_that_cannot_be_asked_is_refused() {
 }
 
 #[test]
+fn what_was_not_usable_is_tried_again_without_bringing_it_again() {
+    let bytes = with_template("Bad", "{{ raise_exception('no') }}");
+    let server = Server::start(vec![("/a.gguf", bytes)]);
+    let project = project();
+    let url = server.url("/a.gguf");
+    let pull = |more: &[&str]| project.run(&[&["pull", &url], more].concat()).exits(1);
+    assert!(!pull(&[]).stderr.contains("brought before"));
+    for more in [&[][..], &["--offline"]] {
+        let run = pull(more);
+        assert!(run.stderr.contains("it was brought before, and not found usable"), "{run}");
+        assert!(run.stderr.contains("its chat template cannot be rendered"), "{run}");
+    }
+    assert_eq!(server.asked(), ["/a.gguf"]);
+    let _anew = pull(&["--force"]);
+    assert_eq!(server.asked(), ["/a.gguf", "/a.gguf"]);
+}
+
+#[test]
 fn what_cannot_be_pulled_is_told() {
     let project = project();
     project.write("pipelines/none.yaml", "evalflow: 1\nname: p\nstages:\n  s: { generate: { file: s.jsonl } }\n");
