@@ -387,6 +387,35 @@ async fn an_object_is_brought_with_a_signed_address() {
 }
 
 #[tokio::test]
+async fn objects_of_other_keepers_come_from_the_server_that_is_named() {
+    let server = Server::start(|_, request| {
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        let is_signed = ["sig=", "se=", "sp=r"].iter().all(|part| query.contains(part));
+        match path {
+            "/account/models/a.gguf" if is_signed => Answer::file(&weights(6), "\"az\"", request),
+            "/public/b.gguf" if query.is_empty() => Answer::file(&weights(5), "\"gs\"", request),
+            _ => Answer::new(403, b"<Error/>"),
+        }
+        .header("Accept-Ranges", "bytes")
+    })
+    .await;
+    let mut bench = Bench::new();
+    for (name, value) in [
+        ("AZURE_STORAGE_ACCOUNT_NAME", "account".to_owned()),
+        ("AZURE_STORAGE_ACCOUNT_KEY", "aHVudGVyMg==".to_owned()),
+        ("AZURE_STORAGE_ENDPOINT", server.url("/account")),
+        ("GOOGLE_BASE_URL", server.url("")),
+    ] {
+        bench.access.object_stores.insert(name.to_owned(), Secret::new(value));
+    }
+    for (source, content) in [("az://models/a.gguf", weights(6)), ("gs://public/b.gguf", weights(5))] {
+        assert_eq!(fetch(&bench, source).await.unwrap().sha256, sha256(&content), "{source}");
+        assert!(is_here(&source.parse().unwrap(), &bench.access));
+    }
+    assert!(server.requests().iter().all(|request| !format!("{request:?}").contains("aHVudGVyMg")));
+}
+
+#[tokio::test]
 async fn addresses_of_other_keepers_are_those_of_their_services() {
     let mut access = Access::default();
     let address = object::address(&access, crate::spec::Keeper::Gs, "public", "a/b.gguf").await.unwrap();

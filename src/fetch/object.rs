@@ -65,7 +65,8 @@ async fn signed(access: &Access, keeper: Keeper, bucket: &str, path: &str) -> Re
     let signer: Box<dyn Signer> = match keeper {
         Keeper::S3 => {
             if setting("AWS_SKIP_SIGNATURE").is_some_and(is_true) {
-                return Ok(public_s3(setting("AWS_ENDPOINT_URL"), setting("AWS_REGION"), bucket, &location));
+                let usual = format!("https://s3.{}.amazonaws.com", setting("AWS_REGION").unwrap_or("us-east-1"));
+                return Ok(below(setting(endpoint_of(keeper)).unwrap_or(&usual), bucket, &location));
             }
             let mut builder = AmazonS3Builder::new();
             for (name, value) in settings.filter(|(name, _)| name.starts_with("aws_")) {
@@ -73,7 +74,7 @@ async fn signed(access: &Access, keeper: Keeper, bucket: &str, path: &str) -> Re
                     builder = builder.with_config(key, value);
                 }
             }
-            if setting("AWS_ENDPOINT_URL").is_some_and(|url| url.parse().is_ok_and(|url| is_loopback(&url))) {
+            if is_here(access, keeper) {
                 builder = builder.with_allow_http(true);
             }
             Box::new(builder.with_bucket_name(bucket).with_http_connector(Connector).with_retry(retry).build()?)
@@ -83,12 +84,13 @@ async fn signed(access: &Access, keeper: Keeper, bucket: &str, path: &str) -> Re
             let mut has_credentials = false;
             for (name, value) in settings.filter(|(name, _)| name.starts_with("google_")) {
                 if let Ok(key) = name.parse::<GoogleConfigKey>() {
+                    has_credentials |= !matches!(key, GoogleConfigKey::BaseUrl);
                     builder = builder.with_config(key, value);
-                    has_credentials = true;
                 }
             }
             if !has_credentials {
-                return Ok(format!("https://storage.googleapis.com/{bucket}/{location}"));
+                let endpoint = setting(endpoint_of(keeper)).unwrap_or("https://storage.googleapis.com");
+                return Ok(below(endpoint, bucket, &location));
             }
             Box::new(builder.with_bucket_name(bucket).with_http_connector(Connector).with_retry(retry).build()?)
         }
@@ -101,7 +103,11 @@ async fn signed(access: &Access, keeper: Keeper, bucket: &str, path: &str) -> Re
             }
             if setting("AZURE_SKIP_SIGNATURE").is_some_and(is_true) {
                 let account = setting("AZURE_STORAGE_ACCOUNT_NAME").unwrap_or_default();
-                return Ok(format!("https://{account}.blob.core.windows.net/{bucket}/{location}"));
+                let usual = format!("https://{account}.blob.core.windows.net");
+                return Ok(below(setting(endpoint_of(keeper)).unwrap_or(&usual), bucket, &location));
+            }
+            if is_here(access, keeper) {
+                builder = builder.with_allow_http(true);
             }
             Box::new(builder.with_container_name(bucket).with_http_connector(Connector).with_retry(retry).build()?)
         }
@@ -113,18 +119,22 @@ fn is_true(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes")
 }
 
-fn public_s3(endpoint: Option<&str>, region: Option<&str>, bucket: &str, path: &ObjectPath) -> String {
-    match endpoint {
-        Some(endpoint) => format!("{}/{bucket}/{path}", endpoint.trim_end_matches('/')),
-        None => format!("https://s3.{}.amazonaws.com/{bucket}/{path}", region.unwrap_or("us-east-1")),
+/// The address of an object that anybody may read.
+fn below(endpoint: &str, bucket: &str, path: &ObjectPath) -> String {
+    format!("{}/{bucket}/{path}", endpoint.trim_end_matches('/'))
+}
+
+/// The setting that names another server than the keeper's own.
+fn endpoint_of(keeper: Keeper) -> &'static str {
+    match keeper {
+        Keeper::S3 => "AWS_ENDPOINT_URL",
+        Keeper::Gs => "GOOGLE_BASE_URL",
+        Keeper::Az => "AZURE_STORAGE_ENDPOINT",
     }
 }
 
 /// Whether a bucket of this keeper is on this machine.
 pub(super) fn is_here(access: &Access, keeper: Keeper) -> bool {
-    let endpoint = match keeper {
-        Keeper::S3 => access.object_stores.get("AWS_ENDPOINT_URL"),
-        Keeper::Gs | Keeper::Az => None,
-    };
+    let endpoint = access.object_stores.get(endpoint_of(keeper));
     endpoint.is_some_and(|url| url.expose().parse().is_ok_and(|url| is_loopback(&url)))
 }
