@@ -13,7 +13,7 @@ use crate::engine::template;
 use crate::fetch::{self, FetchError, Fetched, Kept, gguf};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
-use crate::spec::WeightsSource;
+use crate::spec::{WeightsSource, model_files};
 use crate::stage::{self, pull};
 use crate::store::{Receipt, Store, StoreError};
 
@@ -160,7 +160,12 @@ impl Bringing<'_> {
         let failed = |error: FetchError| StageFailure::new(error.to_string(), error.help());
         let fetched = fetch::fetch(&asked, run.engines.access(), place, watch).await.map_err(failed)?;
         if let (WeightsSource::File(path), true) = (source, wanted.mirrors.is_empty()) {
-            check_unchanged(recipe, &fetched.blake3, path)?;
+            match model_files(path).as_slice() {
+                [file] => check_unchanged(recipe, &fetched.blake3, file)?,
+                shards => shards.iter().try_for_each(|shard| {
+                    check_unchanged(recipe, &run.store.file_id(&run.pipeline.root.join(shard))?, shard)
+                })?,
+            }
         }
         if fetched.is_kept {
             fetch::Watch::note(watch, "the store has these bytes already");
@@ -207,7 +212,9 @@ impl Bringing<'_> {
         if !fetched.is_kept {
             store.adopt(partial, &fetched.blake3)?;
         }
-        if let WeightsSource::File(path) = source {
+        if let WeightsSource::File(path) = source
+            && model_files(path).len() == 1
+        {
             // A second name for it has changed when the user's file last changed, but not its bytes.
             store.remember_file(&run.pipeline.root.join(path), &fetched.blake3)?;
         }

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::https::{self, Patience, Remote};
-use super::shards::{Piece, shard};
+use super::shards::Piece;
 use super::{Access, FetchError, Watch};
-use crate::spec::{HubChoice, WeightsSource};
+use crate::spec::{HubChoice, WeightsSource, shard};
 
 /// How many models are named where the wanted one is not among them.
 const MODELS_NAMED: usize = 24;

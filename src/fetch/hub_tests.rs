@@ -264,6 +264,33 @@ async fn shards_are_found_beside_the_first_one() {
     assert_eq!(fetched.sha256, sha256(&fs_err::read(bench.partial()).unwrap()));
 }
 
+#[tokio::test]
+async fn shards_on_this_machine_are_joined_and_stay() {
+    let (bench, files) = (Bench::new(), shards());
+    fs_err::create_dir(bench.path("Q8_0")).unwrap();
+    for (name, bytes) in &files {
+        fs_err::write(bench.path(name), bytes).unwrap();
+    }
+    let source: WeightsSource = "file:Q8_0/m-Q8_0-00001-of-00003.gguf".parse().unwrap();
+    let fetched = bench.fetch(&source, None).await.unwrap();
+    assert_eq!(gguf::read(&bench.partial()).unwrap().parameters, 4096 + 128 + 8);
+    assert_eq!(fetched.sha256, sha256(&fs_err::read(bench.partial()).unwrap()));
+    for (name, bytes) in &files {
+        assert_eq!(&fs_err::read(bench.path(name)).unwrap(), bytes);
+    }
+    fs_err::remove_file(bench.path("Q8_0/m-Q8_0-00002-of-00003.gguf")).unwrap();
+    let error = bench.fetch(&source, None).await.unwrap_err();
+    assert!(matches!(&error, FetchError::NotFound { path } if path.ends_with("m-Q8_0-00002-of-00003.gguf")), "{error}");
+    let mut full = Bench::new();
+    full.manner.room = |_| Some(100);
+    for (name, bytes) in &files {
+        fs_err::create_dir_all(full.path("Q8_0")).unwrap();
+        fs_err::write(full.path(name), bytes).unwrap();
+    }
+    let error = full.fetch(&source, None).await.unwrap_err();
+    assert!(matches!(error, FetchError::TooLittleSpace { .. }), "{error}");
+}
+
 /// Answers as a registry of Ollama does for `library/tiny:1b`.
 fn registry(request: &Request) -> Answer {
     let digest = sha256(&weights(5));

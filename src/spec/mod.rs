@@ -20,6 +20,7 @@ mod read;
 mod research;
 mod rubric;
 mod secrets;
+mod shards;
 mod source;
 mod sources;
 mod taxonomy;
@@ -50,6 +51,7 @@ pub use research::{
     Research,
 };
 pub use rubric::{Ask, AtLeast, Command, Criterion, PassRule, Question, Rubric, Scale};
+pub use shards::{model_files, shard};
 pub use source::{HubChoice, Keeper, SourceError, WeightsSource};
 pub use sources::{Disk, Environment, LARGEST_FILE, Memory, Sources, project_root};
 pub use taxonomy::{

@@ -15,7 +15,7 @@ use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::spec::{
     Adapter, Arms, Calibrate, CatalogFrom, Command, Criterion, Decide, GenerateFrom, HubSearch, Model, ModelRef,
-    NearDuplicates, Pipeline, PullFrom, Rubric, Stage, WeightsSource,
+    NearDuplicates, Pipeline, PullFrom, Rubric, Stage, WeightsSource, model_files,
 };
 
 /// What is known of upstream results and of files when a recipe is made.
@@ -112,7 +112,13 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             let source = match &wanted.source {
                 // Several places of one file are known by the digest that it must have.
                 _ if !wanted.mirrors.is_empty() => Value::Null,
-                WeightsSource::File(path) => json!({ "file": known.file(path).map_err(RecipeError::Known)? }),
+                WeightsSource::File(path) => {
+                    let ids: Result<Vec<BlobId>, _> = model_files(path).iter().map(|file| known.file(file)).collect();
+                    match ids.map_err(RecipeError::Known)?.as_slice() {
+                        [file] => json!({ "file": file }),
+                        shards => json!({ "shards": shards }),
+                    }
+                }
                 // A query may hold a token; what it asks for is known by its sha256.
                 source @ (WeightsSource::Https(_)
                 | WeightsSource::Hub { .. }

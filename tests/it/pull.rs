@@ -212,6 +212,37 @@ fn the_same_bytes_are_not_brought_twice() {
 }
 
 #[test]
+fn a_split_model_of_this_machine_is_known_by_all_of_its_parts() {
+    let project = project();
+    let part = |number: u32, name: &str| {
+        let mut fields = vec![("split.no", Field::Number(number)), ("split.count", Field::Number(2))];
+        if number == 0 {
+            fields.push(("general.architecture", Field::Text("llama")));
+            fields.push(("general.name", Field::Text(name)));
+        }
+        let path = project.path(&format!("models/m-0000{}-of-00002.gguf", number + 1));
+        fs_err::write(path, gguf::file(&fields)).unwrap();
+    };
+    part(0, "One");
+    part(1, "");
+    project.write(
+        "pipelines/p.yaml",
+        "evalflow: 1\nname: p\nstages:\n  w: { pull: { from: \"file:models/m-00001-of-00002.gguf\" } }\n",
+    );
+    let pull = || project.run(&["pull", "pipelines/p.yaml", "--json"]).exits(0);
+    let first = pull();
+    assert!(first.stderr.contains("joining 2 shards"), "{first}");
+    assert_eq!(json(&first.stdout)[0]["model"], "One");
+    assert!(pull().stderr.contains("= w  cached"));
+    // A part that changes is another model, whichever it is.
+    let second = project.path("models/m-00002-of-00002.gguf");
+    let mut longer = fs_err::read(&second).unwrap();
+    longer.extend([0; 32]);
+    fs_err::write(&second, longer).unwrap();
+    assert!(!pull().stderr.contains("cached"));
+}
+
+#[test]
 fn a_model_that_cannot_be_asked_is_refused() {
     let project = project();
     fs_err::write(project.path("models/a.gguf"), with_template("Bad", "{{ raise_exception('no') }}")).unwrap();

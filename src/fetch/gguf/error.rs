@@ -87,8 +87,8 @@ impl GgufError {
                 "get the file again: it was not transferred whole"
             }
             Self::Split { .. } => {
-                "name the first part by its address on a server, `…-00001-of-….gguf`, and all are brought and joined; \
-                 parts on this machine are joined with `llama-gguf-split --merge`"
+                "name the first part, `…-00001-of-….gguf`: the others are found beside it, on a server or on this machine, and \
+                 all are joined"
             }
             Self::NoTensors => "name a file that holds weights: this one is a vocabulary",
             Self::Io { .. } => return None,

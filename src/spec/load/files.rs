@@ -53,6 +53,11 @@ impl Files<'_> {
         None
     }
 
+    /// Whether a file is there.
+    pub(super) fn is_there(&self, path: &Path) -> bool {
+        self.sources.exists(&self.root.join(path))
+    }
+
     /// Takes in a file that may be there; its path, if it is.
     pub(super) fn present(&self, field: Field<'_>, path: &Path) -> Option<PathBuf> {
         let is_there = self.sources.exists(&self.root.join(path));

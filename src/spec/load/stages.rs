@@ -24,6 +24,7 @@ use crate::ids::{ModelName, StageId};
 use crate::spec::pipeline::{Embedded, Infer, Judge, JudgeMode, Model, ModelRef, Pull, PullFrom, Stage};
 use crate::spec::problem::{Code, SourceText};
 use crate::spec::read::{Field, Fields};
+use crate::spec::shards::model_files;
 use crate::spec::source::{FORMS, WeightsSource};
 use crate::spec::template::Template;
 
@@ -172,6 +173,13 @@ impl Context<'_> {
     fn findable(&self, field: Field<'_>, source: WeightsSource, has_digest: bool) -> Option<WeightsSource> {
         if let WeightsSource::File(path) = &source {
             self.files.existing(field, path)?;
+            let missing = model_files(path).into_iter().find(|shard| !self.files.is_there(shard));
+            if let Some(shard) = missing {
+                let message = format!("the model is split, and there is no file `{}`", shard.display());
+                let problem = field.problem(Code::MissingFile, "not all of its parts are there", message);
+                field.push(problem.help("bring all parts into one directory; the first one is named"));
+                return None;
+            }
         }
         if source.has_query() && !has_digest {
             let message = "an address with a query needs `sha256`".to_owned();
