@@ -1,7 +1,7 @@
 //! Gates in words.
 
 use super::text::one_line;
-use crate::data::{GateBound, GateCheck, GateStatus};
+use crate::data::{Decision, GateBound, GateCheck, GateStatus, Outcome};
 use crate::stats::text::{percents, round_percent, thousands};
 
 /// Whether values of the metric are shares.
@@ -67,6 +67,23 @@ pub(super) fn measured(gate: &GateCheck) -> String {
             let [value, base] = percents([value, base], &[]);
             format!("{value} % against {base} %: a difference of {lo} to {hi} points")
         }
+    }
+}
+
+/// The headline of a decision whose pass rate is good enough and whose gates are not all passed. Of one that another model was
+/// asked beside, what that came to is said.
+pub(super) fn headline(decision: &Decision, gates: &[GateCheck]) -> Option<&'static str> {
+    let is_alone = decision.other.is_none() || decision.is_of_backup();
+    if decision.outcome != Outcome::Deploy || !is_alone {
+        return None;
+    }
+    let any = |status| gates.iter().any(|gate| gate.status == status);
+    if any(GateStatus::Failed) {
+        Some("Not yet: the pass rate is good enough, and a gate is failed.")
+    } else if any(GateStatus::Inconclusive) {
+        Some("Not decided: the pass rate is good enough, and a gate is open.")
+    } else {
+        None
     }
 }
 

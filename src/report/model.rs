@@ -177,6 +177,8 @@ pub struct StageWeights {
     pub stage: StageId,
     /// What it brought.
     pub record: WeightsRecord,
+    /// Whether the model that the report is about answers with them.
+    pub selected: bool,
 }
 
 /// A criterion in words.
@@ -232,7 +234,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         notes,
     } = inputs;
     let comparisons = comparison::of_stages(pipeline, comparisons);
-    let gates = decision.iter().flat_map(|decision| decision.gates.clone()).chain(latency).collect();
+    let gates: Vec<GateCheck> = decision.iter().flat_map(|decision| decision.gates.clone()).chain(latency).collect();
     let chain = Chain::of(pipeline, decision.as_ref());
     let criteria: Vec<CriterionText> = chain
         .judge
@@ -263,7 +265,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         command,
         headline: match (&decision, comparisons.first()) {
             (None, Some(first)) => comparison::headline(&first.comparison).to_owned(),
-            (decision, _) => headline(decision.as_ref()).to_owned(),
+            (decision, _) => headline(decision.as_ref(), &gates).to_owned(),
         },
         judge_relative: calibrated::is_judge_relative(decision.as_ref(), chain.judge.map(|(_, judge)| judge)),
         models: models::tried(pipeline, decision.as_ref()),
@@ -275,7 +277,10 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         chart: candidates.as_ref().and_then(|candidates| chart_name(pipeline, candidates)),
         candidates,
         catalogs,
-        weights: weights.into_iter().map(|(stage, record)| StageWeights { stage, record }).collect(),
+        weights: weights
+            .into_iter()
+            .map(|(stage, record)| StageWeights { selected: chain.answers_with(&stage), stage, record })
+            .collect(),
         coverage,
         answered_by: chain.infer.map(|infer| answered_by(pipeline, infer)),
         judged_by: chain.judge.map(|(_, judge)| judged_by(pipeline, judge)),
@@ -296,10 +301,12 @@ fn chart_name(pipeline: &spec::Pipeline, candidates: &Candidates) -> Option<Stri
     super::chart(candidates).map(|_| format!("{stem}.candidates.svg"))
 }
 
-fn headline(decision: Option<&Decision>) -> &'static str {
-    if let Some(headline) =
-        decision.and_then(|decision| calibrated::headline(decision).or_else(|| models::headline(decision)))
-    {
+fn headline(decision: Option<&Decision>, gates: &[GateCheck]) -> &'static str {
+    let own = |decision: &Decision| {
+        let of_two = || models::headline(decision);
+        calibrated::headline(decision).or_else(|| super::gates::headline(decision, gates)).or_else(of_two)
+    };
+    if let Some(headline) = decision.and_then(own) {
         return headline;
     }
     match decision.map(|decision| decision.outcome) {
@@ -320,6 +327,12 @@ struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
+    /// Whether the model whose replies were judged is made of what a `pull` stage brought.
+    fn answers_with(&self, weights: &StageId) -> bool {
+        let model = self.infer.and_then(|infer| infer.model.embedded());
+        model.is_some_and(|model| model.weights == *weights)
+    }
+
     fn of(pipeline: &'a spec::Pipeline, decision: Option<&Decision>) -> Self {
         let by_backup = decision.is_some_and(Decision::is_of_backup);
         let decide = pipeline

@@ -22,8 +22,10 @@ fn gates(gates: &str, code: i32) -> (Project, Output) {
 #[test]
 fn every_gate_is_shown_and_the_worst_decides_the_exit() {
     let passing = "{ metric: pass_rate, at_least: 0.3 }, { metric: tokens_per_reply, at_most: 500 }";
-    gates(passing, 0);
-    gates(&format!("{passing}, {{ topic: sleep, at_least: 0.9 }}"), 4);
+    let (_, deploys) = gates(passing, 0);
+    assert!(deploys.stdout.contains("Deploy: the model is good enough"), "{deploys}");
+    let (_, open) = gates(&format!("{passing}, {{ topic: sleep, at_least: 0.9 }}"), 4);
+    assert!(open.stdout.contains("Not decided: the pass rate is good enough, and a gate is open."), "{open}");
     let all = format!(
         "{passing}, {{ topic: sleep, at_least: 0.9 }}, {{ criterion: kind, at_least: 0.99 }}, {{ metric: ungraded, at_most: 0 }}, \
          {{ metric: latency_p95, at_most: 60 }}"
@@ -34,6 +36,7 @@ fn every_gate_is_shown_and_the_worst_decides_the_exit() {
     assert!(shown[0].ends_with("passed") && shown[3].contains("criterion kind, at least 99 %"), "{output}");
     let report = project.read("docs/report.md");
     for line in [
+        "**Not yet:** the pass rate is good enough, and a gate is failed.",
         "| pass rate | at least 30 % | 80.0 % (37.6–96.4 %) of 5 | passed |",
         "| topic `sleep` | at least 90 % | 100.0 % (34.2–100.0 %) of 2 | **inconclusive** |",
         "| criterion `kind` | at least 99 % | 80.0 % (37.6–96.4 %) of 5 | **failed** |",

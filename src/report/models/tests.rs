@@ -1,6 +1,7 @@
 //! Reports on two models, of which one is decided on.
 
 use super::super::ReportModel;
+use super::super::model::StageWeights;
 use super::super::tests::{decision, markdown_text, pipeline, report_on, rows, stage_id, terminal_text};
 use crate::data::{Decision, GateBound, GateCheck, GateStatus};
 use crate::ids::ModelName;
@@ -99,4 +100,16 @@ fn json_has_two_models_where_two_were_tried() {
     assert_ne!(first["answered_by"], second["answered_by"]);
     assert_eq!(value["decision"]["other"]["decision"]["outcome"], "fine_tune");
     assert_eq!(value["gates"], serde_json::json!(null), "those of the model that is decided on");
+}
+
+#[test]
+fn of_several_weights_those_that_answer_are_the_selected_ones() {
+    let rows = rows(8, 42, 0, 0);
+    let mut model = report_on(&pipeline(), &rows, decision(&rows));
+    assert!(markdown_text(&model).contains("\n### Selected model\n"));
+    let judge = StageWeights { stage: stage_id("judge-weights"), selected: false, ..model.weights[0].clone() };
+    model.weights.push(judge);
+    let text = markdown_text(&model);
+    assert!(text.contains("\n### Selected model: `weights`\n"), "{text}");
+    assert!(text.contains("\n### Other weights: `judge-weights`\n"), "{text}");
 }
