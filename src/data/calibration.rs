@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::beside::Beside;
 use crate::ids::CriterionId;
 
 /// What the labels of people say about a judge, on one table of verdicts.
@@ -29,6 +30,9 @@ pub struct Calibration {
     /// Whether long replies pass more easily than people find; none where that cannot be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<LengthEffect>,
+    /// How another judge of the same replies compares; none where the stage names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
     /// What can be measured of the judge's reliability.
     pub lights: Vec<Reliability>,
     /// The bounds that the pipeline sets.

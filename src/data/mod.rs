@@ -3,6 +3,7 @@
 //! Owns these written formats. Plain data: no I/O, no decisions. A table is JSON Lines, one row a line; a record is one
 //! JSON document. Whatever is volatile (times, prices, attempts) is in receipts, never here: equal work must give equal bytes.
 
+mod beside;
 mod calibration;
 mod candidates;
 mod comparison;
@@ -24,6 +25,7 @@ mod review_sheet;
 mod rows;
 mod weights;
 
+pub use beside::{Agreed, Beside, BothJudges, EachOther, LeftOpen, Rights, WithPeople};
 pub use calibration::{
     BetweenLabellers, Calibration, Compared, Confusion, CriterionCompared, FloorBound, LabelCounts, LabellerPair,
     LabelsNeeded, LengthEffect, Measured, Reliability, RepliesLeftOut, Signal, Steadiness,

@@ -50,7 +50,8 @@ pub(super) enum Task {
     },
     Rows(Work),
     Preferences(Box<Prefer>, Work),
-    Calibrate(Box<(Calibrate, Rubric)>, BlobId),
+    /// With the tables that it reads.
+    Calibrate(Box<(Calibrate, Rubric)>, BTreeMap<StageId, BlobId>),
     /// With the tables that it reads.
     Decide(Decide, BTreeMap<StageId, BlobId>, Option<Box<Calibrated>>),
     /// The tables are those of [`Compare::reads`].
@@ -122,19 +123,20 @@ pub(super) fn prepare(
         }
         Stage::Calibrate(calibrate) => {
             let rubric = stage::rubric_of(run.pipeline, calibrate).clone();
-            Task::Calibrate(Box::new((calibrate.clone(), rubric)), settled.output(&calibrate.verdicts))
+            Task::Calibrate(Box::new((calibrate.clone(), rubric)), tables(stage, settled))
         }
         Stage::Decide(decide) => {
             let read = |id: &StageId| whole::calibrated(run.store, &settled.output(id));
             let calibrated = decide.calibration.as_ref().map(read).transpose()?;
-            let tables = stage::reads(stage).into_iter().map(|read| (read.clone(), settled.output(read)));
-            Task::Decide(decide.clone(), tables.collect(), calibrated.map(Box::new))
+            Task::Decide(decide.clone(), tables(stage, settled), calibrated.map(Box::new))
         }
-        Stage::Compare(compare) => {
-            let tables = compare.reads().map(|read| (read.clone(), settled.output(read))).collect();
-            Task::Compare(Box::new(compare.clone()), tables)
-        }
+        Stage::Compare(compare) => Task::Compare(Box::new(compare.clone()), tables(stage, settled)),
     })
+}
+
+/// What a stage reads.
+fn tables(stage: &Stage, settled: &Settled<'_>) -> BTreeMap<StageId, BlobId> {
+    stage::reads(stage).into_iter().map(|read| (read.clone(), settled.output(read))).collect()
 }
 
 /// Takes what a row-wise stage needs from those it reads, all of which are settled but for the table it takes rows of.
@@ -178,7 +180,7 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
         // What a stage holds while it works is large, and there may be many stages.
         Task::Rows(work) => Box::pin(drive(run, id, work, |_| Ok(Word::Write))).await?,
         Task::Preferences(spec, work) => Box::pin(preferences(run, id, &spec, work)).await?,
-        Task::Calibrate(stage, verdicts) => tokio::task::block_in_place(|| calibration(run, &stage, &verdicts))?,
+        Task::Calibrate(stage, tables) => tokio::task::block_in_place(|| calibration(run, &stage, &tables))?,
         Task::Decide(stage, tables, calibrated) => {
             tokio::task::block_in_place(|| decision(run, id, &stage, &tables, calibrated.as_deref()))?
         }
@@ -248,9 +250,9 @@ fn research(run: &Run<'_>, research: &Research, recipe: &Recipe) -> Result<Outpu
 fn calibration(
     run: &Run<'_>,
     (calibrate, rubric): &(Calibrate, Rubric),
-    verdicts: &BlobId,
+    tables: &BTreeMap<StageId, BlobId>,
 ) -> Result<Output, StageFailure> {
-    let calibration = whole::calibration(calibrate, rubric, run.store.lines(verdicts)?)?;
+    let calibration = whole::calibration(calibrate, rubric, |read| Ok(run.store.lines(&tables[read])?))?;
     Ok(Output::record(put_record(run.store, &calibration)?))
 }
 

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::StageFailure;
 use super::panel::{Weighed, weighed};
+use super::preferences::zipped;
 use crate::data::{Answer, Calibration, Comparison, Decision, Judged};
 use crate::ids::{CriterionId, StageId};
 use crate::key::BlobId;
@@ -25,17 +26,30 @@ pub(super) fn calibrated(store: &Store, output: &BlobId) -> Result<Calibrated, S
         .map_err(|error| StageFailure::new(format!("the calibration cannot be read: {error}"), None))
 }
 
-/// Compares the rows of a table of verdicts with the labels of people.
-pub(super) fn calibration(
+/// Compares the rows of a table of verdicts with the labels of people, and where the stage names another with that too, row by row.
+pub(super) fn calibration<L: Iterator<Item = io::Result<String>>>(
     calibrate: &Calibrate,
     rubric: &Rubric,
-    verdicts: impl Iterator<Item = io::Result<String>>,
+    lines: impl Fn(&StageId) -> Result<L, StageFailure>,
 ) -> Result<Calibration, StageFailure> {
     let mut tally = calibrate::Tally::new(calibrate, rubric);
-    for line in verdicts {
-        tally.add(&row("verdicts", line)?);
+    let verdicts = lines(&calibrate.verdicts)?;
+    let Some(second) = &calibrate.beside else {
+        for line in verdicts {
+            tally.add(&row("verdicts", line)?);
+        }
+        return Ok(tally.finish());
+    };
+    let mut beside = calibrate::Beside::new(rubric);
+    for line in zipped(verdicts, lines(second)?) {
+        let (one, other): (Judged, Judged) = row("verdicts", line)?;
+        let labelled = tally.add(&one);
+        beside.add(&one, &other, &labelled).map_err(|unlike| {
+            let message = format!("`{}` and `{second}` do not judge the same replies: {unlike}", calibrate.verdicts);
+            StageFailure::new(message, None)
+        })?;
     }
-    Ok(tally.finish())
+    Ok(Calibration { beside: Some(beside.finish(calibrate.confidence)), ..tally.finish() })
 }
 
 /// The lines of a table.

@@ -250,7 +250,9 @@ impl Pool {
         let about: BTreeSet<(&ScenarioId, u32)> = self.labels.keys().map(|of| (&of.scenario, of.repetition)).collect();
         let mut tally = calibrate::Tally::new(&Calibrate { labels, ..self.calibrate.clone() }, &self.rubric);
         let has_labels = |item: &&Item| about.contains(&(&item.row.scenario.id, item.row.repetition));
-        self.items.iter().filter(has_labels).for_each(|item| tally.add(&item.row));
+        for item in self.items.iter().filter(has_labels) {
+            tally.add(&item.row);
+        }
         tally.finish()
     }
 

@@ -73,6 +73,7 @@ fn rows(passed: usize, failed: usize) -> Vec<Judged> {
 fn pool(rows: &[Judged], labels: Vec<Label>) -> Pool {
     let calibrate = Calibrate {
         verdicts: StageId::new("verdicts").unwrap(),
+        beside: None,
         gold: "gold.jsonl".into(),
         labels,
         floor: Floor::default(),

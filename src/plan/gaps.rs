@@ -91,7 +91,7 @@ pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str
         Stage::Prefer(spec) => {
             table("base", &spec.base).or_else(|| table("new", &spec.new)).or_else(|| weights(MODEL, Some(&spec.model)))
         }
-        Stage::Calibrate(spec) => table("verdicts", &spec.verdicts),
+        Stage::Calibrate(spec) => table("verdicts", &spec.verdicts).or_else(|| table("beside", spec.beside.as_ref()?)),
         Stage::Decide(spec) => {
             table("verdicts", &spec.verdicts).or_else(|| table("calibration", spec.calibration.as_ref()?))
         }

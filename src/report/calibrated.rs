@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::beside::{self, JudgesBeside};
 use super::model::NextStep;
 use crate::data::{Calibration, Corrected, CriterionCompared, Decision};
 use crate::ids::StageId;
@@ -18,6 +19,15 @@ pub struct StageCalibration {
     pub stage: StageId,
     /// What it came to.
     pub record: Calibration,
+    /// Another judge of the same replies, which the stage holds beside its own; absent where it names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<JudgesBeside>,
+}
+
+pub(super) fn in_words(pipeline: &spec::Pipeline, found: Vec<(StageId, Calibration)>) -> Vec<StageCalibration> {
+    let stage =
+        |(stage, record)| StageCalibration { beside: beside::in_words(pipeline, &stage, &record), stage, record };
+    found.into_iter().map(stage).collect()
 }
 
 /// Whether a decision rests on a judge of whose errors nothing is known.

@@ -4,6 +4,7 @@
 //! it needs is given. Equal inputs give equal bytes; nothing volatile, such as times or prices, is in a report. Start at
 //! [`build`].
 
+mod beside;
 mod calibrated;
 mod chart;
 mod comparison;

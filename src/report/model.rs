@@ -242,8 +242,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         .unwrap_or_default();
     let mut judging = chain.judge.and_then(|(id, _)| judging.remove(id));
     let file = pipeline.file.display().to_string();
-    let calibrations: Vec<StageCalibration> =
-        calibrations.into_iter().map(|(stage, record)| StageCalibration { stage, record }).collect();
+    let calibrations = calibrated::in_words(pipeline, calibrations);
     let context = Context {
         criteria: &criteria,
         suite: chain.generate.and_then(|(id, generate)| Suite::of(id, generate)),

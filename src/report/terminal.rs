@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::beside;
 use super::comparison;
 use super::gates::{bound, measured, name, status};
 use super::looks::looked_at;
@@ -42,6 +43,9 @@ pub fn terminal(model: &ReportModel, style: Style, out: &mut dyn io::Write) -> i
     }
     if let Some(decision) = &model.decision {
         summary(model, decision, width, style, out)?;
+    }
+    for calibration in &model.calibrations {
+        beside::terminal(calibration, width, style, out)?;
     }
     for stage in model.preferences.iter().take(MOST) {
         hanging("Preferred: ", &one_line(&stage.headline), width, out)?;

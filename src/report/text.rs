@@ -1,6 +1,6 @@
 //! Texts that nobody here wrote, made safe to show; and how numbers stand in a report.
 
-use crate::data::{FailedIn, Rate, Thresholds};
+use crate::data::{FailedIn, Measured, Rate, Thresholds};
 use crate::ids::ScenarioId;
 use crate::stats::text::{list, percents, round_percent, thousands};
 
@@ -51,8 +51,31 @@ pub(super) fn rate(rate: &Rate) -> String {
             let [point, lo, hi] = percents([point, rate.lo, rate.hi], &[]);
             format!("{point} % ({lo}–{hi} %)")
         }
-        None => "–".to_owned(),
+        None => dash(),
     }
+}
+
+/// `61.1 % (47.8–73.0 %)` of a share that is no pass rate; a dash for none.
+pub(super) fn share(measured: Option<Measured>) -> String {
+    measured.map_or_else(dash, |Measured { point, lo, hi }| {
+        let [point, lo, hi] = percents([point, lo, hi], &[]);
+        format!("{point} % ({lo}–{hi} %)")
+    })
+}
+
+/// `0.70 (0.61–0.80)`; a dash for none.
+pub(super) fn coefficient(measured: Option<Measured>) -> String {
+    measured.map_or_else(dash, |Measured { point, lo, hi }| format!("{point:.2} ({lo:.2}–{hi:.2})"))
+}
+
+/// What stands for a number that is not there.
+pub(super) fn dash() -> String {
+    "–".to_owned()
+}
+
+/// `0.102`, `< 0.001`.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
 /// `1 reply`, `54 replies`.

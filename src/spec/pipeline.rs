@@ -473,6 +473,9 @@ pub enum JudgeMode {
 pub struct Calibrate {
     /// A `judge` stage.
     pub verdicts: StageId,
+    /// Another `judge` stage, which asks the same criteria about the same replies: how far it agrees with people is held against
+    /// how far the first one does.
+    pub beside: Option<StageId>,
     /// The file of labels, relative to the root; it need not be there yet.
     pub gold: PathBuf,
     /// The labels in it that hold, in the order of the file.

@@ -121,6 +121,9 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         }
     };
     let mut others: Vec<&StageId> = Vec::new();
+    if let Stage::Calibrate(calibrate) = stage {
+        others.extend(&calibrate.beside);
+    }
     if let Stage::Decide(decide) = stage {
         let bases = decide::bases(decide);
         others.extend(

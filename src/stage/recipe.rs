@@ -185,7 +185,11 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
         }
         Stage::Calibrate(stage) => {
             let own = calibrate::fields(stage, rubric_of(pipeline, stage));
-            (calibrate::VERSION, own, json!({ "verdicts": known.output(&stage.verdicts) }))
+            let mut inputs = json!({ "verdicts": known.output(&stage.verdicts) });
+            if let Some(beside) = &stage.beside {
+                inputs["beside"] = json!(known.output(beside));
+            }
+            (calibrate::VERSION, own, inputs)
         }
         Stage::Decide(stage) => {
             let mut inputs = decide::inputs(pipeline, stage, |id| known.output(id));

@@ -191,7 +191,7 @@ fn labels_on_the_first_model_tell_of_the_judge_of_both() {
     let twice = "two models were tried, so the chance that one is wrongly deployed is up to twice that with one";
     assert_eq!(decision["reasons"][1], twice);
     // Nothing is known of the judge where nobody labelled these replies; what is open does not fail.
-    project.edit(FILE, "calibrate: { verdicts: verdicts,", "calibrate: { verdicts: second,");
+    project.edit(FILE, "calibrate: { verdicts: verdicts, beside: together,", "calibrate: { verdicts: second,");
     let (decision, _) = self::decision(&project);
     assert_eq!((&decision["outcome"], &decision["corrected"]["transported"]), (&"inconclusive".into(), &true.into()));
     assert!(decision.get("other").is_none(), "{decision}");

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::env::{Project, RUBRIC};
 
-const FILE: &str = "pipelines/p.yaml";
+pub(crate) const FILE: &str = "pipelines/p.yaml";
 
 /// The shipped example, in a project of its own.
-fn example() -> Project {
+pub(crate) fn example() -> Project {
     let project = Project::empty();
     for file in ["pipeline.yaml", "rubric.yaml", "messages.jsonl", "gold.jsonl"] {
         let name = format!("examples/calibrated/{file}");
@@ -101,7 +101,7 @@ fn labels_of_the_base_model_are_carried_over_to_another() {
 }
 
 /// Which stages ran.
-fn ran(report: &Value) -> Vec<&str> {
+pub(crate) fn ran(report: &Value) -> Vec<&str> {
     let stages = report["run"]["stages"].as_array().unwrap();
     let ran = stages.iter().filter(|stage| stage["status"] == "run");
     ran.map(|stage| stage["stage"].as_str().unwrap()).collect()
@@ -110,7 +110,7 @@ fn ran(report: &Value) -> Vec<&str> {
 #[test]
 fn a_label_asks_no_model_and_a_note_computes_nothing() {
     let project = example();
-    assert_eq!(ran(&project.json()), ["messages", "answers", "verdicts", "trust", "decision"]);
+    assert_eq!(ran(&project.json()), ["messages", "answers", "together", "verdicts", "trust", "decision"]);
     let calls = project.calls_kept();
     let gold = "examples/calibrated/gold.jsonl";
     let first = project.read(gold).lines().next().unwrap().to_owned();

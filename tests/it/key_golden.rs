@@ -46,6 +46,7 @@ const STAGES: &[&str] = &[
     "checked",
     "weighed",
     "trust",
+    "both",
     "decision",
     "change",
     "held",

@@ -72,6 +72,8 @@ stages:
     judge: { answers: answers, rubric: rubrics/r.yaml, model: server, max_tokens: 150, context: 2048 }
   trust:
     calibrate: { verdicts: verdicts, gold: rubrics/r.gold.jsonl, floor: { kappa: 0.6, ac1: 0.7, sensitivity: 0.75, specificity: 0.65 }, confidence: 0.85 }
+  together: { judge: { answers: answers, rubric: rubrics/r.yaml, model: server, mode: together } }
+  both: { calibrate: { gold: rubrics/r.gold.jsonl, verdicts: verdicts, beside: weighed, floor: { ac1: 0.5 } } }
   decision:
     decide: { verdicts: verdicts, deploy: 0.8, fine_tune: 0.4, confidence: 0.9, max_ungraded: 0.1, gate: deploy }
   suite:

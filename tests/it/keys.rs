@@ -237,6 +237,7 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("trust", "rubric.pass.min_applicable", RUBRIC, "min_applicable: 0.4", "min_applicable: 0.5"),
     ("trust", "rubric.pass.score", RUBRIC, "score: 0.7", "score: 0.8"),
     ("trust", "verdicts", PIPELINE, "calibrate: { verdicts: verdicts", "calibrate: { verdicts: weighed"),
+    ("both", "beside", PIPELINE, "beside: weighed", "beside: together"),
 ];
 
 /// The values of each field, by its name: `criteria[].weight` has one a criterion.
@@ -347,6 +348,23 @@ fn nothing_volatile_is_in_a_key() {
     ] {
         assert!(!text.contains(volatile), "{volatile} in {text}");
     }
+}
+
+/// Who names no second judge has the key that there was before there could be one.
+#[test]
+fn a_second_judge_is_keyed_by_its_table_and_only_where_there_is_one() {
+    let world = World::new();
+    let both = StageId::new("both").unwrap();
+    let with = world.recipe(&both);
+    let alone = world.edited(PIPELINE, ", beside: weighed", "").recipe(&both);
+    assert_ne!(with.key(), alone.key());
+    let (mut with, alone) = (fields(&with), fields(&alone));
+    assert_eq!(with.remove("beside").map(|values| values.len()), Some(1));
+    assert_eq!(with, alone);
+    // The same fields as a golden key has that is older than the second judge.
+    let trust: BTreeSet<String> = fields(&world.recipe(&StageId::new("trust").unwrap())).into_keys().collect();
+    let floor = |path: &String| !path.starts_with("floor");
+    assert_eq!(alone.into_keys().filter(floor).collect::<BTreeSet<_>>(), trust.into_iter().filter(floor).collect());
 }
 
 /// What an embedded model answers with is its weights, what is laid over them, and how keys and values are kept.

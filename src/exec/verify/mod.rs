@@ -323,9 +323,8 @@ impl State<'_> {
 
     fn calibration(&self, calibrate: &Calibrate, locked: &LockedStage) -> Result<Found, StageFailure> {
         let Verify { pipeline, store, lock, .. } = self.verify;
-        let verdicts = &lock.stages[&calibrate.verdicts].output;
         let fresh = Fresh::none();
-        let lines = merged_text(store, verdicts, &fresh)?;
+        let lines = |read: &StageId| merged_text(store, &lock.stages[read].output, &fresh);
         let again = whole::calibration(calibrate, stage::rubric_of(pipeline, calibrate), lines)?;
         Ok(same_record(&again, locked))
     }

@@ -4,13 +4,15 @@ use std::io::{self, Write};
 
 use super::super::calibrated::StageCalibration;
 use super::super::model::ReportModel;
+use super::super::text::{coefficient, dash, share};
+use super::beside;
 use super::escape::{inline, sentence};
 use super::{cells, full_sentence, heading, table_head, table_row};
 use crate::data::{BetweenLabellers, Calibration, Compared, CorrectedRate, Decision, LabelCounts, Measured, Signal};
-use crate::stats::text::{count, list, percents, round_percent, thousands};
+use crate::stats::text::{count, list, round_percent, thousands};
 
 pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
-    for StageCalibration { stage, record } in &model.calibrations {
+    for StageCalibration { stage, record, beside: judges } in &model.calibrations {
         let title = match model.calibrations.len() {
             1 => "Judge and people".to_owned(),
             _ => format!("Judge and people: `{stage}`"),
@@ -20,6 +22,9 @@ pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> 
         agreement(record, out)?;
         lights(record, out)?;
         people(record, out)?;
+        if let (Some(judges), Some(found)) = (judges, &record.beside) {
+            beside::write(judges, found, out)?;
+        }
     }
     match &model.decision {
         Some(decision) if decision.corrected.is_some() => corrected(decision, out),
@@ -102,21 +107,6 @@ fn line(name: &str, compared: &Compared, out: &mut dyn Write) -> io::Result<()> 
     row.extend([coefficient(compared.kappa), coefficient(compared.ac1)]);
     row.extend([share(compared.sensitivity), share(compared.specificity), coefficient(compared.informedness)]);
     table_row(&row, out)
-}
-
-fn dash() -> String {
-    "–".to_owned()
-}
-
-fn coefficient(measured: Option<Measured>) -> String {
-    measured.map_or_else(dash, |Measured { point, lo, hi }| format!("{point:.2} ({lo:.2}–{hi:.2})"))
-}
-
-fn share(measured: Option<Measured>) -> String {
-    measured.map_or_else(dash, |Measured { point, lo, hi }| {
-        let [point, lo, hi] = percents([point, lo, hi], &[]);
-        format!("{point} % ({lo}–{hi} %)")
-    })
 }
 
 fn lights(record: &Calibration, out: &mut dyn Write) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::super::comparison::StageComparison;
 use super::super::model::ReportModel;
-use super::super::text::{excerpt, one_line, rate, reply_name};
+use super::super::text::{excerpt, one_line, p_value, rate, reply_name};
 use super::escape::{inline, sentence};
 use super::{cells, full_sentence, heading, table_head, table_row};
 use crate::data::{
@@ -181,10 +181,6 @@ fn signed(score: f64) -> String {
 }
 
 /// `0.031`, `< 0.001`
-fn p_value(p: f64) -> String {
-    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
-}
-
 fn criteria(criteria: &[CriterionDifference], out: &mut dyn Write) -> io::Result<()> {
     if criteria.is_empty() {
         return Ok(());

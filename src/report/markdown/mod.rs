@@ -2,6 +2,7 @@
 //!
 //! Owns its layout. Foreign texts come in only through [`escape`].
 
+mod beside;
 mod calibration;
 mod candidates;
 mod comparison;

@@ -1,14 +1,17 @@
 //! Reads a `calibrate` stage, and what its labels and its readers have to do with other stages.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
 use super::gold::{self, ReadGold};
 use super::stages::{Context, Sketch};
 use super::wires::{Kind, Need};
-use crate::ids::StageId;
+use crate::ids::{CriterionId, StageId};
 use crate::spec::pipeline::{Calibrate, Floor, Judge, Stage};
 use crate::spec::problem::{Code, Problem};
 use crate::spec::read::{Field, Fields, Sink, did_you_mean};
+use crate::spec::rubric::Ask;
 
 /// The labels of one stage, which are checked against the rubric of another when all stages are read.
 pub(super) struct Gold {
@@ -19,6 +22,7 @@ pub(super) struct Gold {
 impl Context<'_> {
     pub(super) fn calibrate(&self, mut fields: Fields<'_>) -> Option<Calibrate> {
         let verdicts = fields.required("verdicts").and_then(|field| self.outline.stage(field, Need::Verdicts));
+        let beside = fields.optional("beside").map(|field| self.outline.stage(field, Need::Verdicts));
         let gold_field = fields.required("gold");
         let gold = gold_field.and_then(|field| self.files.lines(field));
         let floor = fields.optional("floor").map_or(Some(Floor::default()), floor);
@@ -43,7 +47,8 @@ impl Context<'_> {
                 Vec::new()
             }
         };
-        Some(Calibrate { verdicts: verdicts?, gold: path, labels, floor: floor?, confidence: confidence? })
+        let (floor, confidence) = (floor?, confidence?);
+        Some(Calibrate { verdicts: verdicts?, beside: beside.flatten(), gold: path, labels, floor, confidence })
     }
 }
 
@@ -71,6 +76,63 @@ pub(super) fn report_unknown_criteria(golds: &[Gold], stages: &IndexMap<StageId,
     }
 }
 
+/// Reports two judges beside each other that are one, or whose verdicts are no pairs.
+pub(super) fn report_unlike_judges(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Stage>) {
+    for sketch in sketches.iter().filter(|sketch| sketch.kind == Kind::Calibrate) {
+        let Some(Stage::Calibrate(calibrate)) = sketch.id.as_ref().and_then(|id| stages.get(id)) else { continue };
+        let Calibrate { verdicts, beside: Some(beside), .. } = calibrate else { continue };
+        let (Some(verdicts_field), Some(beside_field)) = (setting(sketch, "verdicts"), setting(sketch, "beside"))
+        else {
+            continue;
+        };
+        let problem = if beside == verdicts {
+            let message = format!("`{beside}` is held beside itself");
+            let problem = beside_field.problem(Code::SameArms, "the same stage", message);
+            problem.help("name a `judge` stage that judges the same replies in another way")
+        } else {
+            let (Some(Stage::Judge(one)), Some(Stage::Judge(other))) = (stages.get(verdicts), stages.get(beside))
+            else {
+                continue;
+            };
+            let Some((label, message)) = unlike_judges((verdicts, one), (beside, other)) else { continue };
+            beside_field.problem(Code::UnlikeJudges, label, message)
+        };
+        beside_field.push(problem.other(verdicts_field.reader.file, verdicts_field.span(), "the first judge"));
+    }
+}
+
+/// Why the verdicts of two judges are no pairs: one to four words for the place, and the whole of it.
+fn unlike_judges(
+    (verdicts, one): (&StageId, &Judge),
+    (beside, other): (&StageId, &Judge),
+) -> Option<(&'static str, String)> {
+    if one.answers != other.answers {
+        let message = format!(
+            "`{beside}` judges the replies of `{}`, and `{verdicts}` those of `{}`",
+            other.answers, one.answers
+        );
+        return Some(("other replies", message));
+    }
+    let asked = |judge: &Judge| {
+        let criteria = judge.rubric.criteria.iter().filter(|criterion| matches!(criterion.ask, Ask::Question(_)));
+        criteria.map(|criterion| criterion.id.clone()).collect::<BTreeSet<_>>()
+    };
+    let (first, second) = (asked(one), asked(other));
+    let only = |of: &StageId, those: &BTreeSet<CriterionId>, others: &BTreeSet<CriterionId>| {
+        let names: Vec<String> = those.difference(others).map(|id| format!("`{id}`")).collect();
+        (!names.is_empty()).then(|| format!("only `{of}` asks {}", names.join(", ")))
+    };
+    let differing: Vec<String> =
+        [only(verdicts, &first, &second), only(beside, &second, &first)].into_iter().flatten().collect();
+    (!differing.is_empty()).then(|| ("other criteria", differing.join("; ")))
+}
+
+/// A setting of a stage, as it is written.
+fn setting<'a>(sketch: &Sketch<'a>, name: &str) -> Option<Field<'a>> {
+    let entries = sketch.body.entries()?;
+    entries.iter().find(|(key, _)| key.name == name).map(|(_, field)| *field)
+}
+
 /// Reports a decision that corrects the verdicts of one judge by the errors of another.
 pub(super) fn report_other_judge(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Stage>) {
     for sketch in sketches.iter().filter(|sketch| sketch.kind == Kind::Decide) {
@@ -83,17 +145,13 @@ pub(super) fn report_other_judge(sketches: &[Sketch<'_>], stages: &IndexMap<Stag
         else {
             continue;
         };
-        let field = |name: &str| {
-            let entries = sketch.body.entries()?;
-            entries.iter().find(|(key, _)| key.name == name).map(|(_, field)| *field)
-        };
-        if let (false, Some(calibration)) = (is_same_judge(here, there), field("calibration")) {
+        if let (false, Some(calibration)) = (is_same_judge(here, there), setting(sketch, "calibration")) {
             let message = format!(
                 "the calibration is of the judge of `{}`, which is not the one of `{}`",
                 calibrate.verdicts, decide.verdicts
             );
             let problem = calibration.problem(Code::OtherJudge, "another judge", message);
-            calibration.push(match field("verdicts") {
+            calibration.push(match setting(sketch, "verdicts") {
                 Some(verdicts) => problem.other(verdicts.reader.file, verdicts.span(), "judged otherwise"),
                 None => problem,
             });

@@ -100,6 +100,7 @@ pub(super) fn read(
     warn_of_equal_samples(sketches, &stages);
     calibrate::report_unknown_criteria(&context.golds.into_inner(), &stages, files.sink);
     calibrate::report_other_judge(sketches, &stages);
+    calibrate::report_unlike_judges(sketches, &stages);
     let conditions = context.conditions.into_inner();
     costs::settle(&mut stages, models, &conditions, files.sink);
     judging::fill_in_panels(sketches, &mut stages);

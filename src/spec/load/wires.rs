@@ -69,7 +69,7 @@ impl Kind {
             Self::Infer => &["model", "scenarios"],
             Self::Judge => &["answers", "model"],
             Self::Prefer => &["base", "new", "model"],
-            Self::Calibrate => &["verdicts"],
+            Self::Calibrate => &["verdicts", "beside"],
             Self::Decide => &["verdicts", "backup", "calibration", "gates.against"],
             Self::Compare => &["base", "new", "guards.*.base", "guards.*.new"],
         }

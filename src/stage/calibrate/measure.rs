@@ -2,7 +2,7 @@
 
 use super::{Counted, Share};
 use crate::data::{
-    Compared, Confusion, FloorBound, LabelsNeeded, LengthEffect, Measured, Reliability, Signal, Steadiness,
+    Agreed, Compared, Confusion, FloorBound, LabelsNeeded, LengthEffect, Measured, Reliability, Signal, Steadiness,
 };
 use crate::spec::Floor;
 use crate::stats::text::{count, round_percent, thousands};
@@ -26,7 +26,7 @@ fn errors(table: &Confusion) -> JudgeErrors {
     }
 }
 
-fn measured(point: f64, Interval { lo, hi }: Interval) -> Measured {
+pub(super) fn measured(point: f64, Interval { lo, hi }: Interval) -> Measured {
     Measured { point, lo, hi }
 }
 
@@ -35,20 +35,31 @@ fn share(share: stats::Share, confidence: f64) -> Option<Measured> {
     share.rate().map(|point| measured(point, share.wilson(confidence)))
 }
 
-/// All that is said of one table.
-pub(super) fn compared(counted: &Counted, confidence: f64) -> Compared {
-    let Counted { judged, table, not_compared } = *counted;
-    let errors = errors(&table);
-    let agreed = stats::Share { count: table.both_pass + table.both_fail, of: table.n() };
+/// How far two agree on what both pass or fail, whoever they are.
+pub(super) fn agreed(table: &[[u64; 2]; 2], confidence: f64) -> Agreed {
+    let [[both_pass, one], [other, both_fail]] = *table;
+    let agreed = stats::Share { count: both_pass + both_fail, of: both_pass + one + other + both_fail };
     let coefficient = |found: stats::Agreement| {
         let (point, half) = (found.coefficient?, stats::two_sided_z(confidence) * found.standard_error?);
-        if table.n() == agreed.count {
+        if agreed.of == agreed.count {
             // The formulas' error is 0 then, and a few labels make nobody certain: the share on which both agree may be lower.
             let least = (agreed.wilson(confidence).lo - found.expected) / (1.0 - found.expected);
             return Some(measured(point, Interval { lo: least.max(-1.0), hi: 1.0 }));
         }
         Some(measured(point, Interval { lo: (point - half).max(-1.0), hi: (point + half).min(1.0) }))
     };
+    Agreed {
+        agreement: share(agreed, confidence),
+        kappa: stats::kappa(table, Weights::Nominal).and_then(coefficient),
+        ac1: stats::gwet_ac1(table).and_then(coefficient),
+    }
+}
+
+/// All that is said of one table.
+pub(super) fn compared(counted: &Counted, confidence: f64) -> Compared {
+    let Counted { judged, table, not_compared } = *counted;
+    let errors = errors(&table);
+    let Agreed { agreement, kappa, ac1 } = agreed(&table.rows(), confidence);
     let informedness =
         errors.informedness_interval(confidence).map(|Estimate { point, interval }| measured(point, interval));
     Compared {
@@ -56,9 +67,9 @@ pub(super) fn compared(counted: &Counted, confidence: f64) -> Compared {
         judged: judged.of,
         table,
         not_compared,
-        agreement: share(agreed, confidence),
-        kappa: stats::kappa(&table.rows(), Weights::Nominal).and_then(coefficient),
-        ac1: stats::gwet_ac1(&table.rows()).and_then(coefficient),
+        agreement,
+        kappa,
+        ac1,
         sensitivity: share(errors.passes, confidence),
         specificity: share(errors.fails, confidence),
         informedness,

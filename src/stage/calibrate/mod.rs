@@ -4,6 +4,9 @@
 //! `stats`'. Whole-table, but only rows with labels are looked into: memory grows with labels, and with verdicts only where each
 //! was asked for several times. Start at [`Tally`].
 
+mod beside;
+#[cfg(test)]
+mod beside_tests;
 mod measure;
 mod people;
 #[cfg(test)]
@@ -13,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+pub use self::beside::{Beside, UnlikeReplies};
 pub use self::measure::among;
 use self::measure::{compared, lights, met, needed, steadiness};
 use self::people::{People, consensus};
@@ -34,7 +38,7 @@ pub const VERSION: u32 = 2;
 /// notes nor dates, nor lines that were withdrawn, decide anything.
 #[must_use]
 pub fn fields(calibrate: &spec::Calibrate, rubric: &Rubric) -> Value {
-    let spec::Calibrate { verdicts: _, gold: _, labels, floor, confidence } = calibrate;
+    let spec::Calibrate { verdicts: _, beside: _, gold: _, labels, floor, confidence } = calibrate;
     let Rubric { name: _, pass, criteria } = rubric;
     let criterion = |criterion: &Criterion| {
         let Criterion { id, weight, critical, when, ask } = criterion;
@@ -91,6 +95,15 @@ pub struct Tally {
     unreadable: Share,
 }
 
+/// What people say of one criterion of one reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labelled {
+    /// Which.
+    pub criterion: CriterionId,
+    /// Whether they pass it.
+    pub passes: bool,
+}
+
 /// So many of so many.
 #[derive(Debug, Default, Clone, Copy)]
 struct Share {
@@ -117,7 +130,7 @@ impl Tally {
     /// An empty tally by the stage's labels and the rubric of the verdicts.
     #[must_use]
     pub fn new(calibrate: &spec::Calibrate, rubric: &Rubric) -> Self {
-        let spec::Calibrate { verdicts: _, gold: _, labels, floor, confidence } = calibrate;
+        let spec::Calibrate { verdicts: _, beside: _, gold: _, labels, floor, confidence } = calibrate;
         let mut by_reply: BTreeMap<(ScenarioId, u32), Vec<Label>> = BTreeMap::new();
         for label in labels {
             by_reply.entry((label.of.scenario.clone(), label.of.repetition)).or_default().push(label.clone());
@@ -142,8 +155,9 @@ impl Tally {
         }
     }
 
-    /// Counts one judged response.
-    pub fn add(&mut self, row: &Judged) {
+    /// Counts one judged response; gives the verdicts of people that it was compared with, or would have been had the judge said
+    /// anything.
+    pub fn add(&mut self, row: &Judged) -> Vec<Labelled> {
         if let Some(passed) = is_pass_grade(row.grade) {
             self.replies.judged.add(passed);
         }
@@ -166,21 +180,20 @@ impl Tally {
                 self.votes.push((votes.pass + votes.fail, votes.pass));
             }
         }
-        if let Some(labels) = self.labels.remove(&(row.scenario.id.clone(), row.repetition)) {
-            self.compare(row, &labels);
-        }
+        let labels = self.labels.remove(&(row.scenario.id.clone(), row.repetition));
+        labels.map(|labels| self.compare(row, &labels)).unwrap_or_default()
     }
 
     /// Compares the judge with people on a row of which somebody labelled something.
-    fn compare(&mut self, row: &Judged, labels: &[Label]) {
+    fn compare(&mut self, row: &Judged, labels: &[Label]) -> Vec<Labelled> {
         let digest = row.reply.as_deref().map(reply_digest);
         let (fresh, stale): (Vec<&Label>, Vec<&Label>) =
             labels.iter().partition(|label| Some(&label.of.reply) == digest.as_ref());
         self.counts.stale += stale.len() as u64;
         if fresh.is_empty() {
-            return;
+            return Vec::new();
         }
-        let mut found = Vec::new();
+        let (mut found, mut labelled) = (Vec::new(), Vec::new());
         let (mut any_asked, mut incomplete, mut tied) = (false, false, false);
         for (criterion, verdict) in self.rubric.criteria.iter().zip(&row.verdicts) {
             let said: Vec<(&str, LabelVerdict)> = fresh
@@ -213,6 +226,7 @@ impl Tally {
             found.push(Standing::from(kind(truth)));
             let counted = self.criteria.get_mut(&criterion.id).expect("every question has its counts");
             let truth = is_pass(kind(truth));
+            labelled.extend(truth.map(|passes| Labelled { criterion: criterion.id.clone(), passes }));
             match (truth, is_pass(verdict.verdict)) {
                 (Some(truth), Some(judged)) => {
                     counted.table.add(truth, judged);
@@ -227,7 +241,7 @@ impl Tally {
             }
         }
         if !any_asked {
-            return;
+            return labelled;
         }
         // A grade that only some labels decide would be more often a failure than the others are.
         match (tied, incomplete) {
@@ -241,6 +255,7 @@ impl Tally {
                 }
             },
         }
+        labelled
     }
 
     /// Says how far the judge's verdicts so far are those of people.
@@ -286,6 +301,7 @@ impl Tally {
             between_labellers: people.agreement(),
             steadiness,
             length,
+            beside: None,
         }
     }
 }

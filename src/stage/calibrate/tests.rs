@@ -11,7 +11,7 @@ use crate::spec::LabelOf;
 use LabelVerdict::{Fail, NotApplicable, Pass};
 
 /// Two questions, of which one is asked in one style only, and a check.
-fn rubric() -> Rubric {
+pub(super) fn rubric() -> Rubric {
     let question = json!({ "question": {
         "text": "Is it?", "allow_not_applicable": true, "pass_examples": [], "fail_examples": [],
     } });
@@ -32,7 +32,7 @@ fn rubric() -> Rubric {
     .unwrap()
 }
 
-fn row(id: &str, verdicts: [VerdictKind; 3]) -> Judged {
+pub(super) fn row(id: &str, verdicts: [VerdictKind; 3]) -> Judged {
     let rubric = rubric();
     let verdict = |(criterion, verdict): (&Criterion, VerdictKind)| Verdict {
         criterion: criterion.id.clone(),
@@ -70,7 +70,7 @@ fn row(id: &str, verdicts: [VerdictKind; 3]) -> Judged {
     }
 }
 
-fn label(id: &str, criterion: &str, labeller: &str, verdict: LabelVerdict) -> Label {
+pub(super) fn label(id: &str, criterion: &str, labeller: &str, verdict: LabelVerdict) -> Label {
     let of = LabelOf {
         scenario: ScenarioId::new(id).unwrap(),
         repetition: 0,
@@ -81,14 +81,16 @@ fn label(id: &str, criterion: &str, labeller: &str, verdict: LabelVerdict) -> La
     Label { of, verdict }
 }
 
-fn calibrate(labels: Vec<Label>, floor: Floor) -> spec::Calibrate {
+pub(super) fn calibrate(labels: Vec<Label>, floor: Floor) -> spec::Calibrate {
     let verdicts = StageId::new("verdicts").unwrap();
-    spec::Calibrate { verdicts, gold: "gold.jsonl".into(), labels, floor, confidence: 0.95 }
+    spec::Calibrate { verdicts, beside: None, gold: "gold.jsonl".into(), labels, floor, confidence: 0.95 }
 }
 
 fn calibration(rows: &[Judged], labels: Vec<Label>, floor: Floor) -> Calibration {
     let mut tally = Tally::new(&calibrate(labels, floor), &rubric());
-    rows.iter().for_each(|row| tally.add(row));
+    for row in rows {
+        tally.add(row);
+    }
     tally.finish()
 }
 

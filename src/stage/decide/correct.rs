@@ -256,6 +256,7 @@ mod tests {
             between_labellers: None,
             steadiness: None,
             length: None,
+            beside: None,
             lights: Vec::new(),
             floor: Vec::new(),
             needed: Vec::new(),
