@@ -180,7 +180,6 @@ fn signed(score: f64) -> String {
     format!("{score:+.3}").replace('-', "−")
 }
 
-/// `0.031`, `< 0.001`
 fn criteria(criteria: &[CriterionDifference], out: &mut dyn Write) -> io::Result<()> {
     if criteria.is_empty() {
         return Ok(());
