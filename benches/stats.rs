@@ -168,7 +168,7 @@ fn a_million_verdicts() {
                     pairing.add(Side::New, new);
                 });
                 let start = Instant::now();
-                keep(compare::conclude(rules, pairing.finish(), Vec::new()));
+                keep(compare::conclude(rules, pairing.finish(), Vec::new(), None));
                 let what = format!("compare 1,000,000 pairs, cluster {:?}", rules.cluster);
                 told(&what, added - made, start.elapsed().as_secs_f64());
             }
@@ -377,7 +377,7 @@ fn comparisons() {
                         pairing.add(Side::New, judged(&template, topic, index, [0.6 + own; 4], random));
                     }
                 }
-                let found = compare::conclude(rules, pairing.finish(), Vec::new());
+                let found = compare::conclude(rules, pairing.finish(), Vec::new(), None);
                 improved += u32::from(found.verdict == ComparisonVerdict::Improved);
                 let difference = found.target.difference;
                 holds(Interval { lo: difference.lo, hi: difference.hi }, effect)

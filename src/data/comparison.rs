@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::corrected::CorrectedTarget;
 use super::decision::{Quotes, Rate};
 use super::rows::is_first;
 use crate::ids::{CriterionId, GuardName, ScenarioId};
@@ -31,6 +32,9 @@ pub struct Comparison {
     pub seed: u64,
     /// The suite on which the new arm is to be better.
     pub target: Contrast,
+    /// The same without the judge's errors, where labels tell of them: then a verdict takes both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<CorrectedTarget>,
     /// Whether the target was held, where that is the goal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<NoRegression>,
@@ -118,7 +122,8 @@ pub struct GuardResult {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoRegression {
-    /// The verdict: never a pass where so few scenarios could not have shown one, and a failure where a topic was lost.
+    /// The verdict: never a pass where so few scenarios could not have shown one, a failure where a topic was lost, and neither where the
+    /// rates without the judge's errors do not bear it out.
     pub verdict: GateOutcome,
     /// What the interval alone says.
     pub by_interval: GateOutcome,
@@ -272,7 +277,7 @@ pub struct RateDifference {
     pub hi: f64,
     /// Level of the interval.
     pub confidence: f64,
-    /// `newcombe_paired`, `cr1_by_topic`, `cr1_by_scenario` or `mover_unpaired`.
+    /// `newcombe_paired`, `cr1_by_topic`, `cr1_by_scenario`, `mover_unpaired`, or `mover_corrected` of rates without the judge's errors.
     pub method: String,
     /// Rows that count: pairs, or the rows of both arms where these are not paired.
     pub n: u64,

@@ -39,7 +39,10 @@ pub use comparison::{
     Family, Flip, Flips, GateOutcome, GuardResult, LeftOut, LengthDifference, LostTopic, NoRegression, Noise,
     PairCounts, RateDifference, ScoreDifference, WhyBlocked,
 };
-pub use corrected::{Corrected, CorrectedCriterion, CorrectedRate, LabelledShare, LabelsToSettle};
+pub use corrected::{
+    Corrected, CorrectedArm, CorrectedCriterion, CorrectedRate, CorrectedTarget, LabelledArms, LabelledShare,
+    LabelsToSettle, LabelsToShow,
+};
 pub use coverage::{Coverage, FrozenSuite, Gap};
 pub use decision::{
     ClusteredRate, Counts, CriterionSummary, Decision, Example, FailedIn, Failure, GateResult, GroupSummary, Levels,

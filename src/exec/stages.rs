@@ -12,7 +12,7 @@ use super::feed::{Cut, TableReader, TableWriter};
 use super::preferences::{pairs, preferences};
 use super::rows::{Source, Word, Work, drive};
 use super::scenarios::{scenario_source, scenarios};
-use super::whole::Calibrated;
+use super::whole::{Calibrated, CalibratedArms};
 use super::{Event, Output, Run, StageFailure, catalogs, weights, whole};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
@@ -55,7 +55,7 @@ pub(super) enum Task {
     /// With the tables that it reads.
     Decide(Decide, BTreeMap<StageId, BlobId>, Option<Box<Calibrated>>),
     /// The tables are those of [`Compare::reads`].
-    Compare(Box<Compare>, BTreeMap<StageId, BlobId>),
+    Compare(Box<Compare>, BTreeMap<StageId, BlobId>, Option<Box<CalibratedArms>>),
 }
 
 impl Task {
@@ -126,11 +126,14 @@ pub(super) fn prepare(
             Task::Calibrate(Box::new((calibrate.clone(), rubric)), tables(stage, settled))
         }
         Stage::Decide(decide) => {
-            let read = |id: &StageId| whole::calibrated(run.store, &settled.output(id));
+            let read = |id: &StageId| whole::calibrated(run.store, id, &settled.output(id));
             let calibrated = decide.calibration.as_ref().map(read).transpose()?;
             Task::Decide(decide.clone(), tables(stage, settled), calibrated.map(Box::new))
         }
-        Stage::Compare(compare) => Task::Compare(Box::new(compare.clone()), tables(stage, settled)),
+        Stage::Compare(compare) => {
+            let calibrated = whole::calibrated_arms(run.store, compare, |id| settled.output(id))?;
+            Task::Compare(Box::new(compare.clone()), tables(stage, settled), calibrated.map(Box::new))
+        }
     })
 }
 
@@ -184,8 +187,9 @@ pub(super) async fn execute(run: &Run<'_>, id: &StageId, task: Task) -> Result<E
         Task::Decide(stage, tables, calibrated) => {
             tokio::task::block_in_place(|| decision(run, id, &stage, &tables, calibrated.as_deref()))?
         }
-        Task::Compare(stage, tables) => tokio::task::block_in_place(|| {
-            let comparison = whole::comparison(&stage, |read| Ok(run.store.lines(&tables[read])?))?;
+        Task::Compare(stage, tables, calibrated) => tokio::task::block_in_place(|| {
+            let table = |read: &StageId| Ok(run.store.lines(&tables[read])?);
+            let comparison = whole::comparison(run.pipeline, &stage, calibrated.as_deref(), table)?;
             Ok::<_, StageFailure>(Output::record(put_record(run.store, &comparison)?))
         })?,
     };

@@ -11,19 +11,30 @@ use super::preferences::zipped;
 use crate::data::{Answer, Calibration, Comparison, Decision, Judged};
 use crate::ids::{CriterionId, StageId};
 use crate::key::BlobId;
-use crate::spec::{Arms, Calibrate, Compare, Decide, Pipeline, Rubric};
-use crate::stage::compare::{Pairing, Side};
+use crate::spec::{Arms, Calibrate, Calibrations, Compare, Decide, Pipeline, Rubric};
+use crate::stage::compare::{KnownJudge, Pairing, Side};
 use crate::stage::{self, calibrate, compare, decide};
 use crate::store::Store;
 
-/// What is known of the judge of a decision's verdicts.
-pub(super) struct Calibrated(Calibration);
+/// What is known of a judge, with the stage that says so.
+pub(super) struct Calibrated {
+    stage: StageId,
+    record: Calibration,
+}
 
-/// Reads what a decision's calibration came to.
-pub(super) fn calibrated(store: &Store, output: &BlobId) -> Result<Calibrated, StageFailure> {
-    serde_json::from_slice(&store.read(output)?)
-        .map(Calibrated)
-        .map_err(|error| StageFailure::new(format!("the calibration cannot be read: {error}"), None))
+impl Calibrated {
+    /// What it says of the judge of these verdicts.
+    fn of(&self, pipeline: &Pipeline, verdicts: &StageId) -> KnownJudge<'_> {
+        let Self { stage, record } = self;
+        KnownJudge { calibration: record, transported: stage::is_transported(pipeline, stage, verdicts) }
+    }
+}
+
+/// Reads what a calibration came to.
+pub(super) fn calibrated(store: &Store, stage: &StageId, output: &BlobId) -> Result<Calibrated, StageFailure> {
+    let record = serde_json::from_slice(&store.read(output)?)
+        .map_err(|error| StageFailure::new(format!("the calibration cannot be read: {error}"), None))?;
+    Ok(Calibrated { stage: stage.clone(), record })
 }
 
 /// Compares the rows of a table of verdicts with the labels of people, and where the stage names another with that too, row by row.
@@ -91,7 +102,10 @@ fn of_one_model<'a>(
     let mut decision = match calibrated {
         None => tally.finish(),
         // Labels on the replies of one model tell of those of another as long as the judge is the same.
-        Some(Calibrated(record)) => tally.finish_corrected(record, stage::is_transported(pipeline, decide)),
+        Some(calibrated) => {
+            let KnownJudge { calibration, transported } = calibrated.of(pipeline, &decide.verdicts);
+            tally.finish_corrected(calibration, transported)
+        }
     };
     if decide.gates.is_empty() {
         return Ok(Decided { decision, unweighed });
@@ -128,9 +142,28 @@ fn tallied<'p>(
     Ok(tally)
 }
 
+/// What is known of the judge of both arms of a comparison.
+pub(super) struct CalibratedArms {
+    base: Calibrated,
+    new: Calibrated,
+}
+
+/// Reads what the calibrations of a comparison came to, whose outputs `output` gives; none where it names none.
+pub(super) fn calibrated_arms(
+    store: &Store,
+    compare: &Compare,
+    output: impl Fn(&StageId) -> BlobId,
+) -> Result<Option<CalibratedArms>, StageFailure> {
+    let read = |stage: &StageId| calibrated(store, stage, &output(stage));
+    let arms = |Calibrations { base, new }: &Calibrations| Ok(CalibratedArms { base: read(base)?, new: read(new)? });
+    compare.calibrations.as_ref().map(arms).transpose()
+}
+
 /// Compares tables of verdicts; `table` gives the rows of one of those that the stage reads.
 pub(super) fn comparison<L: Iterator<Item = io::Result<String>>>(
+    pipeline: &Pipeline,
     compare: &Compare,
+    calibrated: Option<&CalibratedArms>,
     table: impl Fn(&StageId) -> Result<L, StageFailure>,
 ) -> Result<Comparison, StageFailure> {
     let paired = |Arms { base, new }: &Arms| {
@@ -152,7 +185,9 @@ pub(super) fn comparison<L: Iterator<Item = io::Result<String>>>(
     };
     let target = paired(&compare.arms)?;
     let guards = compare.guards.values().map(|guard| paired(&guard.arms)).collect::<Result<Vec<_>, StageFailure>>()?;
-    Ok(compare::conclude(compare, target, guards))
+    let Arms { base, new } = &compare.arms;
+    let known = calibrated.map(|arms| [arms.base.of(pipeline, base), arms.new.of(pipeline, new)]);
+    Ok(compare::conclude(compare, target, guards, known))
 }
 
 fn row<T: DeserializeOwned>(of: &str, line: io::Result<String>) -> Result<T, StageFailure> {

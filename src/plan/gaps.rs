@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{PlanError, Settled, fields_changed};
 use crate::ids::StageId;
 use crate::key::{BlobId, FieldChange, Recipe};
-use crate::spec::{HubSearch, ModelRef, NearDuplicates, Pipeline, PullFrom, Stage};
+use crate::spec::{Calibrations, HubSearch, ModelRef, NearDuplicates, Pipeline, PullFrom, Stage};
 use crate::stage::{self, Known, RecipeError};
 use crate::store::StoreError;
 
@@ -96,6 +96,13 @@ pub(super) fn upstream<'a>(stage: &'a Stage, path: &str) -> Option<(&'static str
             table("verdicts", &spec.verdicts).or_else(|| table("calibration", spec.calibration.as_ref()?))
         }
         Stage::Compare(spec) => table("base", &spec.arms.base).or_else(|| table("new", &spec.arms.new)).or_else(|| {
+            if let Some(Calibrations { base, new }) = &spec.calibrations {
+                match path {
+                    "calibrations.base" => return Some(("calibrations", base)),
+                    "calibrations.new" => return Some(("calibrations", new)),
+                    _ => {}
+                }
+            }
             let rest = path.strip_prefix("guards.")?;
             let (name, side) = rest.split_once('.')?;
             let (_, guard) = spec.guards.iter().find(|(guard, _)| guard.as_str() == name)?;

@@ -250,7 +250,7 @@ pub fn build(inputs: Inputs<'_>) -> ReportModel {
         file: &file,
         calibrations: &calibrations,
     };
-    let mut next_steps = comparison::next_steps(&comparisons);
+    let mut next_steps = comparison::next_steps(&comparisons, &file);
     // Without a decision, what was compared says what to do.
     if decision.is_some() || comparisons.is_empty() {
         next_steps.extend(next::next_steps(decision.as_ref(), &context));

@@ -1,6 +1,6 @@
 //! Texts that nobody here wrote, made safe to show; and how numbers stand in a report.
 
-use crate::data::{FailedIn, Measured, Rate, Thresholds};
+use crate::data::{CorrectedRate, FailedIn, Measured, Rate, Thresholds};
 use crate::ids::ScenarioId;
 use crate::stats::text::{list, percents, round_percent, thousands};
 
@@ -46,21 +46,23 @@ pub(super) fn excerpt(text: &str, most: usize) -> String {
 
 /// `61.1 % (47.8–73.0 %)`; a dash where nothing was graded. `n` stands beside it.
 pub(super) fn rate(rate: &Rate) -> String {
-    match rate.point {
-        Some(point) => {
-            let [point, lo, hi] = percents([point, rate.lo, rate.hi], &[]);
-            format!("{point} % ({lo}–{hi} %)")
-        }
-        None => dash(),
-    }
+    within(rate.point, rate.lo, rate.hi)
+}
+
+/// The same of a rate without the judge's errors; a dash where it is not known.
+pub(super) fn corrected_rate(rate: &CorrectedRate) -> String {
+    within(rate.point, rate.lo, rate.hi)
+}
+
+fn within(point: Option<f64>, lo: f64, hi: f64) -> String {
+    let Some(point) = point else { return dash() };
+    let [point, lo, hi] = percents([point, lo, hi], &[]);
+    format!("{point} % ({lo}–{hi} %)")
 }
 
 /// `61.1 % (47.8–73.0 %)` of a share that is no pass rate; a dash for none.
 pub(super) fn share(measured: Option<Measured>) -> String {
-    measured.map_or_else(dash, |Measured { point, lo, hi }| {
-        let [point, lo, hi] = percents([point, lo, hi], &[]);
-        format!("{point} % ({lo}–{hi} %)")
-    })
+    measured.map_or_else(dash, |Measured { point, lo, hi }| within(Some(point), lo, hi))
 }
 
 /// `0.70 (0.61–0.80)`; a dash for none.

@@ -25,12 +25,14 @@ pub struct Compare {
     pub max_ungraded: f64,
     /// Decides what is drawn at random.
     pub seed: u64,
+    /// By what both arms are corrected for the judge's errors; none where verdicts count as they are.
+    pub calibrations: Option<Calibrations>,
     /// What must not get worse, by name.
     pub guards: BTreeMap<GuardName, Guard>,
 }
 
 impl Compare {
-    /// The stages that it reads, the target's first.
+    /// The stages whose tables it reads, the target's first.
     pub fn reads(&self) -> impl Iterator<Item = &StageId> {
         std::iter::once(&self.arms)
             .chain(self.guards.values().map(|guard| &guard.arms))
@@ -44,6 +46,15 @@ pub struct Arms {
     /// What there was.
     pub base: StageId,
     /// What is to take its place.
+    pub new: StageId,
+}
+
+/// Two `calibrate` stages of the judge of both arms, which may be one and the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calibrations {
+    /// By this the base is corrected.
+    pub base: StageId,
+    /// By this the new arm is.
     pub new: StageId,
 }
 

@@ -32,7 +32,7 @@ mod units;
 mod url;
 
 pub use crate::check::Language;
-pub use compare::{Arms, Clustering, Compare, Goal, Guard};
+pub use compare::{Arms, Calibrations, Clustering, Compare, Goal, Guard};
 pub use field_path::{FieldPath, InvalidPath};
 pub use gate::{Bound, GateRule, Metric};
 pub use generate::{

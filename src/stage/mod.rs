@@ -5,6 +5,7 @@
 
 pub mod calibrate;
 pub mod compare;
+mod correct;
 pub mod decide;
 pub mod generate;
 pub mod infer;
@@ -24,7 +25,7 @@ pub use row::{Asked, CallFailure, Drawn, Flaw, Resume, Row, RowError, RowStage, 
 
 use crate::check::CheckError;
 use crate::ids::StageId;
-use crate::spec::{Command, Criterion, Embedded, JudgeMode, ModelRef, NearDuplicates, PullFrom, Stage};
+use crate::spec::{Calibrations, Command, Criterion, Embedded, JudgeMode, ModelRef, NearDuplicates, PullFrom, Stage};
 
 /// The name of a stage's kind, as in the pipeline file.
 #[must_use]
@@ -112,7 +113,8 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
         Stage::Calibrate(calibrate) => Some(&calibrate.verdicts),
         Stage::Decide(decide) => Some(&decide.verdicts),
         Stage::Compare(compare) => {
-            for read in compare.reads() {
+            let calibrations = compare.calibrations.iter().flat_map(|Calibrations { base, new }| [base, new]);
+            for read in compare.reads().chain(calibrations) {
                 if !tables.contains(&read) {
                     tables.push(read);
                 }

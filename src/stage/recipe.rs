@@ -14,7 +14,7 @@ use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::spec::{
-    Adapter, Arms, Calibrate, CatalogFrom, Command, Criterion, Decide, GenerateFrom, HubSearch, Model, ModelRef,
+    Adapter, Arms, Calibrate, Calibrations, CatalogFrom, Command, Criterion, GenerateFrom, HubSearch, Model, ModelRef,
     NearDuplicates, Pipeline, PullFrom, Rubric, Stage, WeightsSource, model_files,
 };
 
@@ -195,9 +195,9 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
             let mut inputs = decide::inputs(pipeline, stage, |id| known.output(id));
             if let Some(calibration) = &stage.calibration {
                 inputs["calibration"] = json!(known.output(calibration));
-                inputs["transported"] = json!(is_transported(pipeline, stage));
+                inputs["transported"] = json!(is_transported(pipeline, calibration, &stage.verdicts));
                 if let Some(backup) = decide::of_backup(stage) {
-                    inputs["backup"]["transported"] = json!(is_transported(pipeline, &backup));
+                    inputs["backup"]["transported"] = json!(is_transported(pipeline, calibration, &backup.verdicts));
                 }
             }
             (decide::VERSION, decide::fields(stage), inputs)
@@ -209,6 +209,12 @@ pub fn recipe<K: Known>(pipeline: &Pipeline, stage: &Stage, known: &K) -> Result
                 let guards: BTreeMap<_, _> =
                     stage.guards.iter().map(|(name, guard)| (name, arms(&guard.arms))).collect();
                 inputs["guards"] = json!(guards);
+            }
+            if let Some(Calibrations { base, new }) = &stage.calibrations {
+                let transported = |calibration, verdicts| is_transported(pipeline, calibration, verdicts);
+                inputs["calibrations"] = json!({ "base": known.output(base), "new": known.output(new) });
+                inputs["transported"] =
+                    json!({ "base": transported(base, &stage.arms.base), "new": transported(new, &stage.arms.new) });
             }
             (compare::VERSION, compare::fields(stage), inputs)
         }
@@ -232,12 +238,19 @@ pub fn rubric_of<'a>(pipeline: &'a Pipeline, calibrate: &Calibrate) -> &'a Rubri
     }
 }
 
-/// Whether a decision is corrected by labels on other replies than those it is about.
+/// Whether the labels of a `calibrate` stage were made on other replies than those that were judged here.
 #[must_use]
-pub fn is_transported(pipeline: &Pipeline, decide: &Decide) -> bool {
-    match decide.calibration.as_ref().map(|id| &pipeline.stages[id]) {
-        Some(Stage::Calibrate(calibrate)) => calibrate.verdicts != decide.verdicts,
-        _ => false,
+pub fn is_transported(pipeline: &Pipeline, calibration: &StageId, verdicts: &StageId) -> bool {
+    match &pipeline.stages[calibration] {
+        Stage::Calibrate(calibrate) => calibrate.verdicts != *verdicts,
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
+        | Stage::Prefer(_)
+        | Stage::Decide(_)
+        | Stage::Compare(_) => unreachable!("wires are checked"),
     }
 }
 

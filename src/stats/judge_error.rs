@@ -228,6 +228,14 @@ pub fn neyman_share(judged: Share, among_passed: f64, among_failed: f64) -> Opti
     Some(if whole > 0.0 { one / whole } else { passed })
 }
 
+/// The standard deviation of a label under [`neyman_share`], `W₁σ₁ + W₀σ₀`: what the number of labels is reckoned by. None without any
+/// verdict.
+#[must_use]
+pub fn label_spread(judged: Share, among_passed: f64, among_failed: f64) -> Option<f64> {
+    let passed = judged.rate()?;
+    Some(passed * spread(among_passed) + (1.0 - passed) * spread(among_failed))
+}
+
 /// The labels that bring the interval to about ± `half_width`, shared by [`neyman_share`]: `⌈(z/h)² (W₁σ₁ + W₀σ₀)²⌉`. None without any
 /// verdict or for a half-width of 0.
 #[must_use]
@@ -238,8 +246,7 @@ pub fn labels_needed(
     half_width: f64,
     confidence: f64,
 ) -> Option<u64> {
-    let passed = judged.rate()?;
-    let whole = passed * spread(among_passed) + (1.0 - passed) * spread(among_failed);
+    let whole = label_spread(judged, among_passed, among_failed)?;
     let needed = square(two_sided_z(confidence) / half_width * whole).ceil();
     #[expect(clippy::cast_possible_truncation, reason = "checked to be small")]
     (0.0..=1e15).contains(&needed).then_some(needed as u64)

@@ -63,8 +63,8 @@ pub use difference::{Estimate, mover_difference, unpaired_difference};
 pub use interval::{BandPosterior, Interval, band_posterior, clopper_pearson, jeffreys, wilson};
 pub use jagged::{Deviation, against_panel, chance_corrected_logit, modified_z};
 pub use judge_error::{
-    JudgeErrors, Share, Target, VerdictLabels, WeightedShare, errors_by_verdict, labels_needed, lang_reiczigel,
-    lang_reiczigel_weighted, neyman_share, poststratified, poststratified_clustered, rogan_gladen,
+    JudgeErrors, Share, Target, VerdictLabels, WeightedShare, errors_by_verdict, label_spread, labels_needed,
+    lang_reiczigel, lang_reiczigel_weighted, neyman_share, poststratified, poststratified_clustered, rogan_gladen,
 };
 pub use light::{Light, Measure};
 pub use looks::{Boundary, group_sequential_constant, lan_demets_spend, look_boundary};

@@ -50,6 +50,7 @@ const STAGES: &[&str] = &[
     "decision",
     "change",
     "held",
+    "unbiased",
 ];
 
 fn all() -> Vec<(String, Recipe)> {

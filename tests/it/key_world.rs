@@ -118,6 +118,12 @@ stages:
       max_ungraded: 0.25
       seed: 29
       guards: { general: { base: retried, new: checked, margin: 0.04 } }
+  verdicts-too:
+    judge: { answers: greedy, rubric: rubrics/r.yaml, model: server, max_tokens: 150, context: 2048 }
+  base-trust: { calibrate: { gold: rubrics/r.gold.jsonl, verdicts: verdicts } }
+  new-trust: { calibrate: { gold: rubrics/r.gold.jsonl, verdicts: verdicts-too } }
+  unbiased:
+    compare: { base: verdicts, new: verdicts-too, calibrations: { base: base-trust, new: new-trust } }
 "#,
     ),
     (

@@ -7,6 +7,7 @@ mod beside;
 mod calibrate;
 mod checks;
 mod compare;
+mod compare_corrected;
 mod decide;
 mod doctor;
 mod early;

@@ -181,8 +181,10 @@ impl State<'_> {
             Stage::Calibrate(calibrate) => tokio::task::block_in_place(|| self.calibration(calibrate, locked)),
             Stage::Decide(decide) => tokio::task::block_in_place(|| self.decision(id, decide, locked)),
             Stage::Compare(compare) => tokio::task::block_in_place(|| {
-                let table = |read: &StageId| Ok(store.lines(&self.verify.lock.stages[read].output)?);
-                Ok(same_record(&whole::comparison(compare, table)?, locked))
+                let Verify { pipeline, lock, .. } = self.verify;
+                let table = |read: &StageId| Ok(store.lines(&lock.stages[read].output)?);
+                let calibrated = whole::calibrated_arms(store, compare, |id| lock.stages[id].output)?;
+                Ok(same_record(&whole::comparison(pipeline, compare, calibrated.as_ref(), table)?, locked))
             }),
             Stage::Generate(generate) => {
                 let rows = generate::rows(generate, &self.verify.pipeline.root).map_err(|error| failed_file(&error))?;
@@ -335,7 +337,7 @@ impl State<'_> {
         if lock.decision != Some(LockedDecision::from(&old)) {
             return Err(edited("numbers"));
         }
-        let read = |id: &StageId| whole::calibrated(store, &lock.stages[id].output);
+        let read = |id: &StageId| whole::calibrated(store, id, &lock.stages[id].output);
         // What is known of the judge is what the lock says, whatever the fresh verdicts are.
         let calibrated = decide.calibration.as_ref().map(read).transpose()?;
         let none = Fresh::none();

@@ -1,5 +1,6 @@
 //! What comparisons say in a report, before it has a form; and the form that they have on the terminal.
 
+mod corrected;
 mod terminal;
 
 use serde::Serialize;
@@ -30,20 +31,25 @@ pub struct ComparedArm {
     pub verdicts: StageId,
     /// Who answered what it judges, in words.
     pub answered_by: Option<String>,
+    /// The `calibrate` stage by which it is corrected, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<StageId>,
 }
 
 /// Joins comparisons with what the pipeline says of their arms.
 pub(super) fn of_stages(pipeline: &spec::Pipeline, found: Vec<(StageId, Comparison)>) -> Vec<StageComparison> {
-    let arm = |verdicts: &StageId| {
+    let arm = |verdicts: &StageId, calibration: Option<&StageId>| {
         let answered_by = infer_of(pipeline, verdicts).map(|infer| answered_by(pipeline, infer));
-        ComparedArm { verdicts: verdicts.clone(), answered_by }
+        ComparedArm { verdicts: verdicts.clone(), answered_by, calibration: calibration.cloned() }
     };
     found
         .into_iter()
         .filter_map(|(stage, comparison)| {
             let Some(spec::Stage::Compare(compare)) = pipeline.stages.get(&stage) else { return None };
             let spec::Arms { base, new } = &compare.arms;
-            Some(StageComparison { stage, base: arm(base), new: arm(new), comparison })
+            let known = compare.calibrations.as_ref();
+            let (of_base, of_new) = (known.map(|known| &known.base), known.map(|known| &known.new));
+            Some(StageComparison { stage, base: arm(base, of_base), new: arm(new, of_new), comparison })
         })
         .collect()
 }
@@ -52,6 +58,9 @@ pub(super) fn of_stages(pipeline: &spec::Pipeline, found: Vec<(StageId, Comparis
 pub(super) fn headline(comparison: &Comparison) -> &'static str {
     let is_lost = comparison.guards.iter().any(|guard| guard.gate.verdict == GateOutcome::Failed);
     let holds = comparison.goal == "hold";
+    if let (None, false, Some(open)) = (comparison.blocked, is_lost, corrected::headline(comparison)) {
+        return open;
+    }
     match (comparison.verdict, comparison.gate) {
         _ if comparison.blocked.is_some() => "Blocked: what was measured cannot carry a comparison.",
         (ComparisonVerdict::Improved, _) if is_lost => "Not to be taken: the target improved, and a guard was lost.",
@@ -68,11 +77,12 @@ pub(super) fn headline(comparison: &Comparison) -> &'static str {
 }
 
 /// What follows from comparisons, one step each.
-pub(super) fn next_steps(found: &[StageComparison]) -> Vec<NextStep> {
-    found.iter().map(next_step).collect()
+pub(super) fn next_steps(found: &[StageComparison], file: &str) -> Vec<NextStep> {
+    found.iter().map(|compared| next_step(compared, file)).collect()
 }
 
-fn next_step(StageComparison { stage, base, new, comparison }: &StageComparison) -> NextStep {
+fn next_step(compared: &StageComparison, file: &str) -> NextStep {
+    let StageComparison { stage, base, new, comparison } = compared;
     let (base, new) = (&base.verdicts, &new.verdicts);
     let lost: Vec<String> = comparison
         .guards
@@ -120,6 +130,9 @@ fn next_step(StageComparison { stage, base, new, comparison }: &StageComparison)
              smaller learning rate or fewer steps, and compare again."
         );
         return step(text, lost);
+    }
+    if let Some(step) = corrected::next_step(compared, file) {
+        return step;
     }
     match (comparison.gate, comparison.verdict) {
         (GateOutcome::Passed, _) => {

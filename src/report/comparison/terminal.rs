@@ -6,7 +6,7 @@ use super::super::model::ReportModel;
 use super::super::terminal::{Style, cut, hanging, paint};
 use super::super::text::one_line;
 use super::StageComparison;
-use crate::data::{Contrast, GateOutcome};
+use crate::data::{Contrast, GateOutcome, RateDifference};
 use crate::stats::text::{count, points, thousands};
 
 /// Sentences shown of one comparison, at most, behind the verdict and the guards.
@@ -30,17 +30,14 @@ pub(in crate::report) fn terminal(
         for sentence in comparison.reasons.iter().take(first + MOST) {
             hanging("  ", &one_line(sentence), width, out)?;
         }
-        let rows = std::iter::once(("target".to_owned(), &comparison.target, target_word(found))).chain(
-            comparison
-                .guards
-                .iter()
-                .map(|guard| (format!("guard {}", guard.name), &guard.contrast, guard.gate.verdict.as_str())),
-        );
+        let guards = comparison.guards.iter();
+        let guards = guards
+            .map(|guard| (format!("guard {}", guard.name), numbers(&guard.contrast), guard.gate.verdict.as_str()));
+        let rows: Vec<_> = target(found).into_iter().chain(guards).collect();
         writeln!(out)?;
-        let rows: Vec<_> = rows.collect();
         let longest = rows.iter().map(|(name, _, _)| name.len()).max().unwrap_or_default();
-        for (name, contrast, word) in rows {
-            writeln!(out, "{}", cut(&format!("  {name:longest$}  {}  {word}", numbers(contrast)), width))?;
+        for (name, numbers, word) in rows {
+            writeln!(out, "{}", cut(&format!("  {name:longest$}  {numbers}  {word}"), width))?;
         }
         let lost: Vec<_> = std::iter::once(&comparison.target)
             .chain(
@@ -59,22 +56,38 @@ pub(in crate::report) fn terminal(
     Ok(())
 }
 
-fn target_word(found: &StageComparison) -> &'static str {
-    match &found.comparison.held {
-        Some(held) => held.verdict.as_str(),
-        None => found.comparison.verdict.as_str(),
-    }
+/// The target's row; where the judge's errors are taken out, one as the judge sees it and one without them.
+fn target(found: &StageComparison) -> Vec<(String, String, &'static str)> {
+    let comparison = &found.comparison;
+    let word = comparison.held.as_ref().map_or(comparison.verdict.as_str(), |held| held.verdict.as_str());
+    let raw = numbers(&comparison.target);
+    let Some(corrected) = &comparison.corrected else { return vec![("target".to_owned(), raw, word)] };
+    let judged = corrected.held_as_judged.map_or(corrected.verdict_as_judged.as_str(), GateOutcome::as_str);
+    let [base, new] = corrected.arms().map(|(_, arm)| thousands(arm.rate.labelled()));
+    let numbers = match corrected.difference.point {
+        None => "not known".to_owned(),
+        Some(_) => format!("{}, {base} and {new} labelled replies", difference(&corrected.difference)),
+    };
+    vec![("target as judged".to_owned(), raw, judged), ("target corrected".to_owned(), numbers, word)]
+}
+
+/// `+7.1 points (+2.3 to +11.9)`
+fn difference(of: &RateDifference) -> String {
+    let Some(point) = of.point else { return "nothing to compare".to_owned() };
+    let [point, lo, hi] = points([point, of.lo, of.hi], &[0.0]);
+    format!("{point} points ({lo} to {hi})")
 }
 
 /// `+7.1 points (+2.3 to +11.9), 31 gained, 12 lost of 200 pairs`
 fn numbers(contrast: &Contrast) -> String {
-    let difference = &contrast.difference;
-    let Some(point) = difference.point else { return "nothing to compare".to_owned() };
-    let [point, lo, hi] = points([point, difference.lo, difference.hi], &[0.0]);
+    let told = difference(&contrast.difference);
+    if contrast.difference.point.is_none() {
+        return told;
+    }
     let counts = &contrast.counts;
     if !contrast.paired {
-        return format!("{point} points ({lo} to {hi}), not paired");
+        return format!("{told}, not paired");
     }
     let [gains, losses] = [counts.gains, counts.losses].map(thousands);
-    format!("{point} points ({lo} to {hi}), {gains} gained, {losses} lost of {}", count(counts.pairs, "pair"))
+    format!("{told}, {gains} gained, {losses} lost of {}", count(counts.pairs, "pair"))
 }

@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use super::super::calibrated::StageCalibration;
 use super::super::model::ReportModel;
-use super::super::text::{coefficient, dash, share};
+use super::super::text::{self, coefficient, dash, share};
 use super::beside;
 use super::escape::{inline, sentence};
 use super::{cells, full_sentence, heading, table_head, table_row};
-use crate::data::{BetweenLabellers, Calibration, Compared, CorrectedRate, Decision, LabelCounts, Measured, Signal};
+use crate::data::{BetweenLabellers, Calibration, Compared, CorrectedRate, Decision, LabelCounts, Signal};
 use crate::stats::text::{count, list, round_percent, thousands};
 
 pub(super) fn write(model: &ReportModel, out: &mut dyn Write) -> io::Result<()> {
@@ -173,11 +173,12 @@ fn corrected(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
         out,
     )?;
     let row = |name: String, raw: &crate::data::Rate, rate: &CorrectedRate, out: &mut dyn Write| {
-        let found = rate.point.map(|point| Measured { point, lo: rate.lo, hi: rate.hi });
         let of =
             |share: crate::data::LabelledShare| format!("{} of {}", thousands(share.passed), thousands(share.labelled));
-        let raw = super::super::text::rate(raw);
-        table_row(&[name, raw, share(found), of(rate.among_passed), of(rate.among_failed)], out)
+        table_row(
+            &[name, text::rate(raw), text::corrected_rate(rate), of(rate.among_passed), of(rate.among_failed)],
+            out,
+        )
     };
     row("**Pass rate**".to_owned(), &decision.rate, &corrected.rate, out)?;
     for criterion in &corrected.criteria {

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 
 use super::super::comparison::StageComparison;
 use super::super::model::ReportModel;
-use super::super::text::{excerpt, one_line, p_value, rate, reply_name};
+use super::super::text::{corrected_rate, excerpt, one_line, p_value, rate, reply_name};
 use super::escape::{inline, sentence};
 use super::{cells, full_sentence, heading, table_head, table_row};
 use crate::data::{
-    ComparisonVerdict, Contrast, CriterionDifference, DifferenceGroup, Family, Flip, Flips, GateOutcome, RateDifference,
+    Comparison, ComparisonVerdict, Contrast, CorrectedArm, CorrectedTarget, CriterionDifference, DifferenceGroup,
+    Family, Flip, Flips, GateOutcome, LabelledShare, PairCounts, RateDifference,
 };
 use crate::ids::CriterionId;
 use crate::stats::text::{count, percent, points, round_percent, round_points, thousands};
@@ -47,17 +48,9 @@ fn one(found: &StageComparison, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "- {name}: `{}`: {who}.", arm.verdicts)?;
     }
     writeln!(out)?;
-    table_head(&["Suite", ">Base", ">New", ">Difference in points", ">Gained", ">Lost", "Result"], out)?;
-    let mut line = |name: String, contrast: &Contrast, result: String| {
-        let [gains, losses] = [contrast.counts.gains, contrast.counts.losses].map(thousands);
-        let (base, new) = (rate(&contrast.base), rate(&contrast.new));
-        table_row(&cells(&[&name, &base, &new, &difference(&contrast.difference), &gains, &losses, &result]), out)
-    };
-    line("target".to_owned(), &comparison.target, in_words(comparison.verdict).to_owned())?;
-    for guard in &comparison.guards {
-        let result =
-            format!("guard {}, margin {} points", guard.gate.verdict.as_str(), round_points(guard.gate.margin));
-        line(inline(guard.name.as_str()), &guard.contrast, result)?;
+    suites(comparison, out)?;
+    if let Some(corrected) = &comparison.corrected {
+        without_errors(corrected, out)?;
     }
     details("the target", &comparison.target, true, out)?;
     for guard in &comparison.guards {
@@ -72,6 +65,74 @@ fn one(found: &StageComparison, out: &mut dyn Write) -> io::Result<()> {
         round_points(comparison.min_improvement),
         round_points(comparison.margin.max(comparison.min_improvement)),
         round_percent(2.0 * comparison.target.difference.confidence - 1.0),
+    )
+}
+
+/// A row a suite: the target, twice where the judge's errors are taken out of it, and the guards.
+fn suites(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+    table_head(&["Suite", ">Base", ">New", ">Difference in points", ">Gained", ">Lost", "Result"], out)?;
+    let mut line =
+        |name: &str, rates: [String; 2], found: &RateDifference, counts: Option<&PairCounts>, result: &str| {
+            let flips =
+                |flips: fn(&PairCounts) -> u64| counts.map_or_else(|| "–".to_owned(), |of| thousands(flips(of)));
+            let [base, new] = rates;
+            let (gains, losses) = (flips(|of| of.gains), flips(|of| of.losses));
+            table_row(&cells(&[name, &base, &new, &difference(found), &gains, &losses, result]), out)
+        };
+    let raw = |contrast: &Contrast| [rate(&contrast.base), rate(&contrast.new)];
+    let target = &comparison.target;
+    match &comparison.corrected {
+        None => {
+            let result = in_words(comparison.verdict);
+            line("target", raw(target), &target.difference, Some(&target.counts), result)?;
+        }
+        Some(corrected) => {
+            let judged = in_words(corrected.verdict_as_judged);
+            line("target, as the judge sees it", raw(target), &target.difference, Some(&target.counts), judged)?;
+            let rates = [&corrected.base.rate, &corrected.new.rate].map(corrected_rate);
+            line("target, corrected", rates, &corrected.difference, None, in_words(comparison.verdict))?;
+        }
+    }
+    for guard in &comparison.guards {
+        let result =
+            format!("guard {}, margin {} points", guard.gate.verdict.as_str(), round_points(guard.gate.margin));
+        let found = &guard.contrast;
+        line(&inline(guard.name.as_str()), raw(found), &found.difference, Some(&found.counts), &result)?;
+    }
+    Ok(())
+}
+
+/// How both arms were corrected, and what counts.
+fn without_errors(corrected: &CorrectedTarget, out: &mut dyn Write) -> io::Result<()> {
+    heading(3, "Without the judge's errors", out)?;
+    for (name, CorrectedArm { rate, transported, .. }) in corrected.arms() {
+        let LabelledShare { passed, labelled } = rate.among_passed;
+        let failed = rate.among_failed;
+        writeln!(
+            out,
+            "- {}: people pass {} of {} labelled replies that the judge passed, and {} of {} that it failed; {}.",
+            full_sentence(name).trim_end_matches('.'),
+            thousands(passed),
+            thousands(labelled),
+            thousands(failed.passed),
+            thousands(failed.labelled),
+            if *transported {
+                "the labels were made on another model's replies, so that the judge's errors alone are taken from them (Rogan and \
+                 Gladen, with the interval of Lang and Reiczigel)"
+            } else {
+                "the rate is weighed by that (post-stratified, with an interval from Wilson's of both)"
+            },
+        )?;
+    }
+    let counts = if corrected.base.transported || corrected.new.transported {
+        " A judge that favours an arm is seen by labels on the replies of that arm alone."
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "\nThe corrected difference has an interval from those of both arms (MOVER, Zou and Donner 2008). A verdict on the target \
+         takes both intervals, the judge's and the corrected one; guards, criteria and topics are as the judge sees them.{counts}"
     )
 }
 

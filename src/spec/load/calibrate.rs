@@ -8,6 +8,7 @@ use super::gold::{self, ReadGold};
 use super::stages::{Context, Sketch};
 use super::wires::{Kind, Need};
 use crate::ids::{CriterionId, StageId};
+use crate::spec::compare::Calibrations;
 use crate::spec::pipeline::{Calibrate, Floor, Judge, Stage};
 use crate::spec::problem::{Code, Problem};
 use crate::spec::read::{Field, Fields, Sink, did_you_mean};
@@ -81,7 +82,8 @@ pub(super) fn report_unlike_judges(sketches: &[Sketch<'_>], stages: &IndexMap<St
     for sketch in sketches.iter().filter(|sketch| sketch.kind == Kind::Calibrate) {
         let Some(Stage::Calibrate(calibrate)) = sketch.id.as_ref().and_then(|id| stages.get(id)) else { continue };
         let Calibrate { verdicts, beside: Some(beside), .. } = calibrate else { continue };
-        let (Some(verdicts_field), Some(beside_field)) = (setting(sketch, "verdicts"), setting(sketch, "beside"))
+        let (Some(verdicts_field), Some(beside_field)) =
+            (entry(sketch.body, &["verdicts"]), entry(sketch.body, &["beside"]))
         else {
             continue;
         };
@@ -127,36 +129,63 @@ fn unlike_judges(
     (!differing.is_empty()).then(|| ("other criteria", differing.join("; ")))
 }
 
-/// A setting of a stage, as it is written.
-fn setting<'a>(sketch: &Sketch<'a>, name: &str) -> Option<Field<'a>> {
-    let entries = sketch.body.entries()?;
-    entries.iter().find(|(key, _)| key.name == name).map(|(_, field)| *field)
-}
-
-/// Reports a decision that corrects the verdicts of one judge by the errors of another.
+/// Reports decisions and comparisons that correct the verdicts of one judge by the errors of another.
 pub(super) fn report_other_judge(sketches: &[Sketch<'_>], stages: &IndexMap<StageId, Stage>) {
-    for sketch in sketches.iter().filter(|sketch| sketch.kind == Kind::Decide) {
-        let Some(Stage::Decide(decide)) = sketch.id.as_ref().and_then(|id| stages.get(id)) else { continue };
-        let Some(Stage::Calibrate(calibrate)) = decide.calibration.as_ref().and_then(|id| stages.get(id)) else {
-            continue;
+    for sketch in sketches {
+        let report = |calibration: (&[&str], &StageId), verdicts: (&str, &StageId)| {
+            let (path, calibration) = calibration;
+            if let Some(field) = entry(sketch.body, path) {
+                correct_by_own_judge(field, calibration, (entry(sketch.body, &[verdicts.0]), verdicts.1), stages);
+            }
         };
-        let (Some(Stage::Judge(here)), Some(Stage::Judge(there))) =
-            (stages.get(&decide.verdicts), stages.get(&calibrate.verdicts))
-        else {
-            continue;
-        };
-        if let (false, Some(calibration)) = (is_same_judge(here, there), setting(sketch, "calibration")) {
-            let message = format!(
-                "the calibration is of the judge of `{}`, which is not the one of `{}`",
-                calibrate.verdicts, decide.verdicts
-            );
-            let problem = calibration.problem(Code::OtherJudge, "another judge", message);
-            calibration.push(match setting(sketch, "verdicts") {
-                Some(verdicts) => problem.other(verdicts.reader.file, verdicts.span(), "judged otherwise"),
-                None => problem,
-            });
+        match sketch.id.as_ref().and_then(|id| stages.get(id)) {
+            Some(Stage::Decide(decide)) => {
+                if let Some(calibration) = &decide.calibration {
+                    report((&["calibration"], calibration), ("verdicts", &decide.verdicts));
+                }
+            }
+            Some(Stage::Compare(compare)) => {
+                if let Some(Calibrations { base, new }) = &compare.calibrations {
+                    report((&["calibrations", "base"], base), ("base", &compare.arms.base));
+                    report((&["calibrations", "new"], new), ("new", &compare.arms.new));
+                }
+            }
+            _ => {}
         }
     }
+}
+
+/// The field below others.
+fn entry<'a>(field: Field<'a>, path: &[&str]) -> Option<Field<'a>> {
+    path.iter().try_fold(field, |field, name| {
+        let entries = field.node.value.as_map()?;
+        let (key, node) = entries.iter().find(|(key, _)| key.name == *name)?;
+        Some(Field { name: &key.name, node, ..field })
+    })
+}
+
+/// Reports a calibration that is not of the judge of these verdicts.
+fn correct_by_own_judge(
+    field: Field<'_>,
+    calibration: &StageId,
+    (verdicts_field, verdicts): (Option<Field<'_>>, &StageId),
+    stages: &IndexMap<StageId, Stage>,
+) {
+    let Some(Stage::Calibrate(calibrate)) = stages.get(calibration) else { return };
+    let (Some(Stage::Judge(here)), Some(Stage::Judge(there))) = (stages.get(verdicts), stages.get(&calibrate.verdicts))
+    else {
+        return;
+    };
+    if is_same_judge(here, there) {
+        return;
+    }
+    let message =
+        format!("the calibration is of the judge of `{}`, which is not the one of `{verdicts}`", calibrate.verdicts);
+    let problem = field.problem(Code::OtherJudge, "another judge", message);
+    field.push(match verdicts_field {
+        Some(verdicts) => problem.other(verdicts.reader.file, verdicts.span(), "judged otherwise"),
+        None => problem,
+    });
 }
 
 /// Whether two stages judge alike whatever they judge: then what is known of one judge's errors is known of the other's.

@@ -9,7 +9,7 @@ use super::judging::is_same_model;
 use super::stages::{Context, Sketch};
 use super::wires::Need;
 use crate::ids::{GuardName, ModelName, StageId};
-use crate::spec::compare::{Arms, Clustering, Compare, Goal, Guard};
+use crate::spec::compare::{Arms, Calibrations, Clustering, Compare, Goal, Guard};
 use crate::spec::pipeline::{Infer, Judge, Model, ModelRef, Stage};
 use crate::spec::problem::Code;
 use crate::spec::read::{Field, Fields};
@@ -20,6 +20,7 @@ const MARGIN: f64 = 0.05;
 impl Context<'_> {
     pub(super) fn compare(&self, mut fields: Fields<'_>) -> Option<Compare> {
         let arms = self.arms(&mut fields);
+        let calibrations = fields.optional("calibrations").map(|field| self.calibrations(field));
         let goal = fields.optional("goal").map_or(Some(Goal::Improve), |field| field.choice(Goal::ALL));
         let margin = margin(&mut fields, MARGIN);
         let below_one = (Bound::Included(0.0), Bound::Excluded(1.0));
@@ -53,8 +54,18 @@ impl Context<'_> {
             cluster: cluster?,
             max_ungraded: max_ungraded?,
             seed: seed?,
+            calibrations: calibrations.flatten(),
             guards: guards?,
         })
+    }
+
+    /// The calibrations of both arms: of one alone, a difference could not be corrected.
+    fn calibrations(&self, field: Field<'_>) -> Option<Calibrations> {
+        let mut fields = field.fields()?;
+        let base = fields.required("base").and_then(|field| self.outline.stage(field, Need::Calibration));
+        let new = fields.required("new").and_then(|field| self.outline.stage(field, Need::Calibration));
+        fields.finish();
+        Some(Calibrations { base: base?, new: new? })
     }
 
     fn guard(&self, field: Field<'_>, usual: f64) -> Option<Guard> {

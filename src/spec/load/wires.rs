@@ -71,7 +71,7 @@ impl Kind {
             Self::Prefer => &["base", "new", "model"],
             Self::Calibrate => &["verdicts", "beside"],
             Self::Decide => &["verdicts", "backup", "calibration", "gates.against"],
-            Self::Compare => &["base", "new", "guards.*.base", "guards.*.new"],
+            Self::Compare => &["base", "new", "calibrations.base", "calibrations.new", "guards.*.base", "guards.*.new"],
         }
     }
 }

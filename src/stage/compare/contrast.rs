@@ -247,7 +247,7 @@ impl Tally {
         let [base, new] = all.rates(deciding, confidence);
         let Visible { detectable, scenarios_needed, margin_supported } = Visible::of(&all, design_effect, confidence);
         let mean = |words: u64| words as f64 / n.max(1) as f64;
-        let one_sided = all.estimate(level, rules.one_sided()).difference;
+        let one_sided = all.estimate(level, super::one_sided(rules.confidence)).difference;
         let contrast = Contrast {
             paired: true,
             quotes,
@@ -295,7 +295,7 @@ impl Tally {
         let [base_rate, new_rate] = rates(rules.confidence);
         let difference = unpaired(&base_rate, &new_rate);
         let one_sided = {
-            let [base, new] = rates(rules.one_sided());
+            let [base, new] = rates(super::one_sided(rules.confidence));
             unpaired(&base, &new)
         };
         let worth = |rate: &Rate| whole(rate.clustered.map_or(rate.n as f64, |clustered| clustered.n_eff));

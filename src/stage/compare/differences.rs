@@ -299,6 +299,17 @@ impl Arm {
     }
 }
 
+/// The difference of two estimates that are taken as independent; nothing is known of it where one is missing.
+pub(super) fn joined(base: Option<stats::Estimate>, new: Option<stats::Estimate>) -> (Option<f64>, Interval) {
+    match (base, new) {
+        (Some(base), Some(new)) => {
+            let stats::Difference { point, interval } = stats::mover_difference(&base, &new);
+            (Some(point), interval)
+        }
+        (None, _) | (_, None) => (None, Interval { lo: -1.0, hi: 1.0 }),
+    }
+}
+
 /// The difference of two arms that are not paired.
 pub(super) fn unpaired(base: &Rate, new: &Rate) -> RateDifference {
     let n = base.n + new.n;
@@ -306,13 +317,7 @@ pub(super) fn unpaired(base: &Rate, new: &Rate) -> RateDifference {
         let interval = Interval { lo: rate.lo, hi: rate.hi };
         Some(stats::Estimate { point: rate.point?, interval })
     };
-    let (point, interval) = match (estimate(base), estimate(new)) {
-        (Some(base), Some(new)) => {
-            let stats::Difference { point, interval } = stats::mover_difference(&base, &new);
-            (Some(point), interval)
-        }
-        (None, _) | (_, None) => (None, Interval { lo: -1.0, hi: 1.0 }),
-    };
+    let (point, interval) = joined(estimate(base), estimate(new));
     let design_effect = |rate: &Rate| rate.clustered.map_or(1.0, |clustered| clustered.design_effect);
     let clusters = base.clustered.zip(new.clustered).map(|(one, other)| DifferenceClusters {
         clusters: one.scenarios.min(other.scenarios),

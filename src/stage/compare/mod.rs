@@ -5,6 +5,7 @@
 //! one suite and at [`conclude`] for all.
 
 mod contrast;
+mod corrected;
 mod differences;
 mod flips;
 mod pairing;
@@ -17,10 +18,12 @@ use serde_json::{Value, json};
 
 pub use self::contrast::Contrasted;
 use self::contrast::in_scenarios;
+use self::corrected::AsJudged;
+pub use self::corrected::KnownJudge;
 pub use self::pairing::{Pairing, Side};
 use crate::data::{Comparison, ComparisonVerdict, GateOutcome, GuardResult, NoRegression};
 use crate::spec::{Clustering, Compare, Goal, Guard};
-use crate::stats::{self, GateVerdict, Pairs};
+use crate::stats::{self, Pairs};
 
 /// Raised when the same verdicts would give another comparison.
 pub const VERSION: u32 = 1;
@@ -28,10 +31,21 @@ pub const VERSION: u32 = 1;
 /// Power with which a margin must be supported.
 const POWER: f64 = 0.8;
 
-/// The stage's own fields, as they go into its recipe; the tables are added by the caller.
+/// The stage's own fields, as they go into its recipe; tables and calibrations are added by the caller.
 #[must_use]
 pub fn fields(compare: &Compare) -> Value {
-    let Compare { arms: _, goal, margin, min_improvement, confidence, cluster, max_ungraded, seed, guards } = compare;
+    let Compare {
+        arms: _,
+        goal,
+        margin,
+        min_improvement,
+        confidence,
+        cluster,
+        max_ungraded,
+        seed,
+        calibrations: _,
+        guards,
+    } = compare;
     let mut fields = json!({
         "margin": margin,
         "confidence": confidence,
@@ -54,18 +68,36 @@ pub fn fields(compare: &Compare) -> Value {
     fields
 }
 
-/// Makes the comparison of its parts: the target, and the guards in the order of their names.
+/// Makes the comparison of its parts: the target, and the guards in the order of their names. `known` is what labels say of the judge
+/// on the base and on the new arm.
 #[must_use]
-pub fn conclude(compare: &Compare, target: Contrasted, guards: Vec<Contrasted>) -> Comparison {
-    let verdict = verdict(compare, &target);
-    let held = (compare.goal == Goal::Hold).then(|| no_regression(&target, compare.margin, compare.confidence));
+pub fn conclude(
+    compare: &Compare,
+    target: Contrasted,
+    guards: Vec<Contrasted>,
+    known: Option<[KnownJudge<'_>; 2]>,
+) -> Comparison {
+    let mut verdict = verdict(compare, &target);
+    let mut held = (compare.goal == Goal::Hold).then(|| no_regression(&target, compare.margin, compare.confidence));
+    let judged = AsJudged { verdict, held: held.as_ref() };
+    let corrected = known.map(|known| corrected::corrected(compare, &target, known, judged));
+    let mut reasons = match &corrected {
+        None => reasons::target(compare, &target, judged),
+        Some(found) => {
+            verdict = corrected::verdict(compare, found);
+            reasons::corrected_target(compare, &target, judged, found)
+        }
+    };
+    if let (Some(found), Some(held)) = (&corrected, &mut held) {
+        held.verdict = corrected::holds(compare, found, held);
+        held.small_loss &= held.verdict == GateOutcome::Passed;
+    }
     let reached = match (&held, verdict) {
         (Some(held), _) => held.verdict,
         (None, ComparisonVerdict::Improved) => GateOutcome::Passed,
         (None, ComparisonVerdict::NoDifference | ComparisonVerdict::Regressed) => GateOutcome::Failed,
         (None, ComparisonVerdict::Inconclusive) => GateOutcome::Inconclusive,
     };
-    let mut reasons = reasons::target(compare, &target, verdict, held.as_ref());
     let mut details = reasons.split_off(1);
     let guards: Vec<GuardResult> = compare
         .guards
@@ -102,6 +134,7 @@ pub fn conclude(compare: &Compare, target: Contrasted, guards: Vec<Contrasted>) 
         min_improvement: compare.min_improvement,
         seed: compare.seed,
         target: target.contrast,
+        corrected,
         held,
         guards,
     }
@@ -122,13 +155,23 @@ fn verdict(compare: &Compare, target: &Contrasted) -> ComparisonVerdict {
     if is_shown && difference.hi < 0.0 {
         return ComparisonVerdict::Regressed;
     }
-    let margin = compare.margin.max(compare.min_improvement);
-    let is_supported = target.margin_supported.is_some_and(|supported| supported <= margin);
+    let least = least_that_counts(compare);
+    let is_supported = target.margin_supported.is_some_and(|supported| supported <= least);
     let one_sided = &target.one_sided;
-    if is_supported && -margin < one_sided.lo && one_sided.hi < margin {
+    if is_supported && -least < one_sided.lo && one_sided.hi < least {
         return ComparisonVerdict::NoDifference;
     }
     ComparisonVerdict::Inconclusive
+}
+
+/// Differences below this, either way, count as none.
+fn least_that_counts(compare: &Compare) -> f64 {
+    compare.margin.max(compare.min_improvement)
+}
+
+/// The level of the interval each end of which is exceeded as rarely as both ends of the other: for tests of one side.
+fn one_sided(confidence: f64) -> f64 {
+    2.0 * confidence - 1.0
 }
 
 /// Whether the new arm is no worse than `margin` allows.
@@ -144,12 +187,7 @@ fn no_regression(found: &Contrasted, margin: f64, confidence: f64) -> NoRegressi
         level: _,
         clusters: _,
     } = found;
-    let interval = stats::Interval { lo: one_sided.lo, hi: one_sided.hi };
-    let by_interval = match stats::no_worse(interval, margin) {
-        GateVerdict::Pass => GateOutcome::Passed,
-        GateVerdict::Fail => GateOutcome::Failed,
-        GateVerdict::Inconclusive => GateOutcome::Inconclusive,
-    };
+    let by_interval = corrected::no_worse(one_sided, margin);
     let is_supported = margin_supported.is_some_and(|supported| supported <= margin);
     let verdict = if blocked.is_some() || one_sided.point.is_none() {
         GateOutcome::Inconclusive

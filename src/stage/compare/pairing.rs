@@ -49,13 +49,6 @@ pub(super) struct Rules {
     pub(super) seed: u64,
 }
 
-impl Rules {
-    /// The level of the interval each end of which is exceeded as rarely as both ends of the other: for tests of one side.
-    pub(super) fn one_sided(&self) -> f64 {
-        2.0 * self.confidence - 1.0
-    }
-}
-
 /// Rows of two tables as they are read, in any turn; [`Self::finish`] makes the numbers of them.
 ///
 /// The rows of one scenario come one after the other in each table.

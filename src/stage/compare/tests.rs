@@ -8,13 +8,13 @@ use super::*;
 use crate::data::{Contrast, Grade, Judged, Noise, Quote, VerdictKind, WhyBlocked};
 use crate::ids::{CriterionId, GuardName, StageId};
 use crate::spec::Arms;
-use crate::stats::regression_gate;
+use crate::stats::{GateVerdict, regression_gate};
 
 fn arms() -> Arms {
     Arms { base: StageId::new("base").unwrap(), new: StageId::new("new").unwrap() }
 }
 
-fn rules() -> Compare {
+pub(super) fn rules() -> Compare {
     Compare {
         arms: arms(),
         goal: Goal::Improve,
@@ -24,6 +24,7 @@ fn rules() -> Compare {
         cluster: Clustering::None,
         max_ungraded: 0.05,
         seed: 7,
+        calibrations: None,
         guards: BTreeMap::new(),
     }
 }
@@ -57,13 +58,13 @@ fn row(scenario: &str, repetition: u32, grade: Grade) -> Judged {
 }
 
 /// One scenario, and what both arms came to.
-type Case = (String, Grade, Grade);
+pub(super) type Case = (String, Grade, Grade);
 
 const PASS: Grade = Grade::Pass;
 const FAIL: Grade = Grade::Fail;
 
 /// So many that pass with both, gained, lost, and pass with neither, over so many topics.
-fn cases([both, gains, losses, neither]: [u64; 4], topics: u64) -> Vec<Case> {
+pub(super) fn cases([both, gains, losses, neither]: [u64; 4], topics: u64) -> Vec<Case> {
     let kinds = [(both, PASS, PASS), (gains, FAIL, PASS), (losses, PASS, FAIL), (neither, FAIL, FAIL)];
     let mut at = 0;
     let mut cases = Vec::new();
@@ -76,7 +77,7 @@ fn cases([both, gains, losses, neither]: [u64; 4], topics: u64) -> Vec<Case> {
     cases
 }
 
-fn paired(compare: &Compare, cases: &[Case]) -> Contrasted {
+pub(super) fn paired(compare: &Compare, cases: &[Case]) -> Contrasted {
     let mut pairing = Pairing::new(compare);
     for (scenario, base, new) in cases {
         pairing.add(Side::Base, row(scenario, 0, *base));
@@ -86,7 +87,7 @@ fn paired(compare: &Compare, cases: &[Case]) -> Contrasted {
 }
 
 fn compared(compare: &Compare, cases: &[Case]) -> Comparison {
-    conclude(compare, paired(compare, cases), Vec::new())
+    conclude(compare, paired(compare, cases), Vec::new(), None)
 }
 
 fn check(counts: [u64; 4], verdict: ComparisonVerdict, gate: GateOutcome, first: &str) -> Comparison {
@@ -165,7 +166,7 @@ fn with_guard(target: [u64; 4], guard: [u64; 4], topics: u64) -> Comparison {
     let name = GuardName::new("general").unwrap();
     let guards = BTreeMap::from([(name, Guard { arms: arms(), margin: 0.05 })]);
     let compare = Compare { guards, ..rules() };
-    conclude(&compare, paired(&compare, &cases(target, 1_000)), vec![paired(&compare, &cases(guard, topics))])
+    conclude(&compare, paired(&compare, &cases(target, 1_000)), vec![paired(&compare, &cases(guard, topics))], None)
 }
 
 #[test]
@@ -235,7 +236,7 @@ fn answers_to_one_scenario_are_one_piece_of_evidence() {
             pairing.add(Side::New, row(&id, repetition, if scenario % 2 == 0 || scenario < 12 { PASS } else { FAIL }));
         }
     }
-    let found = conclude(&rules(), pairing.finish(), Vec::new());
+    let found = conclude(&rules(), pairing.finish(), Vec::new(), None);
     let target = &found.target;
     assert_eq!((target.counts.pairs, target.counts.scenarios), (150, 30));
     assert_eq!(target.difference.method, "cr1_by_scenario");
@@ -287,7 +288,7 @@ fn a_judge_that_makes_up_quotes_compares_nothing() {
         pairing.add(Side::Base, quoted(row(&scenario, 0, base)));
         pairing.add(Side::New, quoted(row(&scenario, 0, new)));
     }
-    let found = conclude(&rules(), pairing.finish(), Vec::new());
+    let found = conclude(&rules(), pairing.finish(), Vec::new(), None);
     assert_eq!(found.blocked, Some(WhyBlocked::Untrusted));
     assert!(found.target.quotes.untrusted && found.reasons[0].starts_with("the judge cannot be trusted"));
 }
@@ -302,7 +303,7 @@ fn other_scenarios_are_compared_as_two_samples() {
         new.scenario.opening = "something else".to_owned();
         pairing.add(Side::New, new);
     }
-    let found = conclude(&rules(), pairing.finish(), Vec::new());
+    let found = conclude(&rules(), pairing.finish(), Vec::new(), None);
     let Contrast { paired, counts, difference, tests, .. } = &found.target;
     assert!(!paired && tests.is_none());
     assert_eq!((counts.changed, counts.pairs, difference.method.as_str()), (300, 0, "mover_unpaired"));
@@ -322,7 +323,7 @@ fn a_few_rows_without_a_counterpart_are_left_out() {
             pairing.add(Side::New, row(&scenario, 0, new));
         }
     }
-    let found = conclude(&rules(), pairing.finish(), Vec::new());
+    let found = conclude(&rules(), pairing.finish(), Vec::new(), None);
     let counts = &found.target.counts;
     assert!(found.target.paired);
     assert_eq!((counts.pairs, counts.only_base, counts.only_new), (197, 2, 1));
@@ -353,7 +354,7 @@ fn rows_in_any_order_come_to_the_same_numbers() {
     let mut pairing = Pairing::new(&rules());
     all.iter().for_each(|(scenario, base, _)| pairing.add(Side::Base, row(scenario, 0, *base)));
     all.iter().rev().for_each(|(scenario, _, new)| pairing.add(Side::New, row(scenario, 0, *new)));
-    let turned = conclude(&rules(), pairing.finish(), Vec::new());
+    let turned = conclude(&rules(), pairing.finish(), Vec::new(), None);
     assert_eq!((turned.verdict, &turned.target.difference), (straight.verdict, &straight.target.difference));
     assert_eq!((turned.target.counts, turned.target.topics), (straight.target.counts, straight.target.topics));
     assert_eq!(turned.target.scores, straight.target.scores);

@@ -1,26 +1,26 @@
 //! Takes the judge's errors out of a decision, as the labels of people show them.
 //!
-//! Owns which correction fits and what becomes of the outcome; the formulas are `stats`'. Labels on the very replies that are decided on
-//! are weighed by verdict; those on the replies of another model tell of the judge's errors alone, which costs width. Start at
+//! Owns what becomes of the outcome and the sentences that say it; the corrected rates are [`crate::stage::correct`]'s. Start at
 //! [`correct`].
 
 use super::reasons::{gate_sentence, interval_sentence, more_sentence, screening_sentence, spanned};
 use super::{Rules, has_too_few_clusters};
-use crate::data::{
-    Calibration, Compared, Confusion, Corrected, CorrectedCriterion, CorrectedRate, Decision, LabelledShare,
-    LabelsToSettle, Outcome, Rate,
-};
-use crate::stage::calibrate::among;
-use crate::stats::text::{percents, round_percent, thousands};
-use crate::stats::{self, Estimate, Interval, Share, Target, VerdictLabels, WeightedShare};
+use crate::data::{Calibration, Corrected, CorrectedCriterion, CorrectedRate, Decision, LabelsToSettle, Outcome};
+use crate::stage::correct::{Unsure, corrected, labelled_replies, labels_to_settle, why_unknown};
+use crate::stats::text::{percents, round_percent};
+use crate::stats::{self, Interval};
 
 /// Corrects a decision by what is known of its judge: from then on the corrected interval decides, and nothing does where the
 /// judge is not to be trusted. `transported` says that the labels were made on other replies than those that are decided on.
 pub(super) fn correct(decision: &mut Decision, rules: &Rules, calibration: &Calibration, transported: bool) {
-    let rate = corrected(&decision.rate, &calibration.replies, transported);
+    let confidence = decision.rate.confidence;
+    let rate = corrected(&decision.rate, confidence, &calibration.replies, transported);
     let criteria = calibration.criteria.iter().filter_map(|of| {
         let raw = &decision.criteria.iter().find(|summary| summary.criterion == of.criterion)?.rate;
-        Some(CorrectedCriterion { criterion: of.criterion.clone(), rate: corrected(raw, &of.compared, transported) })
+        Some(CorrectedCriterion {
+            criterion: of.criterion.clone(),
+            rate: corrected(raw, raw.confidence, &of.compared, transported),
+        })
     });
     let criteria = criteria.collect();
     let distrust = calibration.distrust();
@@ -47,7 +47,7 @@ pub(super) fn correct(decision: &mut Decision, rules: &Rules, calibration: &Cali
         (false, true) => {
             let needed = |threshold: &f64| LabelsToSettle {
                 threshold: *threshold,
-                replies: labels_to_settle(&decision.rate, &calibration.replies, &rate, *threshold),
+                replies: settling(decision, calibration, &rate, *threshold),
             };
             spanned.iter().map(needed).collect()
         }
@@ -58,60 +58,12 @@ pub(super) fn correct(decision: &mut Decision, rules: &Rules, calibration: &Cali
     decision.corrected = Some(corrected);
 }
 
-/// One rate as the judge sees it, corrected.
-fn corrected(raw: &Rate, compared: &Compared, transported: bool) -> CorrectedRate {
-    let Confusion { both_pass, wrongly_failed, wrongly_passed, both_fail } = compared.table;
-    let among_passed = Share { count: both_pass, of: both_pass + wrongly_passed };
-    let among_failed = Share { count: wrongly_failed, of: wrongly_failed + both_fail };
-    let labels = VerdictLabels { judged: Share { count: raw.passed, of: raw.n }, among_passed, among_failed };
-    let n_eff = raw.clustered.map_or(raw.n as f64, |clustered| clustered.n_eff);
-    let estimate = if transported {
-        let there = Share { count: compared.judged_passed, of: compared.judged };
-        stats::errors_by_verdict(&VerdictLabels { judged: there, ..labels }).and_then(|(passes, fails)| {
-            let judged = WeightedShare { count: labels.judged.rate()? * n_eff, of: n_eff };
-            stats::lang_reiczigel_weighted(judged, passes, fails, raw.confidence)
-        })
-    } else if compared.table.n() == 0 {
-        None
-    } else {
-        stats::poststratified_clustered(&labels, n_eff, raw.confidence, Target::Population)
-    };
-    let nothing = Interval { lo: 0.0, hi: 1.0 };
-    let Interval { lo, hi } = estimate.map_or(nothing, |Estimate { point: _, interval }| interval);
-    let labelled = |share: Share| LabelledShare { passed: share.count, labelled: share.of };
-    CorrectedRate {
-        point: estimate.map(|estimate| estimate.point),
-        lo,
-        hi,
-        confidence: raw.confidence,
-        method: if transported { "lang_reiczigel" } else { "poststratified_wilson" }.to_owned(),
-        n: raw.n,
-        n_eff,
-        among_passed: labelled(among_passed),
-        among_failed: labelled(among_failed),
-    }
-}
-
-/// The labelled replies that bring an end of the interval to the threshold: what sampling leaves uncertain, no label makes sure.
-fn labels_to_settle(raw: &Rate, replies: &Compared, rate: &CorrectedRate, threshold: f64) -> Option<u64> {
-    let judged = Share { count: raw.passed, of: raw.n };
-    let (passed, failed) = among(&replies.table);
-    let (share, distance) = (judged.rate()?, rate.point? - threshold);
-    let z = stats::two_sided_z(raw.confidence);
-    let sampling = z * z * (passed - failed) * (passed - failed) * share * (1.0 - share) / rate.n_eff;
-    let left = distance * distance - sampling;
-    if left <= 0.0 {
-        return None;
-    }
-    let planned = stats::labels_needed(judged, passed, failed, left.sqrt(), raw.confidence)?;
-    // The plan takes labels to be spread at their best and many; as they are spread, the interval narrows with their root.
-    let end = if distance < 0.0 { rate.hi } else { rate.lo };
-    let half = rate.point? - end;
-    let labelled = (rate.among_passed.labelled + rate.among_failed.labelled) as f64;
-    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then more than there are replies")]
-    let scaled = (labelled * (half * half - sampling).max(0.0) / left).ceil() as u64;
-    let needed = planned.max(scaled);
-    (needed <= raw.n).then_some(needed)
+/// The labelled replies that bring an end of the interval to the threshold.
+fn settling(decision: &Decision, calibration: &Calibration, rate: &CorrectedRate, threshold: f64) -> Option<u64> {
+    let point = rate.point?;
+    let half = if point < threshold { rate.hi - point } else { point - rate.lo };
+    let rates = [Unsure { raw: &decision.rate, replies: &calibration.replies, corrected: rate, half }];
+    labels_to_settle(rates, point - threshold).map(|[replies]| replies)
 }
 
 /// What the raw interval alone would have settled, as the decision says it.
@@ -161,26 +113,16 @@ fn reasons(
 }
 
 fn rate_sentence(rate: &CorrectedRate, transported: bool, edges: &[f64]) -> String {
-    let labelled = rate.among_passed.labelled + rate.among_failed.labelled;
+    let Some(point) = rate.point else { return why_unknown(rate, transported) };
     let whose = if transported { " of another model" } else { "" };
-    let Some(point) = rate.point else {
-        return match labelled {
-            0 => format!("nothing is known of the judge's errors: no reply{whose} is labelled on all its criteria"),
-            _ => format!("what {}{whose} tell of the judge's errors corrects nothing", labelled_replies(labelled)),
-        };
-    };
     let [point, lo, hi] = percents([point, rate.lo, rate.hi], edges);
     format!(
         "corrected for the judge's errors, as {}{whose} show them: {point} % pass ({} {} interval \
          {lo}–{hi} %)",
-        labelled_replies(labelled),
+        labelled_replies(rate.labelled()),
         round_percent(rate.confidence),
         if transported { "Lang–Reiczigel" } else { "post-stratified Wilson" },
     )
-}
-
-fn labelled_replies(number: u64) -> String {
-    format!("{} labelled {}", thousands(number), if number == 1 { "reply" } else { "replies" })
 }
 
 fn needed_sentence(needed: &LabelsToSettle) -> String {
@@ -197,12 +139,9 @@ fn needed_sentence(needed: &LabelsToSettle) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{
-        CriterionCompared, FloorBound, Grade, GroupSummary, Judged, LabelCounts, Measured, Reliability, RepliesLeftOut,
-        Signal, VerdictKind,
-    };
-    use crate::ids::CriterionId;
+    use crate::data::{FloorBound, Grade, GroupSummary, Judged, LabelledShare, Reliability, Signal, VerdictKind};
     use crate::spec;
+    use crate::stage::correct::tests::calibration;
     use crate::stage::decide::Tally;
     use crate::stage::decide::tests::{row, rubric, rules};
 
@@ -227,40 +166,6 @@ mod tests {
         let mut tally = Tally::new(&rules(gate), &rubric);
         judged.iter().for_each(|row| tally.add(row));
         tally.finish()
-    }
-
-    fn compared(judged: (u64, u64), [both_pass, wrongly_failed, wrongly_passed, both_fail]: [u64; 4]) -> Compared {
-        Compared {
-            judged_passed: judged.0,
-            judged: judged.1,
-            table: Confusion { both_pass, wrongly_failed, wrongly_passed, both_fail },
-            not_compared: 0,
-            agreement: None,
-            kappa: None,
-            ac1: None,
-            sensitivity: None,
-            specificity: None,
-            informedness: None::<Measured>,
-        }
-    }
-
-    fn calibration(judged: (u64, u64), table: [u64; 4]) -> Calibration {
-        let criterion = CriterionId::new("kind").unwrap();
-        Calibration {
-            labels: LabelCounts::default(),
-            confidence: 0.95,
-            verdicts: compared(judged, table),
-            replies: compared(judged, table),
-            replies_left_out: RepliesLeftOut::default(),
-            criteria: vec![CriterionCompared { criterion, compared: compared(judged, table) }],
-            between_labellers: None,
-            steadiness: None,
-            length: None,
-            beside: None,
-            lights: Vec::new(),
-            floor: Vec::new(),
-            needed: Vec::new(),
-        }
     }
 
     fn check(mut decision: Decision, calibration: &Calibration, transported: bool, outcome: Outcome, reasons: &[&str]) {
