@@ -217,7 +217,10 @@ mod tests {
         #[test]
         fn quantiles_undo_probabilities(p in 1e-6..0.999_999_f64, a in 0.5..3_000.0_f64, b in 0.5..3_000.0_f64) {
             let x = beta_quantile(p, a, b);
-            prop_assert!((beta_probability(x, a, b) - p).abs() < 1e-11, "{}", beta_probability(x, a, b) - p);
+            // The last digits of the quantile weigh what the density is there.
+            let density = exp(ln_beta_term(x, a, b)) / (x * (1.0 - x));
+            let error = (beta_probability(x, a, b) - p).abs();
+            prop_assert!(error < 1e-11 + 2e-14 * density, "{error} at a density of {density}");
         }
 
         /// Against the sum of all terms.
