@@ -115,8 +115,8 @@ pub const DOCUMENTED: &[Documented] = &[
     },
     Documented {
         kind: "refusal",
-        what: "The reply refuses, in one of the English wordings that stand at the end of this page. Mostly used as \
-               `not: { refusal: {} }`.",
+        what: "The reply refuses, in one of the wordings that stand at the end of this page: English, German, French, Spanish, \
+               Italian, Portuguese and Dutch. Mostly used as `not: { refusal: {} }`.",
         example: "refusal: {}",
         passes: "I'm sorry, but I can't help with that.",
         fails: "I'm sorry to hear that. What happened?",

@@ -102,7 +102,8 @@ pub enum Check {
         /// Which of the reply's numbers counts.
         which: Which,
     },
-    /// The reply refuses, in words that are listed in [`REFUSAL_PATTERNS`].
+    /// The reply refuses, in words that are listed in [`REFUSAL_PATTERNS`]. The number tells these from others in keys.
+    #[serde(rename = "refusal_2")]
     Refusal,
     /// The check inside must not hold.
     Not(Box<Self>),
