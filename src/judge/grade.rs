@@ -1,5 +1,7 @@
 //! From the verdicts on one reply to its grade.
 
+use std::cmp::Ordering;
+
 use crate::data::{Grade, Verdict, VerdictKind};
 use crate::ids::CriterionId;
 use crate::spec::{Ask, AtLeast, Rubric};
@@ -19,13 +21,38 @@ pub struct Graded {
 }
 
 /// How one criterion came out.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Standing {
     /// The verdict.
     pub verdict: VerdictKind,
     /// The level, where one was asked for.
     pub level: Option<f64>,
 }
+
+impl Ord for Standing {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let Self { verdict, level } = self;
+        let by_level = || match (level, other.level) {
+            (Some(one), Some(other)) => one.total_cmp(&other),
+            (one, other) => one.is_some().cmp(&other.is_some()),
+        };
+        verdict.cmp(&other.verdict).then_with(by_level)
+    }
+}
+
+impl PartialOrd for Standing {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Standing {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Standing {}
 
 impl From<VerdictKind> for Standing {
     fn from(verdict: VerdictKind) -> Self {

@@ -45,7 +45,7 @@ use crate::spec::{self, Bound, ClusterBy, GateRule, Metric, Pipeline, Price, Rub
 use crate::stats::{self, Interval};
 
 /// Raised when the same verdicts would give another decision.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The stage's own fields, as they go into its recipe.
 #[must_use]

@@ -1,7 +1,7 @@
 //! What failures cost, where they are, and what would mend them.
 //!
-//! A failed reply is graded once more as if a criterion had passed: what meets the rule then is what mending that criterion
-//! returns. Replies with the same verdicts are one pattern, so that this takes as long as there are patterns. Start at
+//! A failed reply is graded once more as if a criterion had passed, one with a scale at the lowest level that does: what meets the rule
+//! then is what mending that criterion returns. Replies with the same verdicts and levels are one pattern, so that this takes as long as there are patterns. Start at
 //! [`failure_modes`].
 
 use std::cmp::Reverse;
@@ -9,14 +9,16 @@ use std::collections::BTreeMap;
 
 use super::criteria::CriterionTally;
 use super::rated::{PassFail, Stability};
-use crate::data::{Clue, FailureMode, FailureModes, FailurePair, FailurePlace, Grade, Remedy, Thresholds, VerdictKind};
+use crate::data::{
+    Clue, FailureMode, FailureModes, FailurePair, FailurePlace, Grade, Remedy, Thresholds, Verdict, VerdictKind,
+};
 use crate::ids::CriterionId;
 use crate::judge::{Standing, grade};
-use crate::spec::{Ask, Rubric};
+use crate::spec::{Ask, Criterion, Rubric};
 use crate::stats::{Interval, binomial_at_most, holm, wilson};
 
 /// The verdicts of failed replies, and how many have them.
-pub(super) type Patterns = BTreeMap<Vec<VerdictKind>, u64>;
+pub(super) type Patterns = BTreeMap<Vec<Standing>, u64>;
 
 /// Pairs that are shown.
 const PAIRS: usize = 3;
@@ -53,7 +55,7 @@ pub(super) fn failure_modes(failures: Failures<'_>) -> Option<FailureModes> {
     let mut modes: Vec<FailureMode> = Vec::new();
     for (at, criterion) in rubric.criteria.iter().enumerate() {
         let Some(tally) = criteria.get_mut(&criterion.id) else { continue };
-        let failed = sum(patterns.iter().filter(|(verdicts, _)| verdicts[at] == VerdictKind::Fail));
+        let failed = sum(patterns.iter().filter(|(verdicts, _)| verdicts[at].verdict == VerdictKind::Fail));
         if failed == 0 {
             continue;
         }
@@ -80,25 +82,33 @@ pub(super) fn failure_modes(failures: Failures<'_>) -> Option<FailureModes> {
     Some(FailureModes { failed: grades.failed, modes, pairs })
 }
 
-fn sum<'a>(patterns: impl Iterator<Item = (&'a Vec<VerdictKind>, &'a u64)>) -> u64 {
+fn sum<'a>(patterns: impl Iterator<Item = (&'a Vec<Standing>, &'a u64)>) -> u64 {
     patterns.map(|(_, number)| number).sum()
 }
 
 /// How many failed replies would meet the rule if these criteria passed wherever they fail.
 fn returned(rubric: &Rubric, patterns: &Patterns, mended: &[usize]) -> u64 {
-    let would_pass = |verdicts: &Vec<VerdictKind>| {
+    let would_pass = |verdicts: &Vec<Standing>| {
         let mut then = verdicts.clone();
         let mut is_other = false;
         for at in mended {
-            is_other |= then[*at] == VerdictKind::Fail;
-            if then[*at] == VerdictKind::Fail {
-                then[*at] = VerdictKind::Pass;
+            if then[*at].verdict == VerdictKind::Fail {
+                is_other = true;
+                then[*at] = just_passed(&rubric.criteria[*at]);
             }
         }
-        let then: Vec<Standing> = then.into_iter().map(Standing::from).collect();
         is_other && grade(rubric, &then).grade == Grade::Pass
     };
     sum(patterns.iter().filter(|(verdicts, _)| would_pass(verdicts)))
+}
+
+/// How a criterion comes out that passes and no more.
+fn just_passed(criterion: &Criterion) -> Standing {
+    let level = match &criterion.ask {
+        Ask::Scale(scale) => Some(f64::from(scale.pass_at)),
+        Ask::Question(_) | Ask::Check(_) | Ask::Command { .. } => None,
+    };
+    Standing { verdict: VerdictKind::Pass, level }
 }
 
 /// The pairs that return more than the better of the two alone.
@@ -265,14 +275,15 @@ fn remedy(clues: &[Clue]) -> Remedy {
 }
 
 /// A criterion's place in the rubric is that of its verdict in a row.
-pub(super) fn pattern(rubric: &Rubric, verdicts: &[crate::data::Verdict]) -> Option<Vec<VerdictKind>> {
-    (verdicts.len() == rubric.criteria.len()).then(|| verdicts.iter().map(|verdict| verdict.verdict).collect())
+pub(super) fn pattern(rubric: &Rubric, verdicts: &[Verdict]) -> Option<Vec<Standing>> {
+    (verdicts.len() == rubric.criteria.len()).then(|| verdicts.iter().map(Standing::from).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::{Decision, Judged};
+    use crate::spec::{PassRule, Scale};
     use crate::stage::decide::tests::{decide, row, rules};
     use VerdictKind::{Fail, Pass};
 
@@ -309,6 +320,32 @@ mod tests {
         assert_eq!(found, [("helpline", 40, 37), ("short", 30, 27), ("kind", 13, 10)]);
         assert!((modes.modes[0].rate - 77.0 / 80.0).abs() < 1e-12);
         assert_eq!(modes.pairs, [], "one alone reaches the threshold");
+    }
+
+    /// One reply is a shade too cold, one not kind at all, and one both: on a scale, what is not mended keeps what it earned.
+    #[test]
+    fn what_a_level_earns_counts_in_what_mending_returns() {
+        let scale = Scale {
+            text: "How warm?".to_owned(),
+            allow_not_applicable: false,
+            anchors: BTreeMap::from([(1, "cold".to_owned()), (5, "warm".to_owned())]),
+            pass_at: 4,
+            partial: true,
+        };
+        let criterion = |name: &str, ask| Criterion { id: id(name), weight: 1.0, critical: false, when: None, ask };
+        let kind = Ask::Check(crate::check::Check::Refusal);
+        let rubric = Rubric {
+            name: "r".to_owned(),
+            pass: PassRule { score: 0.7, min_applicable: 0.5, at_least: Vec::new() },
+            criteria: vec![criterion("warm", Ask::Scale(scale)), criterion("kind", kind)],
+        };
+        let reply = |level: f64, verdict, kind| {
+            vec![Standing { verdict, level: Some(level) }, Standing { verdict: kind, level: None }]
+        };
+        let patterns: Patterns =
+            [(reply(2.0, Fail, Pass), 3), (reply(3.0, Fail, Fail), 5), (reply(1.0, Fail, Fail), 7)].into();
+        // (4 − 1)/4 and 1 are 0.875 of 1 in the mean; (3 − 1)/4 and 1 are 0.75; nothing and 1 are 0.5.
+        assert_eq!([&[0][..], &[1], &[0, 1]].map(|mended| returned(&rubric, &patterns, mended)), [3, 5, 15]);
     }
 
     #[test]
