@@ -65,9 +65,17 @@ pub(super) fn share(measured: Option<Measured>) -> String {
     measured.map_or_else(dash, |Measured { point, lo, hi }| within(Some(point), lo, hi))
 }
 
-/// `0.70 (0.61–0.80)`; a dash for none.
+/// `0.70 (0.61–0.80)`, `0.02 (−0.03 to 0.06)`; a dash for none.
 pub(super) fn coefficient(measured: Option<Measured>) -> String {
-    measured.map_or_else(dash, |Measured { point, lo, hi }| format!("{point:.2} ({lo:.2}–{hi:.2})"))
+    let number = |value: f64| {
+        let text = format!("{value:.2}").replace('-', "−");
+        if text == "−0.00" { "0.00".to_owned() } else { text }
+    };
+    measured.map_or_else(dash, |Measured { point, lo, hi }| {
+        let lo = number(lo);
+        let to = if lo.starts_with('−') { " to " } else { "–" };
+        format!("{} ({lo}{to}{})", number(point), number(hi))
+    })
 }
 
 /// What stands for a number that is not there.
@@ -188,5 +196,15 @@ mod tests {
         assert_eq!(failed_in(&groups[..1], 3), "a 5 of 9");
         assert_eq!(failed_in(&groups, 2), "a 5 of 9, b 2 of 9 and 2 in 2 more");
         assert_eq!(failed_in(&[], 2), "");
+    }
+
+    #[test]
+    fn coefficients_below_zero_keep_their_sign_apart() {
+        let shown = |point, lo, hi| coefficient(Some(Measured { point, lo, hi }));
+        assert_eq!(shown(0.7, 0.614, 0.8), "0.70 (0.61–0.80)");
+        assert_eq!(shown(-0.02, -0.18, 0.15), "−0.02 (−0.18 to 0.15)");
+        assert_eq!(shown(-1.0, -1.0, -0.5), "−1.00 (−1.00 to −0.50)");
+        assert_eq!(shown(0.0, -0.001, 0.001), "0.00 (0.00–0.00)");
+        assert_eq!(coefficient(None), "–");
     }
 }
