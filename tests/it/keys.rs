@@ -220,6 +220,13 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
     ("unbiased", "calibrations.new", PIPELINE, "new: new-trust }", "new: base-trust }"),
     ("unbiased", "transported.base", PIPELINE, "{ base: base-trust,", "{ base: new-trust,"),
     ("unbiased", "transported.new", PIPELINE, "new: new-trust }", "new: base-trust }"),
+    ("panel", "repeat", PIPELINE, "seed: 3, repeat: 5", "seed: 3, repeat: 6"),
+    ("panel", "sampling.seed", PIPELINE, "seed: 3, repeat", "seed: 4, repeat"),
+    ("panel", "sampling.temperature", PIPELINE, "temperature: 0.5, top_p: 0.8", "temperature: 0.6, top_p: 0.8"),
+    ("panel", "sampling.top_p", PIPELINE, "temperature: 0.5, top_p: 0.8", "temperature: 0.5, top_p: 0.7"),
+    ("together", "mode", PIPELINE, "mode: together", "mode: json"),
+    ("weighed", "mode.logprob.max_outside", PIPELINE, "max_outside: 0.25", "max_outside: 0.26"),
+    ("repeated", "repeat", PIPELINE, "scenarios: imported, repeat: 3", "scenarios: imported, repeat: 4"),
     ("decision", "verdicts", PIPELINE, "decide: { verdicts: verdicts", "decide: { verdicts: checked"),
     ("trust", "confidence", PIPELINE, "confidence: 0.85", "confidence: 0.86"),
     ("trust", "floor.ac1", PIPELINE, "ac1: 0.7", "ac1: 0.8"),
@@ -297,6 +304,55 @@ fn keys(world: &World) -> Vec<Key> {
 }
 
 /// Where things lie, what they are called and how fast they go decides no result.
+/// A pipeline decides once, so that what a decision may say besides is tried on another one.
+#[test]
+fn what_a_decision_says_besides_is_in_its_key() {
+    const ARMS: &str = "verdicts: verdicts-too\n      calibration: new-trust\n      backup: verdicts\n";
+    const SWAPPED: &str = "verdicts: verdicts\n      calibration: new-trust\n      backup: verdicts-too\n";
+    let world = World::new().edited(
+        PIPELINE,
+        "decide: { verdicts: verdicts, deploy: 0.8, fine_tune: 0.4, confidence: 0.9, max_ungraded: 0.1, gate: deploy }",
+        "decide:\n      verdicts: verdicts-too\n      calibration: new-trust\n      backup: verdicts\n      deploy: 0.82\n      \
+         fine_tune: 0.42\n      cluster: none\n      target: suite\n      seed: 17\n      gates:\n        \
+         - { criterion: bounded, at_least: 0.35 }\n        - { metric: pass_rate, against: weighed, margin: 0.06 }\n        \
+         - { metric: ungraded, at_most: 0.07 }",
+    );
+    let decision = StageId::new("decision").unwrap();
+    let before = world.recipe(&decision);
+    let edits = [
+        ("cluster", "cluster: none\n      target", "cluster: topic\n      target"),
+        ("target", "target: suite", "target: population"),
+        ("seed", "seed: 17", "seed: 18"),
+        ("gates[].of", "criterion: bounded, at_least", "criterion: kind, at_least"),
+        ("gates[].metric", "metric: ungraded", "metric: score"),
+        ("gates[].bound.at_least", "at_least: 0.35", "at_least: 0.36"),
+        ("gates[].bound.at_most", "at_most: 0.07", "at_most: 0.08"),
+        ("gates[].bound.margin", "margin: 0.06", "margin: 0.07"),
+        ("calibration", "calibration: new-trust", "calibration: base-trust"),
+        ("transported", "calibration: new-trust", "calibration: base-trust"),
+        ("backup.transported", "calibration: new-trust", "calibration: base-trust"),
+        ("backup.verdicts", ARMS, SWAPPED),
+        ("backup.stages[]", ARMS, SWAPPED),
+        ("against[][]", "against: weighed", "against: together"),
+        ("against[][].criteria[].by_code", "check: { words: { min: 1, max: 40 } }", "question: Is it bounded?"),
+        ("against[][].criteria[].critical", "critical: true", "critical: false"),
+        ("against[][].criteria[].id", "id: kind", "id: warm"),
+        ("against[][].criteria[].weight", "weight: 2", "weight: 3"),
+        ("against[][].pass.min_applicable", "min_applicable: 0.4", "min_applicable: 0.3"),
+        ("against[][].pass.score", "score: 0.7", "score: 0.6"),
+    ];
+    for (path, old, new) in edits {
+        let file = if path.starts_with("against[][].") { RUBRIC } else { PIPELINE };
+        let after = world.edited(file, old, new).recipe(&decision);
+        assert_ne!(fields(&after).get(path), fields(&before).get(path), "{old} → {new} does not change {path}");
+        assert_ne!(after.key(), before.key(), "{path}");
+    }
+    let table: BTreeSet<&str> =
+        FIELDS.iter().map(|(_, path, ..)| *path).chain(edits.iter().map(|(path, ..)| *path)).collect();
+    let unknown: Vec<String> = fields(&before).into_keys().filter(|path| !table.contains(path.as_str())).collect();
+    assert_eq!(unknown, Vec::<String>::new(), "nothing says what changes them");
+}
+
 #[test]
 fn nothing_volatile_is_in_a_key() {
     let world = World::new();
