@@ -12,7 +12,9 @@ use super::progress::mark;
 use super::settings::Settings;
 use super::write;
 use crate::exec::Cause;
-use crate::lock::{self, Lock, LockedDecision, LockedRate, LockedStage, LockedWeights, Move, Share};
+use crate::lock::{
+    self, Gap, Lock, LockedComparison, LockedDecision, LockedRate, LockedStage, LockedWeights, Move, Share,
+};
 use crate::plan::{self, BlessError, Graph, LockState, Selection, Status};
 use crate::spec::{Loaded, Pipeline};
 
@@ -112,6 +114,10 @@ fn show(arguments: &Arguments, pipeline: &Pipeline, state: &str, old: Option<&Lo
         if let (None, Some(decision)) = (old, &new.decision) {
             writeln!(out, "  {} at {}", decision.outcome.as_str(), rate(decision))?;
         }
+        if old.is_none() {
+            let mut all = new.comparisons.iter();
+            all.try_for_each(|(stage, found)| writeln!(out, "  {stage}: {}", compared(found)))?;
+        }
         moves.iter().try_for_each(|moved| write_move(out, moved))
     });
     if written { Ok(Exit::Ok) } else { Err(Exit::Failed) }
@@ -127,6 +133,17 @@ pub(super) fn rate(decision: &LockedDecision) -> String {
     let Some(point) = point else { return "no valid scenario".to_owned() };
     let [point, lo, hi] = [*point, *lo, *hi].map(|share| format!("{:.2}", share.get() * 100.0));
     format!("{point} % [{lo}, {hi}], {passed} of {n}")
+}
+
+/// `improved, gate passed, +7.50 points [3.11, 11.89] over 200 rows`
+fn compared(found: &LockedComparison) -> String {
+    let LockedComparison { verdict, gate, point, lo, hi, confidence: _, method: _, n } = found;
+    let [lo, hi] = [lo, hi].map(|end| format!("{:.2}", end.get() * 100.0));
+    let shown = match point {
+        Some(point) => format!("{:+.2} points [{lo}, {hi}] over {n} rows", point.get() * 100.0),
+        None => "nothing to compare".to_owned(),
+    };
+    format!("{}, gate {}, {shown}", verdict.as_str(), gate.as_str())
 }
 
 fn write_move(out: &mut dyn Write, moved: &Move) -> io::Result<()> {
@@ -146,6 +163,10 @@ fn write_move(out: &mut dyn Write, moved: &Move) -> io::Result<()> {
                 writeln!(out, "  pass rate {} → {}", shown(old), shown(new))?;
             }
             Ok(())
+        }
+        Move::Comparison { stage, old, new } => {
+            let shown = |found: &Option<LockedComparison>| found.as_ref().map_or_else(|| "none".to_owned(), compared);
+            writeln!(out, "  {stage}: {} → {}", shown(old), shown(new))
         }
         Move::Weights { stage, old, new } => {
             let shown = |weights: &Option<LockedWeights>| {
@@ -187,6 +208,10 @@ fn to_json(moved: &Move) -> Value {
             "what": "decision",
             "old": old.as_ref().map(decision_json), "new": new.as_ref().map(decision_json),
         }),
+        Move::Comparison { stage, old, new } => json!({
+            "stage": stage, "what": "comparison",
+            "old": old.as_ref().map(comparison_json), "new": new.as_ref().map(comparison_json),
+        }),
         Move::Weights { stage, old, new } => {
             let weights = |weights: &LockedWeights| json!({ "blake3": weights.blake3, "bytes": weights.bytes });
             json!({
@@ -206,6 +231,14 @@ fn to_json(moved: &Move) -> Value {
             })
         }
     }
+}
+
+fn comparison_json(found: &LockedComparison) -> Value {
+    let LockedComparison { verdict, gate, point, lo, hi, confidence, method, n } = found;
+    json!({
+        "verdict": verdict, "gate": gate, "point": point.map(Gap::get), "lo": lo.get(), "hi": hi.get(),
+        "confidence": confidence, "method": method, "n": n,
+    })
 }
 
 /// A decision of a lock for scripts.

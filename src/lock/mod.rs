@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::data::{Decision, Outcome, Rate, WeightsRecord};
+use crate::data::{Comparison, ComparisonVerdict, Decision, GateOutcome, Outcome, Rate, RateDifference, WeightsRecord};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key, Recipe, to_canonical};
 
@@ -37,6 +37,8 @@ pub struct Lock {
     pub engine: EngineBuild,
     /// What was decided, if the pipeline decides something.
     pub decision: Option<LockedDecision>,
+    /// What each `compare` stage came to.
+    pub comparisons: BTreeMap<StageId, LockedComparison>,
     /// What each `pull` stage brought.
     pub weights: BTreeMap<StageId, LockedWeights>,
     /// What servers answered that are catalogs, by what was asked.
@@ -136,6 +138,54 @@ pub struct LockedCriterion {
     pub rate: Option<Share>,
     /// Verdicts `pass` and `fail`.
     pub n: u64,
+}
+
+/// What a comparison came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockedComparison {
+    /// The verdict on the target.
+    pub verdict: ComparisonVerdict,
+    /// Whether the target shows what it must, and no guard was lost.
+    pub gate: GateOutcome,
+    /// The new rate less that of the base; none without any row. Without the judge's errors where labels tell of them.
+    pub point: Option<Gap>,
+    /// Lower end of its interval.
+    pub lo: Gap,
+    /// Upper end.
+    pub hi: Gap,
+    /// Level of the interval.
+    pub confidence: f64,
+    /// `newcombe_paired`.
+    pub method: String,
+    /// Rows that count: pairs, or those of both arms where these are not paired.
+    pub n: u64,
+}
+
+/// A difference of two shares, in [−1, 1], as it is written down: with four decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap(i16);
+
+impl Gap {
+    /// Rounds a difference; what lies outside of [−1, 1] becomes the nearer end.
+    #[must_use]
+    pub fn new(difference: f64) -> Self {
+        let parts = (difference.clamp(-1.0, 1.0) * Share::PARTS).round();
+        #[expect(clippy::cast_possible_truncation, reason = "it is in -10,000..=10,000")]
+        Self(parts as i16)
+    }
+
+    /// The difference, in [−1, 1].
+    #[must_use]
+    pub fn get(self) -> f64 {
+        f64::from(self.0) / Share::PARTS
+    }
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}{}", Share(self.0.unsigned_abs()))
+    }
 }
 
 /// A share in [0, 1] as it is written down: with four decimals.
@@ -239,13 +289,32 @@ impl From<&Decision> for LockedDecision {
     }
 }
 
+impl From<&Comparison> for LockedComparison {
+    fn from(comparison: &Comparison) -> Self {
+        let corrected = comparison.corrected.as_ref().map(|corrected| &corrected.difference);
+        let difference = corrected.unwrap_or(&comparison.target.difference);
+        let RateDifference { point, lo, hi, confidence, method, n, clusters: _ } = difference;
+        Self {
+            verdict: comparison.verdict,
+            gate: comparison.gate,
+            point: point.map(Gap::new),
+            lo: Gap::new(*lo),
+            hi: Gap::new(*hi),
+            confidence: *confidence,
+            method: method.clone(),
+            n: *n,
+        }
+    }
+}
+
 impl Lock {
     /// Whether both were made of the same and came to the same, by whatever build.
     #[must_use]
     pub fn same_results(&self, other: &Self) -> bool {
-        let Self { pipeline, engine: _, decision, weights, catalogs, stages } = self;
+        let Self { pipeline, engine: _, decision, comparisons, weights, catalogs, stages } = self;
         *pipeline == other.pipeline
             && *decision == other.decision
+            && *comparisons == other.comparisons
             && *weights == other.weights
             && *catalogs == other.catalogs
             && *stages == other.stages

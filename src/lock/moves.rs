@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lock, LockedDecision, LockedStage, LockedWeights};
+use super::{Lock, LockedComparison, LockedDecision, LockedStage, LockedWeights};
 use crate::ids::StageId;
 
 /// Something that is not the same in two locks. `None` stands for what is not there.
@@ -14,6 +14,15 @@ pub enum Move {
         old: Option<LockedDecision>,
         /// What it is.
         new: Option<LockedDecision>,
+    },
+    /// What a comparison came to.
+    Comparison {
+        /// Which stage's.
+        stage: StageId,
+        /// What it was.
+        old: Option<LockedComparison>,
+        /// What it is.
+        new: Option<LockedComparison>,
     },
     /// The weights that a stage brings.
     Weights {
@@ -46,12 +55,15 @@ impl LockedStage {
 }
 
 impl Lock {
-    /// What moved from `old` to this lock: the decision first, then weights, then stages.
+    /// What moved from `old` to this lock: the decision first, then comparisons, weights and stages.
     #[must_use]
     pub fn moves_since(&self, old: &Self) -> Vec<Move> {
         let mut moves = Vec::new();
         if old.decision != self.decision {
             moves.push(Move::Decision { old: old.decision.clone(), new: self.decision.clone() });
+        }
+        for (stage, old, new) in pairs(&old.comparisons, &self.comparisons) {
+            moves.push(Move::Comparison { stage, old, new });
         }
         for (stage, old, new) in pairs(&old.weights, &self.weights) {
             moves.push(Move::Weights { stage, old, new });

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::{MessageFormatter, UserMessageFormatter};
 
 use super::{
-    EngineBuild, Lock, LockedCatalog, LockedCriterion, LockedDecision, LockedRate, LockedStage, LockedWeights, Share,
-    VERSION,
+    EngineBuild, Gap, Lock, LockedCatalog, LockedComparison, LockedCriterion, LockedDecision, LockedRate, LockedStage,
+    LockedWeights, Share, VERSION,
 };
-use crate::data::Outcome;
+use crate::data::{ComparisonVerdict, GateOutcome, Outcome};
 use crate::ids::{CriterionId, StageId};
 use crate::key::{BlobId, Key};
 
@@ -75,6 +75,8 @@ struct File {
     engine: Build,
     decision: Option<Decided>,
     #[serde(default)]
+    comparisons: BTreeMap<StageId, Compared>,
+    #[serde(default)]
     weights: BTreeMap<StageId, Weights>,
     #[serde(default)]
     catalogs: BTreeMap<String, Catalog>,
@@ -132,6 +134,16 @@ struct Decided {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Compared {
+    verdict: ComparisonVerdict,
+    gate: GateOutcome,
+    difference: Rate,
+    counted: u64,
+}
+
+/// A rate, or a difference of two.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Rate {
     point: Option<f64>,
     lo: f64,
@@ -175,16 +187,25 @@ impl Lock {
         if found != VERSION {
             return Err(LockError::Version { found, known: VERSION });
         }
-        let File { _version: _, pipeline, engine, decision, weights, catalogs, stages } = parse(text)?;
+        let File { _version: _, pipeline, engine, decision, comparisons, weights, catalogs, stages } = parse(text)?;
         let Build { evalflow, llama_cpp, backend } = engine;
         Ok(Self {
             pipeline,
             engine: EngineBuild { evalflow, llama_cpp, backend },
             decision: decision.map(Into::into),
+            comparisons: comparisons.into_iter().map(|(id, found)| (id, found.into())).collect(),
             weights: weights.into_iter().map(|(id, weights)| (id, weights.into())).collect(),
             catalogs: catalogs.into_iter().map(|(name, catalog)| (name, catalog.into())).collect(),
             stages: stages.into_iter().map(|(id, stage)| (id, stage.into())).collect(),
         })
+    }
+}
+
+impl From<Compared> for LockedComparison {
+    fn from(Compared { verdict, gate, difference, counted }: Compared) -> Self {
+        let Rate { point, lo, hi, confidence, method } = difference;
+        let (lo, hi) = (Gap::new(lo), Gap::new(hi));
+        Self { verdict, gate, point: point.map(Gap::new), lo, hi, confidence, method, n: counted }
     }
 }
 

@@ -19,6 +19,7 @@ fn lock_of(recipe: &Recipe) -> Lock {
         pipeline: "p".to_owned(),
         engine: EngineBuild { evalflow: "0.1.0".into(), llama_cpp: "llama 1, 2".into(), backend: "cpu".into() },
         decision: None,
+        comparisons: BTreeMap::new(),
         weights: BTreeMap::new(),
         catalogs: BTreeMap::new(),
         stages: BTreeMap::from([(id("answers"), stage)]),
@@ -48,10 +49,34 @@ fn decision() -> LockedDecision {
     }
 }
 
+fn comparison() -> LockedComparison {
+    LockedComparison {
+        verdict: ComparisonVerdict::NoDifference,
+        gate: GateOutcome::Inconclusive,
+        point: Some(Gap::new(-0.000_149)),
+        lo: Gap::new(-0.031_25),
+        hi: Gap::new(0.03),
+        confidence: 0.95,
+        method: "newcombe_paired".to_owned(),
+        n: 200,
+    }
+}
+
+#[test]
+fn differences_keep_four_decimals_and_their_sign() {
+    for (value, expected) in
+        [(0.0, "0.0000"), (-0.000_049, "0.0000"), (-0.0301, "-0.0301"), (1.5, "1.0000"), (-1.0, "-1.0000")]
+    {
+        assert_eq!(Gap::new(value).to_string(), expected);
+        assert!((Gap::new(value).get() - value.clamp(-1.0, 1.0)).abs() < 1e-4);
+    }
+}
+
 #[test]
 fn a_lock_is_a_text_for_diffs() {
     let mut lock = lock_of(&recipe(json!({ "max_tokens": 50, "system": "Be kind." })));
     lock.decision = Some(decision());
+    lock.comparisons.insert(id("change"), comparison());
     let weights = LockedWeights { blake3: BlobId::of(b"w"), sha256: "0".repeat(64), bytes: 7 };
     lock.weights.insert(id("1e5"), weights);
     let catalog = LockedCatalog { rows: BlobId::of(b"[]"), fetched: day(1_767_225_600) };
@@ -174,6 +199,13 @@ fn what_moved_is_told_with_both_sides() {
     assert!(matches!(&moves[0], Move::Decision { old: None, new: Some(_), .. }), "{moves:?}");
     assert!(matches!(&moves[2], Move::Stage { old: Some(_), new: None, .. }), "{moves:?}");
     assert_eq!(moves.len(), 3);
+    old = new.clone();
+    new.comparisons.insert(id("change"), comparison());
+    assert!(
+        matches!(new.moves_since(&old).as_slice(), [Move::Comparison { old: None, new: Some(_), .. }]),
+        "{:?}",
+        new.moves_since(&old)
+    );
 }
 
 prop_compose! {
@@ -206,6 +238,18 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn comparisons()(
+        point in prop::option::of(-1.0..=1.0),
+        ends in [-1.0..=1.0, -1.0..=1.0],
+        confidence in 0.01..0.999,
+        n in any::<u64>(),
+    ) -> LockedComparison {
+        let [lo, hi] = ends.map(Gap::new);
+        LockedComparison { point: point.map(Gap::new), lo, hi, confidence, n, ..comparison() }
+    }
+}
+
+prop_compose! {
     fn stages()(
         kind in "[a-z]{1,8}",
         bytes in any::<[u8; 32]>(),
@@ -221,6 +265,7 @@ proptest! {
     fn what_is_written_reads_back(
         pipeline in "\\PC{0,20}|[\\x00-\\x7f]{0,12}|[\u{80}-\u{9f}\u{2028}\u{feff}\u{fffe}]{0,3}|1e5|null|0x1f|1_000",
         decision in prop::option::of(decisions()),
+        comparisons in prop::collection::btree_map("[a-z0-9][a-z0-9_-]{0,8}", comparisons(), 0..2),
         stages in prop::collection::btree_map("[a-z0-9][a-z0-9_-]{0,8}", stages(), 0..4),
         weights in prop::collection::btree_map("[a-z0-9][a-z0-9_-]{0,8}", (any::<[u8; 32]>(), "[0-9]{64}|[0-9a-f]{64}", any::<u64>()), 0..2),
         catalogs in prop::collection::btree_map("hub\\?\\PC{0,20}", (any::<[u8; 32]>(), "[0-9]{4}-[0-9]{2}-[0-9]{2}"), 0..2),
@@ -232,6 +277,7 @@ proptest! {
             pipeline,
             engine: EngineBuild { evalflow: "0.1.0".into(), llama_cpp: "a, b".into(), backend: "cpu".into() },
             decision,
+            comparisons: comparisons.into_iter().map(|(name, found)| (id(&name), found)).collect(),
             weights: weights.collect(),
             catalogs: catalogs.into_iter().map(|(name, (rows, fetched))| (name, LockedCatalog { rows: BlobId::from_bytes(rows), fetched })).collect(),
             stages: stages.into_iter().map(|(name, stage)| (id(&name), stage)).collect(),

@@ -1,7 +1,8 @@
 //! From a lock to a file's text: one value a line, always in the same order, so that a diff shows what moved.
 
 use super::{
-    EngineBuild, Lock, LockedCatalog, LockedCriterion, LockedDecision, LockedRate, LockedStage, LockedWeights, VERSION,
+    EngineBuild, Lock, LockedCatalog, LockedComparison, LockedCriterion, LockedDecision, LockedRate, LockedStage,
+    LockedWeights, VERSION,
 };
 use crate::data::Outcome;
 
@@ -110,7 +111,7 @@ impl Lock {
     /// The text of the lock file.
     #[must_use]
     pub fn write(&self) -> String {
-        let Self { pipeline, engine, decision, weights, catalogs, stages } = self;
+        let Self { pipeline, engine, decision, comparisons, weights, catalogs, stages } = self;
         let EngineBuild { evalflow, llama_cpp, backend } = engine;
         let mut text = Text { text: format!("{MARK}\n"), depth: 0 };
         text.number("evalflow_lock", VERSION);
@@ -123,6 +124,7 @@ impl Lock {
         if let Some(decision) = decision {
             text.section("decision", |text| write_decision(text, decision));
         }
+        text.map("comparisons", comparisons.iter().map(|(id, found)| (id.as_str(), found)), write_comparison);
         text.map("weights", weights.iter().map(|(id, weights)| (id.as_str(), weights)), write_weights);
         text.map("catalogs", catalogs.iter().map(|(name, catalog)| (name.as_str(), catalog)), write_catalog);
         text.map("stages", stages.iter().map(|(id, stage)| (id.as_str(), stage)), write_stage);
@@ -154,6 +156,20 @@ fn write_decision(text: &mut Text, decision: &LockedDecision) {
         text.optional("rate", *rate);
         text.number("counted", n);
     });
+}
+
+fn write_comparison(text: &mut Text, found: &LockedComparison) {
+    let LockedComparison { verdict, gate, point, lo, hi, confidence, method, n } = found;
+    text.words("verdict", verdict.as_str());
+    text.words("gate", gate.as_str());
+    text.section("difference", |text| {
+        text.optional("point", *point);
+        text.number("lo", lo);
+        text.number("hi", hi);
+        text.float("confidence", *confidence);
+        text.words("method", method);
+    });
+    text.number("counted", n);
 }
 
 fn write_weights(text: &mut Text, LockedWeights { blake3, sha256, bytes }: &LockedWeights) {

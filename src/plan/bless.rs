@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::frozen::{FrozenError, compare, frozen};
 use super::{Graph, PlanError, PlannedStage, Resolved, Settled, Status, plan, resolve, searched};
-use crate::data::{Decision, WeightsRecord};
+use crate::data::{Comparison, Decision, WeightsRecord};
 use crate::engine::embedded;
 use crate::ids::StageId;
 use crate::lock::{EngineBuild, Lock, LockedCatalog, LockedStage, day};
@@ -67,6 +67,7 @@ pub fn bless(pipeline: &Pipeline, graph: &Graph, store: &Store) -> Result<Lock, 
         pipeline: pipeline.name.clone(),
         engine: this_build(),
         decision: None,
+        comparisons: BTreeMap::new(),
         weights: BTreeMap::new(),
         catalogs: BTreeMap::new(),
         stages: BTreeMap::new(),
@@ -124,7 +125,7 @@ fn of_receipts(
     lock: &Lock,
     receipts: &[(StageId, Receipt)],
 ) -> Result<Lock, PlanError> {
-    let mut made = Lock { decision: None, weights: BTreeMap::new(), ..lock.clone() };
+    let mut made = Lock { decision: None, comparisons: BTreeMap::new(), weights: BTreeMap::new(), ..lock.clone() };
     made.pipeline.clone_from(&pipeline.name);
     for (id, receipt) in receipts {
         note_record(&mut made, id, &pipeline.stages[id], receipt, store)?;
@@ -162,13 +163,16 @@ fn note_record(
             let record: Decision = record(store, id, receipt)?;
             lock.decision = Some((&record).into());
         }
+        Stage::Compare(_) => {
+            let record: Comparison = record(store, id, receipt)?;
+            lock.comparisons.insert(id.clone(), (&record).into());
+        }
         Stage::Research(_)
         | Stage::Generate(_)
         | Stage::Infer(_)
         | Stage::Judge(_)
         | Stage::Prefer(_)
-        | Stage::Calibrate(_)
-        | Stage::Compare(_) => {}
+        | Stage::Calibrate(_) => {}
     }
     Ok(())
 }

@@ -162,3 +162,27 @@ fn a_comparison_is_frozen_and_verified() {
     let history = project.run(&["history", FILE]);
     assert!(history.stdout.contains("improved"), "{history}");
 }
+
+#[test]
+fn what_a_comparison_came_to_is_in_the_lock() {
+    let project = example();
+    project.run(&["run", FILE]).exits(3);
+    let first = project.run(&["bless", FILE]).exits(0);
+    let told = first.stdout.lines().find(|line| line.contains("improved, gate failed, +")).unwrap_or_default();
+    assert!(told.ends_with(" rows"), "{first}");
+    let lock = FILE.replace(".yaml", ".lock");
+    let written = project.read(&lock);
+    assert!(written.contains("\ncomparisons:\n") && written.contains("    verdict: improved\n"), "{written}");
+    // Who edits it is found out, and who changes the pipeline sees what that does to the verdict.
+    project.write(&lock, &written.replace("    verdict: improved\n", "    verdict: regressed\n"));
+    let edited = project.run(&["verify", FILE]).exits(1);
+    assert!(edited.stderr.contains("it was edited"), "{edited}");
+    project.write(&lock, &written);
+    project.edit(FILE, "    compare:\n", "    compare:\n      min_improvement: 0.15\n");
+    project.run(&["run", FILE]);
+    let second = project.run(&["bless", FILE]).exits(0);
+    assert!(second.stdout.contains(": improved, gate failed, "), "{second}");
+    assert!(second.stdout.contains(" → inconclusive, gate failed, "), "{second}");
+    let json = project.run(&["bless", FILE, "--check", "--json"]).exits(0);
+    assert!(json.stdout.contains("\"moves\""), "{json}");
+}

@@ -22,11 +22,11 @@ use super::engines::Askers;
 use super::scenarios::failed_file;
 use super::stages::row_stage;
 use super::{Engines, StageFailure, StartError, catalogs, whole};
-use crate::data::{Decision, Scenario, WeightsRecord};
+use crate::data::{Comparison, Decision, Scenario, WeightsRecord};
 use crate::fetch::{Fetched, gguf};
 use crate::ids::StageId;
 use crate::key::BlobId;
-use crate::lock::{Lock, LockedDecision, LockedStage};
+use crate::lock::{Lock, LockedComparison, LockedDecision, LockedStage};
 use crate::plan::{FrozenError, Graph, Locked, frozen};
 use crate::spec::{
     Calibrate, Decide, Generate, HubSearch, Infer, Judge, NearDuplicates, Pipeline, Pull, Research, Sample, Stage,
@@ -182,6 +182,10 @@ impl State<'_> {
             Stage::Decide(decide) => tokio::task::block_in_place(|| self.decision(id, decide, locked)),
             Stage::Compare(compare) => tokio::task::block_in_place(|| {
                 let Verify { pipeline, lock, .. } = self.verify;
+                let old: Comparison = record(store, id, &locked.output)?;
+                if lock.comparisons.get(id) != Some(&LockedComparison::from(&old)) {
+                    return Err(edited("numbers"));
+                }
                 let table = |read: &StageId| Ok(store.lines(&lock.stages[read].output)?);
                 let calibrated = whole::calibrated_arms(store, compare, |id| lock.stages[id].output)?;
                 Ok(same_record(&whole::comparison(pipeline, compare, calibrated.as_ref(), table)?, locked))
