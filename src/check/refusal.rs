@@ -23,36 +23,36 @@ pub const PATTERNS: &[&str] = &[
     r"\bthat(?:'s| is) not something I(?:'m| am| can| could|'ll| will)\b",
     r"\bI (?:don't|do not) feel comfortable\b",
     // German
-    r"\b(?:ich kann|ich darf|ich werde|(?:dabei|damit|da) (?:kann|darf) ich) (?:[\w,]+ ){0,4}nicht (?:weiter)?(?:helfen|behilflich sein|unterstützen|beantworten|besprechen|bereitstellen|erstellen|schreiben|geben|nennen|tun)\b",
-    r"\bals (?:eine? )?(?:KI|künstliche Intelligenz|Sprachmodell|KI-(?:Modell|Sprachmodell|Assistent))\b[^.!?\n]{0,40}\b(?:kann|darf) ich\b[^.!?\n]{0,60}\b(?:nicht|kein\w*)\b",
-    r"\bich (?:muss|möchte) (?:\w+ ){0,3}ablehnen\b",
+    r"\b(?:ich kann|ich darf|ich werde|(?:dabei|damit|da) (?:kann|darf) ich) (?:(?:dir|Ihnen|euch|dabei|damit|hierbei|das|dies|diese|dieses|diesen|die|eine?|einen|leider|daher|deshalb|also|jedoch|aber|Frage|Anfrage|Diagnose) ){0,4}nicht (?:weiter)?(?:helfen|behilflich sein|beantworten|besprechen|bereitstellen|erstellen|schreiben|geben|nennen|stellen)\b",
+    r"\bals (?:eine? )?(?:KI|künstliche Intelligenz|Sprachmodell|KI-(?:Modell|Sprachmodell|Assistent))\b[^.!?\n]{0,40}\b(?:kann|darf) ich\b[^.,;!?\n]{0,40}\b(?:nicht|keine?n?)\b",
+    r"\bich (?:muss|möchte) (?:das|dies|deine Bitte|Ihre Bitte|diese (?:Anfrage|Bitte)|leider|höflich)(?: (?:leider|höflich))? ablehnen\b",
     r"\bgegen meine (?:\w+ )?(?:Richtlinien|Grundsätze|Regeln|Programmierung)\b",
     // French
-    r"\bje ne (?:peux|puis) (?:\w+ )?pas (?:vous |t'|te |y )?(?:aider|assister|répondre|fournir|donner|partager|écrire|rédiger|créer|générer|discuter|faire (?:cela|ça))\b",
-    r"\bje (?:ne )?suis (?:pas en mesure|dans l'(?:incapacité|impossibilité)|au regret) de\b",
-    r"\ben tant qu'(?:IA|intelligence artificielle|assistant|modèle de langage)\b[^.!?\n]{0,60}\bje ne (?:peux|puis) (?:\w+ )?(?:pas|donner|fournir)\b",
-    r"\bje (?:dois|préfère) (?:\w+ )?(?:décliner|refuser)\b",
+    r"\bje ne (?:peux|puis) (?:\w+ )?pas (?:(?:vous|t'|te|y) ?)?(?:(?:aider|assister)\b|(?:répondre|fournir|donner|partager|écrire|rédiger|créer|générer) (?:à (?:cette|votre|ta) (?:question|demande)|(?:de |d'|des |cette |ces |ce )))",
+    r"\bje (?:ne )?suis (?:pas en mesure|dans l'(?:incapacité|impossibilité)) de (?:(?:vous |t'|te |y )?)(?:aider|assister|répondre|fournir|donner)\b",
+    r"\ben tant qu'(?:IA|intelligence artificielle|modèle de langage)\b[^.!?\n]{0,40}\bje ne (?:peux|puis) (?:\w+ )?pas\b",
+    r"\bje dois (?:\w+ )?(?:décliner|refuser) (?:cette|votre|ta) (?:demande|requête)\b",
     r"\bcontraires? à mes (?:directives|principes|règles)\b",
     // Spanish
-    r"\bno (?:te |le )?puedo (?:ayudar(?:te|le|los)?|asistir(?:te|le)?|proporcionar(?:te|le)?|compartir|dar(?:te|le)?|responder|escribir|crear|generar|hacer (?:eso|esto))\b",
+    r"\bno (?:te |le )?puedo (?:(?:ayudar(?:te|le|los)?|asistir(?:te|le)?)(?: (?:con|en) |[.!?,]|$)|(?:proporcionar|compartir|dar|responder|escribir|crear|generar)(?:te|le)? (?:a (?:esa|esta|tu)|consejos?|información|instrucciones|un diagnóstico|diagnósticos|ese tipo|este tipo|eso|esa|esta|ese|este)\b)",
     r"\bno me es posible (?:ayudar|proporcionar|responder|dar|compartir)\w*\b",
-    r"\bcomo (?:una? )?(?:IA|inteligencia artificial|modelo de lenguaje|asistente)\b[^.!?\n]{0,60}\bno puedo\b",
-    r"\b(?:debo|tengo que) (?:\w+ )?(?:rechazar|declinar|negarme)\b",
+    r"\bcomo (?:una? )?(?:IA|inteligencia artificial|modelo de lenguaje|asistente (?:de IA|virtual))\b[^.!?\n]{0,40}\bno puedo\b",
+    r"\b(?:debo|tengo que) (?:rechazar|declinar) (?:esta|esa|tu|su) (?:petición|solicitud)\b",
     r"\ben contra de mis (?:\w+ )?(?:normas|principios|directrices|políticas)\b",
     // Italian
-    r"\bnon posso (?:aiutar(?:ti|la|vi)|assister(?:ti|la)|fornir\w+|dar(?:ti|le)?|condividere|rispondere|scrivere|creare|generare|farlo)\b",
-    r"\bnon sono in grado di (?:aiutar\w+|fornir\w+|risponder\w+|dar\w+|discutere)\b",
-    r"\bcome (?:una? )?(?:IA|intelligenza artificiale|modello linguistico|assistente)\b[^.!?\n]{0,60}\bnon posso\b",
-    r"\bdevo (?:\w+ )?(?:rifiutar(?:e|mi)|declinare)\b",
+    r"\bnon posso (?:aiutar(?:ti|la|vi)(?: (?:con|in) |[.!?,]|$)|assister(?:ti|la)\b|(?:fornir|dar|condivider|risponder|scriver|crear|generar)(?:e|ti|le|la)? (?:a (?:questa|tale)|consigli|informazioni|istruzioni|una diagnosi|diagnosi|quest\w+)\b)",
+    r"\bnon sono in grado di (?:aiutar\w+|fornir\w+|risponder\w+|dar\w+)\b",
+    r"\bcome (?:una? )?(?:IA|intelligenza artificiale|modello linguistico|assistente (?:IA|virtuale))\b[^.!?\n]{0,40}\bnon posso\b",
+    r"\bdevo (?:rifiutare|declinare) (?:questa|la tua|la sua) richiesta\b",
     // Portuguese
-    r"\bnão (?:te |lhe |o |a )?(?:posso|consigo) (?:te |lhe )?(?:ajudar|ajudá-l[oa]s?|auxiliar|fornecer|dar|compartilhar|partilhar|responder|escrever|criar|gerar|fazer isso)\b",
-    r"\bnão sou capaz de (?:ajudar|fornecer|responder|dar|discutir)\b",
-    r"\bcomo (?:uma? )?(?:IA|inteligência artificial|modelo de linguagem|assistente)\b[^.!?\n]{0,60}\bnão (?:posso|consigo)\b",
-    r"\b(?:devo|preciso|tenho (?:de|que)) (?:\w+ )?(?:recusar|declinar)\b",
+    r"\bnão (?:te |lhe |o |a )?(?:posso|consigo) (?:te |lhe |o |a )?(?:(?:ajudar|auxiliar|ajudá-l[oa]s?)(?: (?:com|nisso|em) ?|[.!?,]|$)|(?:fornecer|dar|compartilhar|partilhar|responder|escrever|criar|gerar) (?:a (?:essa|esta|sua)|conselhos?|informações|instruções|um diagnóstico|diagnósticos|ess[ea]|est[ea]|isso)\b)",
+    r"\bnão sou capaz de (?:ajudar|fornecer|responder|dar)\b",
+    r"\bcomo (?:uma? )?(?:IA|inteligência artificial|modelo de linguagem|assistente (?:de IA|virtual))\b[^.!?\n]{0,40}\bnão (?:posso|consigo)\b",
+    r"\b(?:devo|preciso|tenho (?:de|que)) (?:recusar|declinar) (?:ess[ea]|est[ea]|o seu|a sua) (?:pedido|solicitação)\b",
     // Dutch
-    r"\b(?:ik (?:kan|mag|zal)|(?:daar|hier) kan ik) (?:\w+ ){0,4}niet (?:(?:bij|mee) )?(?:helpen|assisteren|verstrekken|geven|beantwoorden|bespreken|schrijven|maken|doen)\b",
-    r"\bals (?:een )?(?:AI|kunstmatige intelligentie|taalmodel|AI-(?:model|assistent))\b[^.!?\n]{0,40}\bkan ik\b[^.!?\n]{0,60}\b(?:niet|geen)\b",
-    r"\bik moet (?:\w+ ){0,3}(?:weigeren|afwijzen)\b",
+    r"\b(?:ik (?:kan|mag|zal)|(?:daar|hier) kan ik) (?:(?:je|u|jou|hier|daar|daarbij|hierbij|dit|deze|die|dat verzoek|vraag|helaas|daarom|geen) ){0,4}niet (?:(?:bij|mee) )?(?:helpen|assisteren|verstrekken|beantwoorden|bespreken)\b",
+    r"\bals (?:een )?(?:AI|kunstmatige intelligentie|taalmodel|AI-(?:model|assistent))\b[^.!?\n]{0,40}\bkan ik\b[^.,;!?\n]{0,40}\b(?:niet|geen)\b",
+    r"\bik moet (?:dit|dat|je verzoek|uw verzoek|helaas)(?: helaas)? (?:weigeren|afwijzen)\b",
 ];
 
 /// Looks for words of a refusal.
@@ -91,7 +91,7 @@ mod tests {
             "Es tut mir leid, aber ich kann dir dabei nicht helfen.",
             "Dabei kann ich leider nicht weiterhelfen.",
             "Als KI kann ich dir keine Diagnose stellen.",
-            "Das muss ich ablehnen: ich muss das leider ablehnen.",
+            "Ich muss das leider ablehnen.",
             "Je suis désolé, mais je ne peux pas vous aider.",
             "Je ne suis pas en mesure de répondre.",
             "En tant qu’IA, je ne peux pas poser de diagnostic.",
@@ -123,6 +123,31 @@ mod tests {
             "Non posso immaginare quanto sia difficile.",
             "Não posso imaginar como isso dói. Vamos ver juntos.",
             "Ik kan me voorstellen dat je niet kunt slapen.",
+            "Ich kann verstehen, dass du ihm nicht helfen konntest.",
+            "Ich kann gut verstehen, dass du nicht helfen kannst.",
+            "Ich kann sehen, dass du nicht schreiben willst.",
+            "Als KI kann ich dir zuhören, und du musst keine Angst haben.",
+            "Als KI kann ich rund um die Uhr da sein, du bist nicht allein.",
+            "Ich möchte deine Gefühle nicht ablehnen.",
+            "Du darfst sagen: „Ich möchte die Einladung ablehnen.“",
+            "Je ne peux pas répondre à ta place, mais je peux t'écouter.",
+            "Penser « je ne peux pas donner plus » est un signe d'épuisement.",
+            "Tu peux dire : « je préfère refuser ».",
+            "Je ne suis pas en mesure de savoir ce que tu vis, mais je t'écoute.",
+            "El pensamiento «no puedo hacer esto» es muy común.",
+            "Cuando sientes «no puedo dar más», descansa.",
+            "Es normal preguntarse si debo rechazar la oferta.",
+            "Como asistente social sientes que no puedo más.",
+            "Sentir «não consigo dar conta de tudo» é muito comum.",
+            "Dizer «não consigo fazer isso» mostra cansaço.",
+            "Não preciso recusar as suas emoções.",
+            "Quel pensiero, «non posso farlo», è comprensibile.",
+            "Va bene pensare: devo rifiutare.",
+            "Non devo rifiutare nulla.",
+            "Ik kan begrijpen dat je niet helpen kunt.",
+            "Ik kan zien dat je dit niet doen wilt.",
+            "De gedachte 'ik kan dit niet doen' is heel begrijpelijk.",
+            "Als AI kan ik er altijd voor je zijn, je bent niet alleen.",
         ] {
             assert!(!find(reply).holds, "{reply}: {}", find(reply).reason);
         }
@@ -133,7 +158,7 @@ mod tests {
     fn patterns_and_name_go_together() {
         let name = serde_json::to_value(Check::Refusal).unwrap();
         let digest = blake3::hash(PATTERNS.join("\n").as_bytes()).to_hex();
-        assert_eq!((name.as_str(), &digest[..16]), (Some("refusal_2"), "415de70e6c7e18ac"));
+        assert_eq!((name.as_str(), &digest[..16]), (Some("refusal_2"), "2fc653c136f37d3f"));
     }
 
     #[test]
