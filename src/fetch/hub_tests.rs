@@ -1,7 +1,7 @@
 //! Tests of models from hubs and registries: on servers of this machine that answer as those do.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -275,6 +275,11 @@ async fn shards_on_this_machine_are_joined_and_stay() {
     let fetched = bench.fetch(&source, None).await.unwrap();
     assert_eq!(gguf::read(&bench.partial()).unwrap().parameters, 4096 + 128 + 8);
     assert_eq!(fetched.sha256, sha256(&fs_err::read(bench.partial()).unwrap()));
+    assert_eq!(bench.counted(), (fetched.bytes, fetched.bytes));
+    // What they come to is known before they are joined.
+    let parts: Vec<PathBuf> = files.keys().map(|name| bench.path(name)).collect();
+    let joined = (gguf::read(&bench.partial()).unwrap(), fetched.bytes);
+    assert_eq!(gguf::read_joined(&parts).unwrap(), joined);
     for (name, bytes) in &files {
         assert_eq!(&fs_err::read(bench.path(name)).unwrap(), bytes);
     }

@@ -72,7 +72,7 @@ pub(super) async fn bring(
         before += digests.bytes;
     }
     let paths: Vec<PathBuf> = places.iter().map(|part| part.path().to_owned()).collect();
-    let digests = join_at(paths.clone(), place, watch).await?;
+    let digests = join_at(paths.clone(), Told::Before, place, watch).await?;
     let failed = |error| FetchError::io(place.path(), error);
     paths.iter().try_for_each(|shard| remove_if_there(shard)).map_err(failed)?;
     Ok(digests)
@@ -91,14 +91,25 @@ pub(super) async fn join_files(
         Err(error) => Err(FetchError::io(path, error)),
     };
     let all: u64 = shards.iter().map(size).sum::<Result<_, _>>()?;
+    // What an interrupted attempt left is begun anew, and is not in its own way.
+    remove_if_there(place.path()).map_err(|error| FetchError::io(place.path(), error))?;
     space::check(manner.room, place.path(), all)?;
-    join_at(shards, place, watch).await
+    join_at(shards, Told::Now, place, watch).await
 }
 
-async fn join_at(shards: Vec<PathBuf>, place: &Place, watch: &dyn Watch) -> Result<Digests, FetchError> {
+/// When it is told how many bytes there are and how many are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// While they were brought.
+    Before,
+    /// While they are joined.
+    Now,
+}
+
+async fn join_at(shards: Vec<PathBuf>, told: Told, place: &Place, watch: &dyn Watch) -> Result<Digests, FetchError> {
     watch.note(&format!("joining {} shards", shards.len()));
     let place = place.clone();
-    off_thread(watch, move |counter| join(&shards, &place, counter)).await
+    off_thread(watch, move |counter| join(&shards, told, &place, counter)).await
 }
 
 /// Brings one shard, unless it is here from an attempt before.
@@ -123,14 +134,16 @@ struct Hashing<'a> {
     file: BufWriter<File>,
     hasher: Hasher,
     counter: &'a Counter,
+    told: Told,
 }
 
 impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
+        let done = if self.told == Told::Now { bytes.len() } else { 0 };
         // Fails where nobody waits for it any more.
-        self.counter.advance(0).map_err(io::Error::other)?;
+        self.counter.advance(done).map_err(io::Error::other)?;
         Ok(bytes.len())
     }
 
@@ -139,20 +152,25 @@ impl Write for Hashing<'_> {
     }
 }
 
-fn join(shards: &[PathBuf], place: &Place, counter: &Counter) -> Result<Digests, FetchError> {
+fn join(shards: &[PathBuf], told: Told, place: &Place, counter: &Counter) -> Result<Digests, FetchError> {
     let path = place.path();
     let failed = |error| FetchError::io(path, error);
-    remove_if_there(path).map_err(failed)?;
-    let file = BufWriter::with_capacity(1 << 18, File::create(path).map_err(failed)?);
-    let mut out = Hashing { file, hasher: Hasher::default(), counter };
-    let paths: Vec<_> = shards.iter().map(PathBuf::as_path).collect();
-    gguf::join(&paths, &mut out).map_err(|error| {
+    let unsound = |error| {
         if let gguf::GgufError::Io { source } = error {
             failed(source)
         } else {
             FetchError::BadShards { reason: error.to_string() }
         }
-    })?;
+    };
+    if told == Told::Now {
+        let (_, bytes) = gguf::read_joined(shards).map_err(unsound)?;
+        counter.total(bytes)?;
+    }
+    remove_if_there(path).map_err(failed)?;
+    let file = BufWriter::with_capacity(1 << 18, File::create(path).map_err(failed)?);
+    let mut out = Hashing { file, hasher: Hasher::default(), counter, told };
+    let paths: Vec<_> = shards.iter().map(PathBuf::as_path).collect();
+    gguf::join(&paths, &mut out).map_err(unsound)?;
     out.flush().map_err(failed)?;
     out.file.get_ref().sync_all().map_err(failed)?;
     Ok(out.hasher.finish())

@@ -9,7 +9,7 @@ use crate::engine::embedded::{BACKEND, DEFAULT_CONTEXT, most_sequences};
 use crate::engine::memory::{BATCH, Fit, Footprint, GROUP, Limit, Shortage, Wanted};
 use crate::fetch::gguf;
 use crate::ids::StageId;
-use crate::spec::{Embedded, KvCache, Pipeline, Stage, WeightsSource};
+use crate::spec::{Embedded, KvCache, Pipeline, Stage, WeightsSource, model_files};
 use crate::stage::{self, Known as _};
 use crate::store::Store;
 
@@ -188,9 +188,10 @@ fn header(
     }
     let wanted = stage::wanted(pull, settled).map_err(|error| PlanError::from_recipe(pulled, error))?;
     let WeightsSource::File(path) = &wanted.source else { return Ok(None) };
-    let path = pipeline.root.join(path);
-    let bytes = fs_err::metadata(&path).map_or(0, |metadata| metadata.len());
-    Ok(gguf::read(&path).ok().map(|header| (header, bytes)))
+    let files = model_files(&pipeline.root.join(path));
+    let [file] = files.as_slice() else { return Ok(gguf::read_joined(&files).ok()) };
+    let bytes = fs_err::metadata(file).map_or(0, |metadata| metadata.len());
+    Ok(gguf::read(file).ok().map(|header| (header, bytes)))
 }
 
 #[cfg(test)]

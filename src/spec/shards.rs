@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 pub fn shard(stem: &str) -> Option<(&str, u32, u32)> {
     let (rest, count) = stem.rsplit_once("-of-")?;
     let (name, number) = rest.rsplit_once('-')?;
-    let read = |digits: &str| (digits.len() == 5).then(|| digits.parse().ok()).flatten();
+    let is_number = |digits: &str| digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let read = |digits: &str| is_number(digits).then(|| digits.parse().ok()).flatten();
     Some((name, read(number)?, read(count)?))
 }
 
@@ -36,8 +37,14 @@ mod tests {
             files("m/a-Q8_0-00001-of-00002.gguf"),
             ["m/a-Q8_0-00001-of-00002.gguf", "m/a-Q8_0-00002-of-00002.gguf"]
         );
-        for one in ["a.gguf", "a-00001-of-00001.gguf", "a-00002-of-00003.gguf", "a-1-of-2.gguf", "a-00001-of-00002.bin"]
-        {
+        for one in [
+            "a.gguf",
+            "a-00001-of-00001.gguf",
+            "a-00002-of-00003.gguf",
+            "a-1-of-2.gguf",
+            "a-00001-of-00002.bin",
+            "a-00001-of-+0002.gguf",
+        ] {
             assert_eq!(files(one), [one]);
         }
     }

@@ -4,14 +4,14 @@
 //! The first shard's metadata without what says that it is a shard, the tensor tables one after the other, and the data
 //! as it lies in the shards. Lengths are checked as when a header is read.
 
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use fs_err::File;
 
 use super::reader::Reader;
 use super::types::tensor_type;
-use super::{GgufError, LIST, LONGEST_KEY, MOST_ENTRIES, Metadata, TEXT, read_list, read_scalar};
+use super::{GgufError, Header, LIST, LONGEST_KEY, MOST_ENTRIES, Metadata, TEXT, parse, read_list, read_scalar};
 
 /// Longest tensor table of all shards together, in bytes: real ones have some thousand entries of a hundred bytes.
 const LONGEST_TABLE: usize = 64 * 1024 * 1024;
@@ -44,33 +44,32 @@ struct Tensor {
 /// # Errors
 /// A shard cannot be read, is damaged, or they do not belong together; or `out` fails.
 pub(in crate::fetch) fn join(shards: &[&Path], out: &mut dyn Write) -> Result<(), GgufError> {
-    let mut opened = Vec::with_capacity(shards.len());
-    let mut table = 0;
-    for (number, path) in shards.iter().enumerate() {
-        opened.push(Shard::open(path, number, shards.len(), &mut table)?);
-    }
-    let mut alignments = opened.iter().filter_map(|shard| shard.alignment);
-    let alignment = alignments.next().ok_or(GgufError::NoTensors)?;
-    if alignments.any(|other| other != alignment) {
-        return Err(GgufError::malformed("its shards are aligned in different ways"));
-    }
+    let mut opened = open(shards)?;
     let mut out = Counted { out, at: 0 };
-    out.header(&mut opened)?;
-    let mut base = 0_u64;
-    for shard in &opened {
-        for tensor in &shard.tensors {
-            let offset = tensor.offset.checked_add(base).ok_or_else(too_large)?;
-            out.write(&tensor.description)?;
-            out.write(&offset.to_le_bytes())?;
-        }
-        base = base.checked_add(shard.data_bytes).ok_or_else(too_large)?;
-    }
-    out.pad(alignment)?;
+    out.head(&mut opened)?;
     for shard in &mut opened {
         shard.file.seek(SeekFrom::Start(shard.data)).map_err(io)?;
         out.copy(&mut shard.file, shard.data_bytes)?;
     }
     Ok(())
+}
+
+/// Reads the header of the model that `shards` make up, in their order, without joining them; with how many bytes it has.
+///
+/// # Errors
+/// A shard cannot be read, is damaged, or they do not belong together.
+pub fn read_joined(shards: &[PathBuf]) -> Result<(Header, u64), GgufError> {
+    let mut opened = open(&shards.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    let mut head = Vec::new();
+    let data = Counted { out: &mut head, at: 0 }.head(&mut opened)?;
+    let bytes = data.checked_add(head.len() as u64).ok_or_else(too_large)?;
+    Ok((parse(Cursor::new(head), bytes)?, bytes))
+}
+
+fn open(shards: &[&Path]) -> Result<Vec<Shard>, GgufError> {
+    let mut table = 0;
+    let open = |(number, path): (usize, &&Path)| Shard::open(path, number, shards.len(), &mut table);
+    shards.iter().enumerate().map(open).collect()
 }
 
 fn io(source: std::io::Error) -> GgufError {
@@ -93,7 +92,28 @@ impl Counted<'_> {
         self.out.write_all(bytes).map_err(io)
     }
 
-    fn header(&mut self, shards: &mut [Shard]) -> Result<(), GgufError> {
+    /// Writes all that comes before the tensors' data, and says how long that is.
+    fn head(&mut self, shards: &mut [Shard]) -> Result<u64, GgufError> {
+        let mut alignments = shards.iter().filter_map(|shard| shard.alignment);
+        let alignment = alignments.next().ok_or(GgufError::NoTensors)?;
+        if alignments.any(|other| other != alignment) {
+            return Err(GgufError::malformed("its shards are aligned in different ways"));
+        }
+        self.metadata(shards)?;
+        let mut base = 0_u64;
+        for shard in shards {
+            for tensor in &shard.tensors {
+                let offset = tensor.offset.checked_add(base).ok_or_else(too_large)?;
+                self.write(&tensor.description)?;
+                self.write(&offset.to_le_bytes())?;
+            }
+            base = base.checked_add(shard.data_bytes).ok_or_else(too_large)?;
+        }
+        self.pad(alignment)?;
+        Ok(base)
+    }
+
+    fn metadata(&mut self, shards: &mut [Shard]) -> Result<(), GgufError> {
         let tensors: usize = shards.iter().map(|shard| shard.tensors.len()).sum();
         let first = shards.first_mut().ok_or(GgufError::NoTensors)?;
         self.write(b"GGUF")?;
@@ -264,12 +284,12 @@ mod tests {
         let paths: Vec<_> = (0..shards.len()).map(|number| directory.path().join(number.to_string())).collect();
         paths.iter().zip(shards).for_each(|(path, bytes)| fs_err::write(path, bytes).unwrap());
         let mut out = Vec::new();
-        join(&paths.iter().map(std::path::PathBuf::as_path).collect::<Vec<_>>(), &mut out)?;
+        join(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &mut out)?;
         Ok(out)
     }
 
     fn header(bytes: &[u8]) -> Result<Header, GgufError> {
-        parse(std::io::Cursor::new(bytes), bytes.len() as u64)
+        parse(Cursor::new(bytes), bytes.len() as u64)
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod types;
 
 pub use error::GgufError;
 pub(super) use join::join;
+pub use join::read_joined;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
