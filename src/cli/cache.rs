@@ -90,10 +90,11 @@ fn name(purpose: &ObjectUse) -> String {
             "decide" => "decisions",
             "compare" => "comparisons",
             "hub" => "answers of the hub",
+            "brought" => "records of weights that were tried out",
             other => return format!("results of {other}"),
         },
         ObjectUse::Also(kind) => match kind.as_str() {
-            "pull" => "weights",
+            "pull" | "brought" => "weights",
             "research" => "answers of the hub",
             other => return format!("files of {other}"),
         },

@@ -1,6 +1,6 @@
 //! Bringing weights into the store: one source after the other, what is here already first, and looking at what came.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -17,6 +17,9 @@ use crate::spec::{WeightsSource, model_files};
 use crate::stage::{self, pull};
 use crate::store::{Receipt, Store, StoreError};
 
+/// The kind of the receipts of weights that were found usable.
+const PULL: &str = "pull";
+
 /// Weights that lie in the store, by the receipt of the stage that brought them.
 #[derive(Debug)]
 pub struct Stored {
@@ -31,8 +34,12 @@ pub struct Stored {
 /// # Errors
 /// The store cannot be read.
 pub fn stored(store: &Store) -> Result<Vec<Stored>, StoreError> {
+    stored_by(store, PULL)
+}
+
+fn stored_by(store: &Store, kind: &str) -> Result<Vec<Stored>, StoreError> {
     let mut found = Vec::new();
-    for receipt in store.receipts_of("pull")? {
+    for receipt in store.receipts_of(kind)? {
         let is_here = |id: &BlobId| store.object_path(id).exists();
         if !is_here(&receipt.output) || !receipt.also.iter().all(is_here) {
             continue;
@@ -128,26 +135,25 @@ impl Bringing<'_> {
         let mut output = Output::record(put_record(run.store, &record)?);
         output.also.push(record.weights);
         if !matches!(source, WeightsSource::File(_)) {
-            // Weights that turn out not to be usable are not brought again to be tried again.
+            // Whatever comes of the trial, and of writing that down, they are not brought again to be tried again.
             let receipt = Receipt::bare(brought.key(), pull::BROUGHT, output.blob, run.now);
             let receipt = Receipt { also: output.also.clone(), ..receipt };
             run.store.replace_receipt(&brought, &receipt)?;
         }
         output.summary = Some(self.try_out(&record, &header).await?);
-        run.store.drop_receipt(&brought.key())?;
         Ok(Executed::Made(output))
     }
 
-    /// What an earlier run brought, and could not use.
+    /// What an earlier run brought, whose trial did not end well or is not known to have.
     fn brought(&self, recipe: &Recipe) -> Result<Option<(WeightsRecord, gguf::Header)>, StageFailure> {
         let Self { run, watch, .. } = *self;
         let Some(receipt) = run.store.receipt(&recipe.key())? else { return Ok(None) };
-        let Some(record) = sound(run.store, &receipt) else { return Ok(None) };
+        let Some(record) = tokio::task::block_in_place(|| sound(run.store, &receipt)) else { return Ok(None) };
         // A file that the store has is one whose header was read.
         let Ok(header) = gguf::read(&run.store.object_path(&record.weights)) else { return Ok(None) };
         fetch::Watch::note(
             watch,
-            "it was brought before, and not found usable: trying it again (`--force` brings it anew)",
+            "it is here from an earlier run, whose trial did not end well: trying it again (`--force` brings it anew)",
         );
         Ok(Some((record, header)))
     }
@@ -162,8 +168,11 @@ impl Bringing<'_> {
         if let (WeightsSource::File(path), true) = (source, wanted.mirrors.is_empty()) {
             match model_files(path).as_slice() {
                 [file] => check_unchanged(recipe, &fetched.blake3, file)?,
-                shards => shards.iter().try_for_each(|shard| {
-                    check_unchanged(recipe, &run.store.file_id(&run.pipeline.root.join(shard))?, shard)
+                shards => tokio::task::block_in_place(|| {
+                    let check = |shard: &PathBuf| {
+                        check_unchanged(recipe, &run.store.file_id(&run.pipeline.root.join(shard))?, shard)
+                    };
+                    shards.iter().try_for_each(check)
                 })?,
             }
         }
@@ -231,8 +240,9 @@ fn sound(store: &Store, receipt: &Receipt) -> Option<WeightsRecord> {
 
 /// Finds a file by its sha256 among those that were brought before, and sees that it is sound.
 fn kept(store: &Store, sha256: &str) -> Option<Kept> {
-    let stored = stored(store).ok()?;
-    let found = stored.into_iter().find(|stored| stored.record.sha256 == sha256)?.record;
+    let of_kind = |kind| stored_by(store, kind).ok();
+    let mut stored = of_kind(PULL)?.into_iter().chain(of_kind(pull::BROUGHT)?);
+    let found = stored.find(|stored| stored.record.sha256 == sha256)?.record;
     store.verified(&found.weights).ok()?;
     Some(Kept { bytes: found.bytes, blake3: found.weights })
 }

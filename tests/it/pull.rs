@@ -259,15 +259,32 @@ fn what_was_not_usable_is_tried_again_without_bringing_it_again() {
     let project = project();
     let url = server.url("/a.gguf");
     let pull = |more: &[&str]| project.run(&[&["pull", &url], more].concat()).exits(1);
-    assert!(!pull(&[]).stderr.contains("brought before"));
+    assert!(!pull(&[]).stderr.contains("from an earlier run"));
     for more in [&[][..], &["--offline"]] {
         let run = pull(more);
-        assert!(run.stderr.contains("it was brought before, and not found usable"), "{run}");
+        assert!(run.stderr.contains("it is here from an earlier run, whose trial did not end well"), "{run}");
         assert!(run.stderr.contains("its chat template cannot be rendered"), "{run}");
     }
     assert_eq!(server.asked(), ["/a.gguf"]);
     let _anew = pull(&["--force"]);
     assert_eq!(server.asked(), ["/a.gguf", "/a.gguf"]);
+}
+
+#[test]
+fn what_was_not_usable_is_not_brought_from_the_next_place_either() {
+    let bytes = with_template("Bad", "{{ raise_exception('no') }}");
+    let server = Server::start(vec![("/a.gguf", bytes.clone()), ("/b.gguf", bytes.clone())]);
+    let project = project();
+    let text = format!(
+        "evalflow: 1\nname: p\nstages:\n  w: {{ pull: {{ from: [\"{}\", \"{}\"], sha256: {} }} }}\n",
+        server.url("/a.gguf"),
+        server.url("/b.gguf"),
+        sha256(&bytes)
+    );
+    project.write("pipelines/p.yaml", &text);
+    let run = project.run(&["pull", "pipelines/p.yaml"]).exits(1);
+    assert!(run.stderr.contains("its chat template cannot be rendered"), "{run}");
+    assert_eq!(server.asked(), ["/a.gguf"]);
 }
 
 #[test]
