@@ -303,7 +303,6 @@ fn keys(world: &World) -> Vec<Key> {
     world.stages().iter().map(|(_, id)| world.recipe(id).key()).collect()
 }
 
-/// Where things lie, what they are called and how fast they go decides no result.
 /// A pipeline decides once, so that what a decision may say besides is tried on another one.
 #[test]
 fn what_a_decision_says_besides_is_in_its_key() {
@@ -316,6 +315,11 @@ fn what_a_decision_says_besides_is_in_its_key() {
          fine_tune: 0.42\n      cluster: none\n      target: suite\n      seed: 17\n      gates:\n        \
          - { criterion: bounded, at_least: 0.35 }\n        - { metric: pass_rate, against: weighed, margin: 0.06 }\n        \
          - { metric: ungraded, at_most: 0.07 }",
+    );
+    let world = world.edited(
+        RUBRIC,
+        "  - { id: bounded,",
+        "  - { id: deep, question: How deep is it?, scale: { 1: flat, 5: deep }, pass_at: 4, partial: true }\n  - { id: bounded,",
     );
     let decision = StageId::new("decision").unwrap();
     let before = world.recipe(&decision);
@@ -340,9 +344,16 @@ fn what_a_decision_says_besides_is_in_its_key() {
         ("against[][].criteria[].weight", "weight: 2", "weight: 3"),
         ("against[][].pass.min_applicable", "min_applicable: 0.4", "min_applicable: 0.3"),
         ("against[][].pass.score", "score: 0.7", "score: 0.6"),
+        ("against[][].criteria[].credit.pass_at", "pass_at: 4", "pass_at: 3"),
+        ("against[][].criteria[].credit.lowest", "{ 1: flat", "{ 2: flat"),
+        ("against[][].criteria[].credit.highest", "5: deep }", "6: deep }"),
+        ("grading.criteria[].credit.pass_at", "pass_at: 4", "pass_at: 3"),
+        ("grading.criteria[].credit.lowest", "{ 1: flat", "{ 2: flat"),
+        ("grading.criteria[].credit.highest", "5: deep }", "6: deep }"),
     ];
     for (path, old, new) in edits {
-        let file = if path.starts_with("against[][].") { RUBRIC } else { PIPELINE };
+        let of_rubric = ["against[][].", "grading."].iter().any(|start| path.starts_with(start));
+        let file = if of_rubric { RUBRIC } else { PIPELINE };
         let after = world.edited(file, old, new).recipe(&decision);
         assert_ne!(fields(&after).get(path), fields(&before).get(path), "{old} → {new} does not change {path}");
         assert_ne!(after.key(), before.key(), "{path}");
@@ -353,6 +364,7 @@ fn what_a_decision_says_besides_is_in_its_key() {
     assert_eq!(unknown, Vec::<String>::new(), "nothing says what changes them");
 }
 
+/// Where things lie, what they are called and how fast they go decides no result.
 #[test]
 fn nothing_volatile_is_in_a_key() {
     let world = World::new();

@@ -20,6 +20,7 @@ pub use self::beside::{Beside, UnlikeReplies};
 pub use self::measure::among;
 use self::measure::{compared, lights, met, needed, steadiness};
 use self::people::{People, consensus};
+use super::decide::credit_field;
 use super::row::template_context;
 use crate::data::{
     Calibration, Confusion, CriterionCompared, Grade, Judged, LabelCounts, LengthEffect, Quote, RepliesLeftOut,
@@ -43,7 +44,13 @@ pub fn fields(calibrate: &spec::Calibrate, rubric: &Rubric) -> Value {
     let criterion = |criterion: &Criterion| {
         let Criterion { id, weight, critical, when, ask } = criterion;
         let asked = matches!(ask, Ask::Question(_));
-        json!({ "id": id, "weight": weight, "critical": critical, "when": when, "asked": asked })
+        let mut fields = json!({ "id": id, "weight": weight, "critical": critical, "when": when, "asked": asked });
+        if let Ask::Scale(scale) = ask
+            && let Some(credit) = credit_field(scale)
+        {
+            fields["credit"] = credit;
+        }
+        fields
     };
     let labels = serde_json::to_vec(labels).expect("labels are valid JSON");
     json!({

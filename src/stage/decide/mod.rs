@@ -187,11 +187,26 @@ pub fn rubric<'a>(pipeline: &'a Pipeline, verdicts: &StageId) -> &'a Rubric {
 pub fn grading(rubric: &Rubric) -> Value {
     let criterion = |criterion: &spec::Criterion| {
         let spec::Criterion { id, weight, critical, when: _, ask } = criterion;
-        let by_code = matches!(ask, spec::Ask::Check(_) | spec::Ask::Command { command: _, negated: _ });
-        json!({ "id": id, "weight": weight, "critical": critical, "by_code": by_code })
+        let (by_code, credit) = match ask {
+            spec::Ask::Check(_) | spec::Ask::Command { command: _, negated: _ } => (true, None),
+            spec::Ask::Question(_) => (false, None),
+            spec::Ask::Scale(scale) => (false, credit_field(scale)),
+        };
+        let mut fields = json!({ "id": id, "weight": weight, "critical": critical, "by_code": by_code });
+        if let Some(credit) = credit {
+            fields["credit"] = credit;
+        }
+        fields
     };
     let Rubric { name: _, pass, criteria } = rubric;
     json!({ "pass": pass, "criteria": criteria.iter().map(criterion).collect::<Vec<Value>>() })
+}
+
+/// What a level earns, as it goes into a recipe; none where it earns all or nothing.
+#[must_use]
+pub fn credit_field(scale: &spec::Scale) -> Option<Value> {
+    let spec::Scale { text: _, allow_not_applicable: _, anchors: _, pass_at, partial } = scale;
+    partial.then(|| json!({ "pass_at": pass_at, "lowest": scale.lowest(), "highest": scale.highest() }))
 }
 
 /// Examples kept of each kind.

@@ -94,7 +94,7 @@ fn returned(rubric: &Rubric, patterns: &Patterns, mended: &[usize]) -> u64 {
         for at in mended {
             if then[*at].verdict == VerdictKind::Fail {
                 is_other = true;
-                then[*at] = just_passed(&rubric.criteria[*at]);
+                then[*at] = just_passed(&rubric.criteria[*at], then[*at]);
             }
         }
         is_other && grade(rubric, &then).grade == Grade::Pass
@@ -102,10 +102,10 @@ fn returned(rubric: &Rubric, patterns: &Patterns, mended: &[usize]) -> u64 {
     sum(patterns.iter().filter(|(verdicts, _)| would_pass(verdicts)))
 }
 
-/// How a criterion comes out that passes and no more.
-fn just_passed(criterion: &Criterion) -> Standing {
+/// How a criterion comes out that passes and no more. Where a majority fails what is high on average, the level stays.
+fn just_passed(criterion: &Criterion, now: Standing) -> Standing {
     let level = match &criterion.ask {
-        Ask::Scale(scale) => Some(f64::from(scale.pass_at)),
+        Ask::Scale(scale) => Some(f64::from(scale.pass_at).max(now.level.unwrap_or(0.0))),
         Ask::Question(_) | Ask::Check(_) | Ask::Command { .. } => None,
     };
     Standing { verdict: VerdictKind::Pass, level }
