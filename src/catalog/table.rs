@@ -438,9 +438,13 @@ impl File {
         };
         let (middle, all) = (self.rows.len() / 2, self.rows.len());
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| check(middle..all));
+            let second = std::thread::Builder::new().spawn_scoped(scope, || check(middle..all));
             check(0..middle)?;
-            second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            match second {
+                Ok(second) => second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // There may be as many threads as this process may have.
+                Err(_) => check(middle..all),
+            }
         })
     }
 

@@ -179,7 +179,7 @@ fn what_a_comparison_came_to_is_in_the_lock() {
     assert!(edited.stderr.contains("it was edited"), "{edited}");
     project.write(&lock, &written);
     project.edit(FILE, "    compare:\n", "    compare:\n      min_improvement: 0.15\n");
-    project.run(&["run", FILE]);
+    project.run(&["run", FILE]).exits(3);
     let second = project.run(&["bless", FILE]).exits(0);
     assert!(second.stdout.contains(": improved, gate failed, "), "{second}");
     assert!(second.stdout.contains(" → inconclusive, gate failed, "), "{second}");

@@ -38,9 +38,9 @@ fn digest(text: &str) -> String {
 fn selected(weights: &StageWeights, several: bool, out: &mut dyn Write) -> io::Result<()> {
     let StageWeights { stage, record, selected } = weights;
     let title = match (several, selected) {
-        (false, _) => "Selected model".to_owned(),
+        (false, true) => "Selected model".to_owned(),
         (true, true) => format!("Selected model: `{stage}`"),
-        (true, false) => format!("Other weights: `{stage}`"),
+        (_, false) => format!("Other weights: `{stage}`"),
     };
     heading(3, &title, out)?;
     let dash = || "–".to_owned();

@@ -178,7 +178,8 @@ impl Wanting {
         if let Some(held) = judged.held {
             return match (held.verdict, holds(compare, found, held)) {
                 (GateOutcome::Passed, GateOutcome::Inconclusive) => above(-compare.margin, true),
-                (GateOutcome::Failed, GateOutcome::Inconclusive) => below(0.0, true),
+                // Nearer than the margin, more labels would show that it is held.
+                (GateOutcome::Failed, GateOutcome::Inconclusive) if point <= -compare.margin => below(0.0, true),
                 _ => None,
             };
         }
@@ -332,6 +333,19 @@ mod tests {
         // A loss that people see too.
         let found = compared(&compare, [600, 20, 120, 260], [[350, 0, 0, 130], [350, 0, 0, 130]]);
         assert_eq!((held(&found), found.gate), (GateOutcome::Failed, GateOutcome::Failed), "{:#?}", found.reasons);
+    }
+
+    /// The judge sees a loss of ten points, people one of two: more labels would show that it is held, not that it is lost.
+    #[test]
+    fn no_labels_are_asked_for_that_would_show_the_contrary() {
+        let compare = Compare { goal: Goal::Hold, ..rules() };
+        let found = compared(&compare, [600, 20, 120, 260], [[350, 0, 0, 130], [350, 26, 0, 104]]);
+        let corrected = found.corrected.as_ref().unwrap();
+        assert_eq!(corrected.held_as_judged, Some(GateOutcome::Failed), "{:#?}", found.reasons);
+        assert!((corrected.difference.point.unwrap() + 0.024).abs() < 1e-9, "{:?}", corrected.difference);
+        assert_eq!((found.gate, corrected.labels_needed), (GateOutcome::Inconclusive, None));
+        let told = "more labels would not change that unless the corrected rates move";
+        assert!(found.reasons.iter().any(|reason| reason == told), "{:#?}", found.reasons);
     }
 
     #[test]
