@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::calibration::{Confusion, Measured};
+use super::comparison::DifferenceClusters;
 
 /// Two judges beside each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,16 +19,19 @@ pub struct Beside {
     /// The second judge and people, on the same ones.
     pub second: WithPeople,
     /// By how much the share on which the second agrees with people is above that of the first, with Newcombe's interval for paired
-    /// shares; null without such a verdict. Like all intervals of a calibration it takes each verdict for evidence of its own: verdicts
-    /// on one reply resemble each other, and where they do much it is too narrow, and `p` too small.
+    /// shares, and as far as Student's over `clusters` where that reaches further; null without such a verdict.
     pub difference: Option<Measured>,
     /// McNemar's mid-p: the probability of as unequal a number of verdicts on which one alone is right, if both were right equally
-    /// often.
+    /// often; that of the test over `clusters` where it is larger.
     pub p: f64,
     /// The smallest difference that so many verdicts show in four cases of five, if the judges differ as often as here; none where even
-    /// all that differ would not, or none does.
+    /// all that differ would not, or none does. Scenarios whose verdicts resemble each other show less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detectable: Option<f64>,
+    /// The scenarios with such verdicts, as verdicts on one reply, and on several to one scenario, are not independent; none where
+    /// each has one verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<DifferenceClusters>,
     /// Verdicts that people pass or fail and a judge does not: in none of the above.
     pub left_open: LeftOpen,
     /// How far the judges agree with each other, on all replies.

@@ -10,6 +10,7 @@ use super::text::{coefficient, one_line, p_value, share};
 use crate::data::{Beside, Calibration, LeftOpen, Measured};
 use crate::ids::StageId;
 use crate::spec;
+use crate::stats::FEWEST_CLUSTERS;
 use crate::stats::text::{count, list, points, thousands};
 
 /// The stages of two judges that are held beside each other, and what that came to.
@@ -37,13 +38,15 @@ fn headline(found: &Beside, confidence: f64, first: &StageId, second: &StageId) 
             "`{second}` cannot be held beside `{first}`: there is no labelled verdict that both pass or fail"
         );
     };
-    let labelled = count(found.rights.n(), "labelled verdict");
+    let labelled = labelled(found);
     let Measured { point, lo, hi } = difference;
     let by = size(point.abs());
     let interval = interval(difference, found.p);
     let way = if point < 0.0 { "less" } else { "more" };
+    let has_too_few = found.clusters.map_or(found.rights.n(), |clusters| clusters.clusters) < FEWEST_CLUSTERS;
     // Both must say so: the interval and the test are made differently, and disagree at the edge.
-    let is_told_apart = !(lo <= 0.0 && 0.0 <= hi) && found.p < 1.0 - confidence;
+    let is_open = has_too_few || (lo <= 0.0 && 0.0 <= hi);
+    let is_told_apart = !is_open && found.p < 1.0 - confidence;
     let beyond = found.detectable.filter(|least| point.abs() < *least);
     let beyond = beyond.map(|least| format!("show reliably only differences of {} points or more", size(least)));
     if is_told_apart {
@@ -60,6 +63,7 @@ fn headline(found: &Beside, confidence: f64, first: &StageId, second: &StageId) 
         format!("`{second}` agrees with people on {by} points {way} than `{first}`")
     };
     let shown = match beyond {
+        _ if has_too_few => format!(", and {FEWEST_CLUSTERS} scenarios are the fewest that can"),
         Some(beyond) => format!(", which {beyond}"),
         None if found.detectable.is_some() => String::new(),
         None if found.rights.only_first + found.rights.only_second == 0 => {
@@ -68,6 +72,15 @@ fn headline(found: &Beside, confidence: f64, first: &StageId, second: &StageId) 
         None => ", too few of which differ to show anything reliably".to_owned(),
     };
     format!("{agrees} ({interval}): not told apart by {labelled}{shown}")
+}
+
+/// `239 labelled verdicts of 120 scenarios`: the evidence; only its verdicts, where each is on a scenario of its own.
+fn labelled(found: &Beside) -> String {
+    let verdicts = count(found.rights.n(), "labelled verdict");
+    match found.clusters {
+        Some(clusters) => format!("{verdicts} of {}", count(clusters.clusters, "scenario")),
+        None => verdicts,
+    }
 }
 
 /// `3.2`: a difference in points, without its sign.
@@ -99,7 +112,7 @@ pub(super) fn terminal(
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
     let (Some(judges), Some(found)) = (&calibration.beside, &calibration.record.beside) else { return Ok(()) };
-    let labelled = count(found.rights.n(), "labelled verdict");
+    let labelled = labelled(found);
     writeln!(out, "{}", paint(&cut(&format!("Judges and people, on {labelled}"), width), "1", style))?;
     let names = [&judges.first, &judges.second].map(StageId::as_str);
     let longest = names.map(str::len).into_iter().max().unwrap_or_default().min(width / 3);
@@ -124,7 +137,7 @@ pub(super) fn terminal(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Agreed, BothJudges, Confusion, EachOther, Rights, WithPeople};
+    use crate::data::{Agreed, BothJudges, Confusion, DifferenceClusters, EachOther, Rights, WithPeople};
     use crate::stats::{self, Pairs};
 
     /// What so many labelled verdicts say, by who is right.
@@ -142,6 +155,7 @@ mod tests {
             difference: (rights.n() > 0).then_some(Measured { point, lo: interval.lo, hi: interval.hi }),
             p: stats::mcnemar_midp(only_second, only_first),
             detectable: stats::mde_paired(rights.n(), pairs.discordance(), 0.05, 0.8),
+            clusters: None,
             left_open: LeftOpen::default(),
             each_other: EachOther { table: BothJudges::default(), agreed: nothing, left_open: 0 },
         }
@@ -193,6 +207,30 @@ mod tests {
         ] {
             assert_eq!(headline(&found(rights), 0.95, &first, &second), expected, "{rights:?}");
         }
+    }
+
+    #[test]
+    fn fewer_than_five_scenarios_tell_nothing_apart() {
+        let [first, second] = ["alone", "together"].map(|id| StageId::new(id).unwrap());
+        let on = |clusters: u64| {
+            let clusters = Some(DifferenceClusters { clusters, n_eff: 200.0, design_effect: 1.0 });
+            headline(&Beside { clusters, ..found([140, 8, 40, 12]) }, 0.95, &first, &second)
+        };
+        assert_eq!(
+            on(4),
+            "`together` agrees with people on 16.0 points more than `alone` (+9.5 to +22.6, p < 0.001): not told apart by 200 \
+             labelled verdicts of 4 scenarios, and 5 scenarios are the fewest that can"
+        );
+        assert_eq!(
+            on(5),
+            "`together` agrees more with people than `alone`: by 16.0 points on 200 labelled verdicts of 5 scenarios (+9.5 to \
+             +22.6, p < 0.001)"
+        );
+        let alone = headline(&found([0, 0, 4, 0]), 0.8, &first, &second);
+        assert!(
+            alone.ends_with("not told apart by 4 labelled verdicts, and 5 scenarios are the fewest that can"),
+            "{alone}"
+        );
     }
 
     /// The interval ends just beyond 0 where the test does not reject, and the other way round: neither settles it alone.

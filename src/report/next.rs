@@ -8,6 +8,7 @@ use super::text::{failed_in, one_line, reply_name};
 use crate::data::{CriterionSummary, Decision, FailureMode, GroupSummary, Outcome, Remedy, ReviewReason};
 use crate::ids::{CriterionId, StageId};
 use crate::spec;
+use crate::stats::FEWEST_CLUSTERS;
 use crate::stats::text::{count, list, round_percent, thousands};
 
 /// Criteria that a step names at most.
@@ -15,9 +16,6 @@ const CRITERIA: usize = 5;
 
 /// Topics that a point names at most.
 const TOPICS: usize = 4;
-
-/// Fewer clusters than this decide nothing.
-const FEWEST_CLUSTERS: u64 = 5;
 
 /// Where the scenarios come from.
 #[derive(Debug)]

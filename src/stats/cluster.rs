@@ -6,6 +6,9 @@
 use super::interval::{Interval, wilson_at};
 use super::student::two_sided_t;
 
+/// Fewer clusters than this decide nothing, whatever their interval.
+pub const FEWEST_CLUSTERS: u64 = 5;
+
 /// Sums over clusters of passes and rows. Whole numbers, so that the order of clusters is nothing and equal clusters vary
 /// by exactly nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

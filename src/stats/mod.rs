@@ -54,7 +54,7 @@ pub use bias::{
     JudgedReply, LengthBias, PositionBias, SelfConsistency, length_bias, length_gap, position_bias, self_consistency,
 };
 pub use bootstrap::{ClusterSums, Resampling, Values, bootstrap, efron};
-pub use cluster::{ClusteredInterval, Clusters};
+pub use cluster::{ClusteredInterval, Clusters, FEWEST_CLUSTERS};
 pub use decide::{
     least_to_decide_between, n_to_decide_clustered, n_to_decide_wilson, outcome_at, outcome_by_interval,
     possible_outcomes,
@@ -72,8 +72,8 @@ pub use mean::UnitMean;
 pub use multiple::{benjamini_hochberg, holm};
 pub use normal::{normal_probability, quantile, two_sided_z};
 pub use paired::{
-    Difference, Pairs, bonett_price, mcnemar_exact, mcnemar_midp, mcnemar_midp_of_losses, newcombe_paired,
-    noninferiority_p, tango_interval, tango_statistic,
+    ClusteredDifference, Difference, Pairs, bonett_price, clustered_difference, mcnemar_exact, mcnemar_midp,
+    mcnemar_midp_of_losses, newcombe_paired, noninferiority_p, tango_interval, tango_statistic,
 };
 pub use panel::{DawidSkene, dawid_skene, effective_votes, error_correlation, majority};
 pub use permutation::{sign_flip_p, sign_flip_p_of_kinds};

@@ -44,6 +44,9 @@ fn a_judge_that_is_worse_is_told_from_the_first() {
     let difference = &found["difference"];
     assert!((difference["point"].as_f64().unwrap() + 56.0 / 239.0).abs() < 1e-12, "{difference}");
     assert!(difference["hi"].as_f64().unwrap() < 0.0 && found["p"].as_f64().unwrap() < 1e-6, "{found}");
+    // A judge that passes everything is wrong on both questions of a reply at once.
+    let clusters = &found["clusters"];
+    assert!(clusters["clusters"] == 120 && clusters["design_effect"].as_f64().unwrap() > 1.5, "{clusters}");
     // All 200 replies and both questions, of which the first judge passes 160 and 168.
     assert_eq!(
         found["each_other"]["table"],
@@ -60,7 +63,7 @@ fn a_judge_that_is_worse_is_told_from_the_first() {
         "{headline}"
     );
     let output = project.run(&["run", FILE]).exits(0);
-    assert!(output.stdout.contains("Judges and people, on 239 labelled verdicts\n"), "{output}");
+    assert!(output.stdout.contains("Judges and people, on 239 labelled verdicts of 120 scenarios\n"), "{output}");
     insta::assert_snapshot!("lenient", section(&project));
 }
 
@@ -70,7 +73,7 @@ fn a_difference_that_so_few_labels_do_not_show_is_called_so() {
     assert_eq!(
         report["beside"]["headline"],
         "`together` agrees with people on 1.3 points less than `verdicts` (−4.5 to +1.9, p 0.424): not told apart by 239 \
-         labelled verdicts, which show reliably only differences of 4.2 points or more"
+         labelled verdicts of 120 scenarios, which show reliably only differences of 4.2 points or more"
     );
     let found = &report["record"]["beside"];
     let size = found["difference"]["point"].as_f64().unwrap().abs();

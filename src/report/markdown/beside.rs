@@ -6,7 +6,7 @@ use super::super::beside::{JudgesBeside, interval, left_open};
 use super::super::text::{coefficient, share};
 use super::escape::sentence;
 use super::{full_sentence, heading, table_head, table_row};
-use crate::data::{Beside, EachOther, Rights, WithPeople};
+use crate::data::{Beside, DifferenceClusters, EachOther, Rights, WithPeople};
 use crate::stats::text::{count, points, thousands};
 
 pub(super) fn write(judges: &JudgesBeside, found: &Beside, out: &mut dyn Write) -> io::Result<()> {
@@ -25,10 +25,23 @@ pub(super) fn write(judges: &JudgesBeside, found: &Beside, out: &mut dyn Write) 
     }
     rights(judges, found, out)?;
     each_other(&found.each_other, out)?;
+    manner(found, out)
+}
+
+/// How the difference was found.
+fn manner(found: &Beside, out: &mut dyn Write) -> io::Result<()> {
+    let Some(DifferenceClusters { clusters, n_eff: _, design_effect }) = found.clusters else {
+        return writeln!(
+            out,
+            "\nThe interval of the difference is Newcombe's for paired shares, and p is McNemar's mid-p."
+        );
+    };
     writeln!(
         out,
-        "\nThe interval of the difference is Newcombe's for paired shares, and p is McNemar's mid-p. Like the other intervals here \
-         they take each verdict for evidence of its own, which verdicts on one reply are not quite."
+        "\nThe interval of the difference is Newcombe's for paired shares, and as far as Student's over {} where that reaches \
+         further; p is McNemar's mid-p, or that over scenarios where it is larger: verdicts on one scenario are not independent \
+         (design effect {design_effect:.2}). The other intervals here take each verdict for evidence of its own.",
+        count(clusters, "scenario")
     )
 }
 

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::tests::{calibrate, label, row, rubric};
 use super::{Beside, Tally, UnlikeReplies, consensus, reply_digest};
-use crate::data::{self, Judged, LeftOpen, Measured, Rights, VerdictKind};
+use crate::data::{self, DifferenceClusters, Judged, LeftOpen, Measured, Rights, VerdictKind};
 use crate::ids::ScenarioId;
 use crate::spec::{Floor, Label, LabelVerdict};
+use crate::stats::{self, Interval, Pairs};
 use LabelVerdict::{Fail, Pass};
 
 const P: VerdictKind = VerdictKind::Pass;
@@ -43,6 +44,52 @@ fn judged(rights: [u64; 4]) -> (Vec<Judged>, Vec<Judged>, Vec<Label>) {
     (first, second, labels)
 }
 
+/// Which of both judges are right on a verdict.
+type Right = (bool, bool);
+const BOTH: Right = (true, true);
+const FIRST: Right = (true, false);
+const SECOND: Right = (false, true);
+const NEITHER: Right = (false, false);
+
+/// Scenarios with so many labelled verdicts each: two on a reply, and the next ones on another reply to it.
+fn clustered(scenarios: &[Vec<Right>]) -> (Vec<Judged>, Vec<Judged>, Vec<Label>) {
+    let (mut first, mut second, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, rights) in scenarios.iter().enumerate() {
+        let id = format!("long/{at}");
+        for (repetition, rights) in (0..).zip(rights.chunks(2)) {
+            let said = |is_right: fn(&Right) -> bool| {
+                let mut verdicts = [NA, NA, P];
+                verdicts
+                    .iter_mut()
+                    .zip(rights)
+                    .for_each(|(verdict, right)| *verdict = if is_right(right) { P } else { F });
+                Judged { repetition, ..row(&id, verdicts) }
+            };
+            first.push(said(|right| right.0));
+            second.push(said(|right| right.1));
+            for (criterion, _) in ["kind", "long"].into_iter().zip(rights) {
+                let mut label = label(&id, criterion, "al", Pass);
+                label.of.repetition = repetition;
+                labels.push(label);
+            }
+        }
+    }
+    (first, second, labels)
+}
+
+/// What is found of such scenarios, and what Newcombe's interval and McNemar's mid-p are.
+fn over(scenarios: &[Vec<Right>]) -> (data::Beside, Interval, f64) {
+    let (first, second, labels) = clustered(scenarios);
+    let found = beside(&first, &second, labels);
+    let Rights { both, only_first, only_second, neither } = found.rights;
+    let pairs = Pairs { both, gains: only_second, losses: only_first, neither };
+    (found, stats::newcombe_paired(&pairs, 0.95).interval, stats::mcnemar_midp(only_second, only_first))
+}
+
+fn times(parts: &[(usize, &[Right])]) -> Vec<Vec<Right>> {
+    parts.iter().flat_map(|(times, rights)| std::iter::repeat_n(rights.to_vec(), *times)).collect()
+}
+
 fn close(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-6, "{found} {expected}");
 }
@@ -62,6 +109,63 @@ fn the_difference_is_that_of_the_published_example() {
     // They say the same where both are right and where both are wrong.
     close(found.each_other.agreed.agreement.unwrap().point, 13.0 / 21.0);
     assert_eq!(found.left_open, LeftOpen::default());
+}
+
+/// By the definition of CR1 over differences of −1, 0 and 1, and Student's t, computed apart from this.
+#[test]
+fn verdicts_that_move_together_are_less_evidence() {
+    let scenarios = times(&[(7, &[SECOND; 2]), (2, &[FIRST; 2]), (15, &[BOTH; 2])]);
+    let (found, newcombe, midp) = over(&scenarios);
+    // Each verdict taken alone tells them apart.
+    close(newcombe.lo, 0.037_255_105_733);
+    close(midp, 0.019_210_815_43);
+    let Measured { point, lo, hi } = found.difference.unwrap();
+    close(point, 10.0 / 48.0);
+    close(lo, -0.040_054_397_044);
+    close(hi, 0.456_721_063_711);
+    close(found.p, 0.096_110_732_758);
+    let DifferenceClusters { clusters, n_eff, design_effect } = found.clusters.unwrap();
+    assert_eq!(clusters, 24);
+    close(design_effect, 2.043_478_260_87);
+    close(n_eff, 48.0 / 2.043_478_260_87);
+    let alone = stats::mde_paired(48, 18.0 / 48.0, 0.05, 0.8).unwrap();
+    close(found.detectable.unwrap(), alone * 2.043_478_260_87_f64.sqrt());
+    // Four verdicts of two replies each say no more than two.
+    let longer: Vec<Vec<Right>> = scenarios.iter().map(|rights| rights.repeat(2)).collect();
+    let (longer, ..) = over(&longer);
+    close(longer.difference.unwrap().lo, lo);
+    close(longer.p, found.p);
+}
+
+#[test]
+fn each_end_is_the_one_further_out() {
+    let scenarios =
+        times(&[(6, &[SECOND; 2]), (3, &[SECOND, BOTH]), (1, &[NEITHER, FIRST]), (9, &[BOTH]), (1, &[NEITHER])]);
+    let (found, newcombe, midp) = over(&scenarios);
+    assert_eq!(found.rights, Rights { both: 12, only_first: 1, only_second: 15, neither: 2 });
+    close(newcombe.lo, 0.232_317_195_133);
+    close(midp, 0.000_274_658_203);
+    let Measured { point: _, lo, hi } = found.difference.unwrap();
+    close(lo, 0.211_019_577_877);
+    close(hi, 0.722_313_755_456);
+    close(found.p, 0.001_154_003_795);
+    close(found.clusters.unwrap().design_effect, 1.371_056_749_856);
+}
+
+/// There is nothing to take an error of.
+#[test]
+fn scenarios_that_come_out_alike_are_one_piece_of_evidence_each() {
+    let (found, newcombe, midp) = over(&times(&[(5, &[SECOND; 4])]));
+    let Measured { point, lo, hi } = found.difference.unwrap();
+    close(point, 1.0);
+    assert_eq!((lo, hi), (newcombe.lo, newcombe.hi));
+    // Five that all fall on one side: 2 · ½⁵ − ½⁵.
+    close(found.p, 0.031_25);
+    assert!(midp < 1e-5);
+    let (single, ..) = over(&times(&[(1, &[SECOND; 4])]));
+    let Measured { lo, hi, .. } = single.difference.unwrap();
+    assert_eq!((lo, hi, single.p), (-1.0, 1.0, 1.0));
+    assert_eq!(single.clusters.map(|clusters| clusters.clusters), Some(1));
 }
 
 #[test]
@@ -224,9 +328,34 @@ proptest! {
         prop_assert_eq!((table.both_pass + table.both_fail, table.n(), found.each_other.left_open), (same, all, one));
     }
 
+    /// Of scenarios with any number of verdicts, nothing is surer than of verdicts alone; with one each, it is the same.
     #[test]
-    fn exchanging_the_judges_mirrors_everything(rights in [0_u64..9, 0..9, 0..9, 0..9]) {
-        let (first, second, labels) = judged(rights);
+    fn never_surer_than_verdicts_alone(
+        scenarios in prop::collection::vec(
+            prop::collection::vec(prop::sample::select(vec![BOTH, FIRST, SECOND, NEITHER]), 1..5), 1..12,
+        ),
+    ) {
+        let (found, newcombe, midp) = over(&scenarios);
+        let Measured { point, lo, hi } = found.difference.unwrap();
+        prop_assert!(lo <= newcombe.lo && newcombe.hi <= hi && lo <= point && point <= hi);
+        prop_assert!(found.p >= midp && found.p <= 1.0);
+        let is_clustered = scenarios.iter().any(|rights| rights.len() > 1);
+        prop_assert_eq!(found.clusters.map(|clusters| clusters.clusters), is_clustered.then_some(scenarios.len() as u64));
+        let (alone, newcombe, midp) = over(&scenarios.iter().map(|rights| vec![rights[0]]).collect::<Vec<_>>());
+        let Measured { point: _, lo, hi } = alone.difference.unwrap();
+        prop_assert_eq!((lo, hi, alone.p, alone.clusters), (newcombe.lo, newcombe.hi, midp, None));
+    }
+
+    #[test]
+    fn exchanging_the_judges_mirrors_everything(rights in [0_usize..9, 0..9, 0..9, 0..9]) {
+        // In twos, so that they are clusters.
+        let verdicts: Vec<Right> = [BOTH, FIRST, SECOND, NEITHER]
+            .into_iter()
+            .zip(rights)
+            .flat_map(|(right, count)| std::iter::repeat_n(right, count))
+            .collect();
+        let scenarios: Vec<Vec<Right>> = verdicts.chunks(2).map(<[Right]>::to_vec).collect();
+        let (first, second, labels) = clustered(&scenarios);
         let one = beside(&first, &second, labels.clone());
         let other = beside(&second, &first, labels);
         prop_assert_eq!(&one.first, &other.second);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::differences::{Arm, Differences, Estimated, FEWEST_CLUSTERS, Level, unpaired};
+use super::differences::{Arm, Differences, Estimated, Level, unpaired};
 use super::flips::FlipTally;
 use super::pairing::{Group, Names, Numbers, Rules, Seen, Side};
 use super::scores::Scores;
@@ -11,7 +11,7 @@ use crate::data::{
     LostTopic, Noise, PairCounts, Quotes, Rate, RateDifference, WhyBlocked,
 };
 use crate::stage::decide::is_untrusted;
-use crate::stats::{self, Pairs};
+use crate::stats::{self, FEWEST_CLUSTERS, Pairs};
 
 /// Power at which a difference counts as visible.
 const POWER: f64 = 0.8;

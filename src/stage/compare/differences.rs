@@ -8,9 +8,6 @@ use std::collections::BTreeMap;
 use crate::data::{ClusteredRate, DifferenceClusters, Rate, RateDifference};
 use crate::stats::{self, Clusters, Interval, Pairs};
 
-/// Fewer clusters than this decide nothing, whatever their interval.
-pub(super) const FEWEST_CLUSTERS: u64 = 5;
-
 /// Two intervals are both shown where one is so much wider than the other.
 const MUCH_WIDER: f64 = 1.2;
 
@@ -167,21 +164,9 @@ impl Differences {
         }
         let clusters = self.over(level, self.scenarios, 2, Unit::halves);
         let count = clusters.clusters();
-        // A half is worth as much as the whole way from base to new.
-        let error = clusters.cluster_se_cr1().map(|error| 2.0 * error);
-        let degrees = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
-        let (lo, hi, p) = match error {
-            None => (-1.0, 1.0, 1.0),
-            Some(error) => {
-                let half = stats::two_sided_t(confidence, degrees) * error;
-                let p = if error > 0.0 { stats::two_sided_p(newcombe.point / error, degrees) } else { midp };
-                ((newcombe.point - half).max(-1.0), (newcombe.point + half).min(1.0), p)
-            }
-        };
-        let design_effect = match (error, self.pairs.standard_error()) {
-            (Some(error), Some(single)) if single > 0.0 => error * error / (single * single),
-            _ => 1.0,
-        };
+        let stats::ClusteredDifference { interval: Interval { lo, hi }, p, design_effect } =
+            stats::clustered_difference(&self.pairs, &clusters, confidence);
+        let p = p.unwrap_or(midp);
         let [narrow, wide] = [plain.hi - plain.lo, hi - lo];
         let clustered = RateDifference {
             lo,

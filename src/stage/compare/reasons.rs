@@ -2,7 +2,7 @@
 
 use super::contrast::Contrasted;
 use super::corrected::{self, AsJudged};
-use super::differences::{FEWEST_CLUSTERS, Level};
+use super::differences::Level;
 use crate::data::{
     ComparisonVerdict, Contrast, CorrectedArm, CorrectedTarget, CriterionDifference, GateOutcome, LabelledArms,
     LabelsToShow, LostTopic, NoRegression, Noise, Quotes, RateDifference,
@@ -10,6 +10,7 @@ use crate::data::{
 use crate::ids::GuardName;
 use crate::spec::{Compare, Goal};
 use crate::stage::correct::labelled_replies;
+use crate::stats::FEWEST_CLUSTERS;
 use crate::stats::text::{count, list, percents, points, round_percent, round_points, thousands};
 
 /// Criteria that a sentence names at most.

@@ -42,7 +42,7 @@ use crate::data::{
 use crate::ids::{CriterionId, ScenarioId, StageId};
 use crate::key::BlobId;
 use crate::spec::{self, Bound, ClusterBy, GateRule, Metric, Pipeline, Price, Rubric, Stage};
-use crate::stats::{self, Interval};
+use crate::stats::{self, FEWEST_CLUSTERS, Interval};
 
 /// Raised when the same verdicts would give another decision.
 pub const VERSION: u32 = 3;
@@ -217,9 +217,6 @@ const MOST_MISSING_QUOTES: f64 = 0.15;
 
 /// Fewer quotes than this say nothing about a judge.
 const FEWEST_QUOTES: u64 = 20;
-
-/// Fewer clusters than this decide nothing, whatever their interval.
-const FEWEST_CLUSTERS: u64 = 5;
 
 /// Counts verdicts as they come; [`Self::finish`] makes the decision of them.
 ///

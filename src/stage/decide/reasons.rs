@@ -1,11 +1,11 @@
 //! The sentences that explain a decision: with numbers, and where something is wrong, with what to do.
 
 use super::sequential::look_sentence;
-use super::{FEWEST_CLUSTERS, Rules, has_too_few_clusters};
+use super::{Rules, has_too_few_clusters};
 use crate::data::{ClusteredRate, Counts, GateResult, Looked, More, Outcome, Quotes, Rate, Sequence, Thresholds};
 use crate::spec::ClusterBy;
 use crate::stats::text::{count, list, percents, round_percent, thousands};
-use crate::stats::{self, Interval};
+use crate::stats::{self, FEWEST_CLUSTERS, Interval};
 
 /// Why no decision can be made, and what to do about it.
 pub(super) fn blocked_because(counts: &Counts, quotes: &Quotes, rules: &Rules) -> Option<String> {
