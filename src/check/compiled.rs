@@ -29,6 +29,8 @@ pub struct Subject<'a> {
     pub reply: &'a str,
     /// Tokens of the prompt and of the reply, where they are known.
     pub tokens: Option<(u32, u32)>,
+    /// Milliseconds that the engine worked on it, where they are known.
+    pub latency_ms: Option<u64>,
 }
 
 /// What a check found in a reply.
@@ -48,6 +50,9 @@ pub enum Undecided {
     /// The row does not say how many tokens there are.
     #[error("how many tokens it took is not known")]
     NoTokens,
+    /// The row does not say how long the reply took.
+    #[error("how long it took is not known")]
+    NoLatency,
     /// The reply is in no language that is sure.
     #[error("its language is not sure")]
     NoLanguage,
@@ -103,6 +108,7 @@ enum Decider {
     Regex(Regex),
     Count(Unit, Bounds),
     Cost { max: f64, prompt: f64, completion: f64 },
+    Latency { max: f64 },
     Language(Vec<Language>),
     Json(Option<Box<jsonschema::Validator>>),
     Similar { to: Vec<String>, by: Measure, min: f64 },
@@ -187,6 +193,7 @@ impl Decider {
             Check::Cost { max, prompt, completion } => {
                 Self::Cost { max: *max, prompt: *prompt, completion: *completion }
             }
+            Check::Latency { max } => Self::Latency { max: *max },
             Check::Language(languages) => Self::Language(languages.clone()),
             Check::Json { schema: None } => Self::Json(None),
             Check::Json { schema: Some(schema) } => Self::Json(Some(Box::new(
@@ -210,7 +217,7 @@ impl Decider {
     /// `negated` says that an odd number of `not` stands around this check: what it does not allow is then what is wanted,
     /// and reasons must only state what is there.
     fn decide(&self, subject: Subject<'_>, negated: bool) -> Result<Finding, Undecided> {
-        let Subject { reply, tokens } = subject;
+        let Subject { reply, tokens, latency_ms } = subject;
         Ok(match self {
             Self::Contains { needles, all: false } => texts::find_some(needles, reply),
             Self::Contains { needles, all: true } => texts::find_all(needles, reply),
@@ -236,6 +243,7 @@ impl Decider {
                 let cost = f64::from(asked) * prompt + f64::from(answered) * completion;
                 count::costs(cost, *max * 1e6, negated)
             }
+            Self::Latency { max } => count::takes(latency_ms.ok_or(Undecided::NoLatency)?, *max, negated),
             Self::Language(wanted) => speak(wanted, reply)?,
             Self::Json(validator) => read_json(validator.as_deref(), reply),
             Self::Similar { to, by, min } => similar::compare(to, *by, *min, reply, negated),
@@ -316,16 +324,20 @@ pub(super) mod tests {
     /// Tokens of the prompt and of the reply that replies of tests take.
     const TOKENS: (u32, u32) = (11, 7);
 
+    /// Milliseconds that they take.
+    const LATENCY_MS: u64 = 1_250;
+
     /// Decides a check on a reply.
     pub(in crate::check) fn check(check: &Check, reply: &str, holds: bool, evidence: &str, reason: &str) {
         let expected = Finding { holds, evidence: evidence.to_owned(), reason: reason.to_owned() };
-        let found = check.compile().unwrap().evaluate(Subject { reply, tokens: Some(TOKENS) });
+        let found =
+            check.compile().unwrap().evaluate(Subject { reply, tokens: Some(TOKENS), latency_ms: Some(LATENCY_MS) });
         assert_eq!(found, Ok(expected), "{check:?} on {reply:?}");
     }
 
     /// Says why a check cannot be decided on some reply.
     pub(in crate::check) fn undecided(check: &Check, tokens: Option<(u32, u32)>, why: &str) {
-        let found = check.compile().unwrap().evaluate(Subject { reply: "any text", tokens });
+        let found = check.compile().unwrap().evaluate(Subject { reply: "any text", tokens, latency_ms: None });
         assert_eq!(found.unwrap_err().to_string(), why, "{check:?}");
     }
 
@@ -369,7 +381,10 @@ pub(super) mod tests {
         let equals = |text: &str| Check::Equals { texts: vec![template(text)], ignore_case: false, trim: true };
         let decide = |check: &Check, reply| {
             let found = check.compile_with(&fill).map_err(|error| error.to_string())?;
-            found.evaluate(Subject { reply, tokens: None }).map(|found| found.reason).map_err(|error| error.to_string())
+            found
+                .evaluate(Subject { reply, tokens: None, latency_ms: None })
+                .map(|found| found.reason)
+                .map_err(|error| error.to_string())
         };
         assert_eq!(decide(&equals("capital"), "Paris").unwrap(), "is `Paris`");
         assert_eq!(decide(&not(equals("capital")), "Rome").unwrap(), "is `Rome`, not `Paris`");

@@ -1,4 +1,4 @@
-//! Counts of words, sentences, characters and tokens, and whether they lie within bounds.
+//! Counts of words, sentences, characters and tokens, costs and times, and whether they lie within bounds.
 
 use super::Bounds;
 use super::compiled::{Finding, finding};
@@ -69,6 +69,18 @@ pub(super) fn costs(cost: f64, max: f64, negated: bool) -> Finding {
         (true, _) => format!("costs {}, at most {}", dollars(cost), dollars(max)),
         (false, true) => format!("costs {}, more than {}", dollars(cost), dollars(max)),
         (false, false) => format!("costs {}, at most {} allowed", dollars(cost), dollars(max)),
+    };
+    finding(holds, "", reason)
+}
+
+/// Says whether the time that a reply took, in milliseconds, is within a bound in seconds.
+pub(super) fn takes(latency_ms: u64, max: f64, negated: bool) -> Finding {
+    let seconds = latency_ms as f64 / 1000.0;
+    let holds = seconds <= max;
+    let reason = match (holds, negated) {
+        (true, _) => format!("took {seconds} s, at most {max} s"),
+        (false, true) => format!("took {seconds} s, more than {max} s"),
+        (false, false) => format!("took {seconds} s, at most {max} s allowed"),
     };
     finding(holds, "", reason)
 }
@@ -225,5 +237,15 @@ mod tests {
         check(&cost(0.0007), "any text", false, "", "costs $0.000711, at most $0.0007 allowed");
         check(&not(cost(0.0007)), "any text", true, "", "costs $0.000711, more than $0.0007");
         undecided(&cost(1.0), None, "how many tokens it took is not known");
+    }
+
+    #[test]
+    fn times_are_held_to_the_millisecond() {
+        let takes = |max| Check::Latency { max };
+        check(&takes(1.25), "any text", true, "", "took 1.25 s, at most 1.25 s");
+        check(&takes(1.249), "any text", false, "", "took 1.25 s, at most 1.249 s allowed");
+        check(&not(takes(1.0)), "any text", true, "", "took 1.25 s, more than 1 s");
+        undecided(&takes(9.0), Some((1, 1)), "how long it took is not known");
+        undecided(&not(takes(9.0)), Some((1, 1)), "how long it took is not known");
     }
 }

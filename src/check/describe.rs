@@ -44,6 +44,7 @@ impl Check {
             Self::Characters(bounds) => count(*bounds, Unit::Characters, &verb("has", "have")),
             Self::Tokens(bounds) => count(*bounds, Unit::Tokens, &verb("takes", "take")),
             Self::Cost { max, prompt: _, completion: _ } => format!("{} at most ${max}", verb("costs", "cost")),
+            Self::Latency { max } => format!("{} at most {max} s", verb("takes", "take")),
             Self::Language(languages) => {
                 let codes: Vec<String> = languages.iter().map(|language| format!("“{language}”")).collect();
                 format!("{is} in the language {}", list(&codes, "or"))
@@ -171,6 +172,7 @@ mod tests {
         check(&Check::Sentences(bounds(Some(1), Some(1))), "has exactly 1 sentence");
         check(&Check::Characters(bounds(None, None)), "has any number of characters");
         check(&Check::Tokens(bounds(None, Some(90))), "takes at most 90 tokens");
+        check(&Check::Latency { max: 2.5 }, "takes at most 2.5 s");
         check(&Check::Cost { max: 0.002, prompt: 1.0, completion: 1.0 }, "costs at most $0.002");
         check(&Check::Language(vec![Language::of("en").unwrap()]), "is in the language “en”");
         check(&Check::Json { schema: None }, "is one JSON document");

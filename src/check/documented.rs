@@ -137,6 +137,16 @@ pub const DOCUMENTED: &[Documented] = &[
         fails: "",
     },
     Documented {
+        kind: "latency",
+        what: "The engine worked on the reply for at most so many seconds when it was asked: without waiting in a queue or \
+               between retries. The stage that asked must keep that, with `latency: true`: its rows and what is said of \
+               them are then those of one execution, and another would come to other times. A bound on all replies \
+               together needs no such thing: it is the gate `latency_p95` of a decision.",
+        example: "latency: { max: 2.5 }",
+        passes: "Any reply within two seconds.",
+        fails: "",
+    },
+    Documented {
         kind: "not",
         what: "The check inside does not hold. What nobody can say stays `ungraded`, negated or not.",
         example: "not: { contains: [as an AI, language model] }",

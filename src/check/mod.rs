@@ -77,6 +77,11 @@ pub enum Check {
         /// What a million generated tokens costs, in US dollars.
         completion: f64,
     },
+    /// The engine worked on the reply for at most so long.
+    Latency {
+        /// Seconds.
+        max: f64,
+    },
     /// The reply is surely in one of the languages, never none.
     Language(Vec<Language>),
     /// The reply is one JSON document, and satisfies the schema where there is one. Checked to be a schema.
@@ -170,6 +175,7 @@ impl Check {
             | Self::Characters(_)
             | Self::Tokens(_)
             | Self::Cost { .. }
+            | Self::Latency { .. }
             | Self::Language(_)
             | Self::Json { .. }
             | Self::Refusal => &[],

@@ -115,6 +115,9 @@ pub struct Answer {
     pub finish: Option<Finish>,
     /// Tokens it took; how many of them were shared with other requests is chance, and not in a table.
     pub tokens: Option<Tokens>,
+    /// Milliseconds that the engine worked on it, where the stage keeps them: without waiting in a queue or between retries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
     /// Why there is no reply.
     pub failure: Option<RowFailure>,
 }

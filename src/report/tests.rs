@@ -119,6 +119,7 @@ pub(super) fn pipeline() -> spec::Pipeline {
         seed: 0,
         repeat: 1,
         context: None,
+        latency: false,
         sample: None,
     };
     let styles = ["terse", "detailed"].map(ToOwned::to_owned).to_vec();

@@ -16,7 +16,7 @@ models:
   model: { scripted: { otherwise: x, price: { prompt: 1, completion: 1 } } }
 stages:
   scenarios: { generate: { file: scenarios.jsonl } }
-  answers: { infer: { model: model, scenarios: scenarios } }
+  answers: { infer: { model: model, scenarios: scenarios, latency: true } }
   verdicts: { judge: { answers: answers, rubric: rubric.yaml } }
 ";
 
@@ -71,12 +71,13 @@ fn read(check: &str) -> Check {
 fn every_example_does_what_the_page_says() {
     for one in DOCUMENTED {
         let check = read(one.example).compile().unwrap();
-        let holds = |reply: &str, tokens| {
-            check.evaluate(Subject { reply, tokens: Some(tokens) }).unwrap_or_else(|why| panic!("{why}"))
+        let holds = |reply: &str, completion: u32| {
+            let (tokens, latency_ms) = (Some((20, completion)), Some(u64::from(completion) * 250));
+            check.evaluate(Subject { reply, tokens, latency_ms }).unwrap_or_else(|why| panic!("{why}"))
         };
-        assert!(holds(one.passes, (20, 10)).holds, "{}: {:?}", one.kind, holds(one.passes, (20, 10)));
-        // What depends on tokens alone fails with more of them.
-        let failed = if one.fails.is_empty() { holds(one.passes, (20, 11)) } else { holds(one.fails, (20, 10)) };
+        assert!(holds(one.passes, 10).holds, "{}: {:?}", one.kind, holds(one.passes, 10));
+        // What depends on tokens or time alone fails with more of them.
+        let failed = if one.fails.is_empty() { holds(one.passes, 11) } else { holds(one.fails, 10) };
         assert!(!failed.holds, "{}: {failed:?}", one.kind);
         assert!(one.example.starts_with(&format!("{}:", one.kind)), "{}", one.example);
     }
@@ -87,8 +88,7 @@ fn the_page_of_checks_is_current() {
     let mut page = "# Checks\n\nCriteria that code decides: `check:` in place of `question:` in a rubric. This page is written by a \
                     test, which tries every example.\n\n\
                     A text with `{{ … }}` in it is filled in for each scenario, such as `equals: \"{{ scenario.reference }}\"`; \
-                    what cannot be filled in, or comes out blank, makes the verdict `ungraded`. How long a reply took is no part \
-                    of a verdict, since it differs from run to run.\n"
+                    what cannot be filled in, or comes out blank, makes the verdict `ungraded`.\n"
         .to_owned();
     for one in DOCUMENTED {
         writeln!(page, "\n## `{}`\n\n{}\n\n```yaml\ncheck: {{ {} }}\n```\n", one.kind, one.what, one.example).unwrap();

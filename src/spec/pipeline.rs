@@ -398,6 +398,8 @@ pub struct Infer {
     pub repeat: u32,
     /// Tokens of context for the embedded engine: the stage's own, or else the model's.
     pub context: Option<u32>,
+    /// Whether each answer says how long its call took. Equal replies then give unequal rows when they are asked for anew.
+    pub latency: bool,
     /// The scenarios that are asked, where a decision has not looked at all of them yet. No file says so: see [`Looks`].
     pub sample: Option<Sample>,
 }

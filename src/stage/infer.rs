@@ -15,8 +15,20 @@ pub const VERSION: u32 = 1;
 /// The stage's own fields, as they go into its recipe; what it reads and who answers are added by the caller.
 #[must_use]
 pub fn fields(spec: &Infer) -> Value {
-    let Infer { model: _, scenarios: _, system, prompt, max_tokens, temperature, top_p, seed, repeat, context, sample } =
-        spec;
+    let Infer {
+        model: _,
+        scenarios: _,
+        system,
+        prompt,
+        max_tokens,
+        temperature,
+        top_p,
+        seed,
+        repeat,
+        context,
+        latency,
+        sample,
+    } = spec;
     let sampling = Sampling::of(*temperature, *top_p, *seed).recipe();
     let mut fields = json!({
         "system": system, "prompt": prompt, "max_tokens": max_tokens, "sampling": sampling, "context": context,
@@ -24,6 +36,9 @@ pub fn fields(spec: &Infer) -> Value {
     // A stage without repeats has the key that it had before there were any.
     if *repeat > 1 {
         fields["repeat"] = json!(repeat);
+    }
+    if *latency {
+        fields["latency"] = json!(true);
     }
     // All scenarios are what they are, whoever looked at a part of them before.
     if let Some(sample) = sample {
@@ -42,15 +57,17 @@ pub fn with_fields(now: &Infer, fields: &Value) -> Option<Infer> {
         max_tokens: u32,
         sampling: Value,
         repeat: Option<u32>,
+        #[serde(default)]
+        latency: bool,
     }
-    let Fields { system, prompt, max_tokens, sampling, repeat } = Fields::deserialize(fields).ok()?;
+    let Fields { system, prompt, max_tokens, sampling, repeat, latency } = Fields::deserialize(fields).ok()?;
     let (temperature, top_p, seed) = match Sampling::read(&sampling)? {
         Sampling::Greedy => (0.0, now.top_p, now.seed),
         Sampling::Seeded { temperature, top_p, seed } => (temperature, top_p, seed),
     };
     let repeat = repeat.unwrap_or(1);
     // Which scenarios were asked beside a row decides nothing about it.
-    Some(Infer { system, prompt, max_tokens, temperature, top_p, seed, repeat, sample: None, ..now.clone() })
+    Some(Infer { system, prompt, max_tokens, temperature, top_p, seed, repeat, latency, sample: None, ..now.clone() })
 }
 
 /// Scenarios → answers.
@@ -61,6 +78,7 @@ pub struct InferStage {
     max_tokens: u32,
     sampling: Sampling,
     repeat: u32,
+    latency: bool,
     sample: Option<Sample>,
 }
 
@@ -74,6 +92,7 @@ impl InferStage {
             max_tokens: spec.max_tokens,
             sampling: Sampling::of(spec.temperature, spec.top_p, spec.seed),
             repeat: spec.repeat,
+            latency: spec.latency,
             sample: spec.sample.clone(),
         }
     }
@@ -98,7 +117,7 @@ impl RowStage for InferStage {
         Ok(match self.messages(&scenario) {
             Err(error) => {
                 let failure = RowFailure { kind: "template".to_owned(), message: error.to_string() };
-                Step::Done(row(scenario, (0..self.repeat).map(|_| Err(failure.clone()))))
+                Step::Done(row(scenario, false, (0..self.repeat).map(|_| Err(failure.clone()))))
             }
             Ok(messages) => {
                 let request = |repetition| Request {
@@ -108,7 +127,7 @@ impl RowStage for InferStage {
                     form: ReplyForm::Free,
                     repetition,
                 };
-                Step::ask((0..self.repeat).map(request), Box::new(Waiting { scenario }))
+                Step::ask((0..self.repeat).map(request), Box::new(Waiting { scenario, latency: self.latency }))
             }
         })
     }
@@ -116,27 +135,37 @@ impl RowStage for InferStage {
 
 struct Waiting {
     scenario: Scenario,
+    latency: bool,
 }
 
 impl Resume for Waiting {
     fn resume(self: Box<Self>, answers: Vec<Asked>) -> Step {
         let answers = answers.into_iter().map(|answer| answer.replied().map_err(RowFailure::from));
-        Step::Done(row(self.scenario, answers))
+        Step::Done(row(self.scenario, self.latency, answers))
     }
 }
 
 /// One line an answer; the row has the flaw of the first that failed.
-fn row(scenario: Scenario, answers: impl Iterator<Item = Result<Reply, RowFailure>>) -> Row {
+fn row(scenario: Scenario, latency: bool, answers: impl Iterator<Item = Result<Reply, RowFailure>>) -> Row {
     let mut flaw = None;
-    let mut blank =
-        Answer { scenario, repetition: 0, reply: None, reasoning: None, finish: None, tokens: None, failure: None };
+    let mut blank = Answer {
+        scenario,
+        repetition: 0,
+        reply: None,
+        reasoning: None,
+        finish: None,
+        tokens: None,
+        latency_ms: None,
+        failure: None,
+    };
     let lines = (0..).zip(answers).map(|(repetition, answer)| {
         blank.repetition = repetition;
-        blank.reasoning = None;
+        (blank.reasoning, blank.latency_ms) = (None, None);
         (blank.reply, blank.finish, blank.tokens, blank.failure) = match answer {
-            // How long it took is not in the row: equal answers must give equal bytes.
             Ok(reply) => {
                 blank.reasoning = reply.reasoning;
+                // Otherwise it is not in the row: equal answers must give equal bytes.
+                blank.latency_ms = latency.then_some(reply.elapsed_ms);
                 (Some(reply.text), Some(reply.finish), Some(reply.usage.into()), None)
             }
             Err(failure) => {
@@ -173,6 +202,7 @@ mod tests {
             seed: 7,
             repeat: 1,
             context: None,
+            latency: false,
             sample: None,
         }
     }
@@ -210,6 +240,7 @@ mod tests {
             reasoning: None,
             finish: Some(Finish::Length),
             tokens: Some(Tokens { prompt: 5, completion: 2 }),
+            latency_ms: None,
             failure: None,
         };
         assert_eq!(answer(&row), expected);
@@ -271,6 +302,20 @@ mod tests {
         let answers: Vec<Answer> = row.lines.iter().map(|line| read(line, "an answer").unwrap()).collect();
         let shown: Vec<_> = answers.iter().map(|a| (a.reply.as_deref(), a.reasoning.as_deref())).collect();
         assert_eq!(shown, [(Some("Yes"), Some("hm")), (Some("No"), None), (None, None)]);
+    }
+
+    #[test]
+    fn how_long_calls_took_is_kept_where_it_is_asked_for() {
+        let spec = Infer { repeat: 2, latency: true, ..spec(None, "{{ scenario.opening }}") };
+        assert_eq!(fields(&spec)["latency"], true);
+        assert_eq!(fields(&Infer { latency: false, ..spec.clone() }).get("latency"), None, "keys are as they were");
+        assert!(with_fields(&Infer { latency: false, ..spec.clone() }, &fields(&spec)).unwrap().latency);
+        let (_, rest) = asks(InferStage::new(&spec).start(&line("hi")).unwrap());
+        let reply = Reply::new("Yes", Finish::Stop, Usage::default(), 1_250);
+        let row = done(rest.resume(vec![Asked::Replied(reply), call_failed("rejected")]));
+        let times: Vec<_> =
+            row.lines.iter().map(|line| read::<Answer>(line, "an answer").unwrap().latency_ms).collect();
+        assert_eq!(times, [Some(1_250), None]);
     }
 
     #[test]

@@ -332,6 +332,7 @@ mod tests {
             reasoning: None,
             finish: None,
             tokens: None,
+            latency_ms: None,
             failure: reply.is_none().then_some(failure),
         })
     }

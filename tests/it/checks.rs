@@ -182,3 +182,35 @@ fn a_program_is_audited_and_verified_like_a_model() {
     drop(project.run(&["bless", "examples/checks/pipeline.yaml"]).exits(0));
     drop(project.run(&["verify", "examples/checks/pipeline.yaml"]).exits(0));
 }
+
+/// Answers that take 40 ms are judged by how long they took, once they say so; another execution would take another time, and
+/// what is verified is the same without it.
+#[test]
+fn a_reply_is_held_to_a_time() {
+    let project = Project::empty();
+    project.write(
+        "r.yaml",
+        "name: r\npass: { score: 1 }\ncriteria:\n  - { id: quick, check: { latency: { max: 0.05 } } }\n",
+    );
+    project.write("s.jsonl", "{\"opening\": \"one\"}\n{\"opening\": \"two\"}\n");
+    project.write(
+        "p.yaml",
+        "evalflow: 1\nname: p\nmodels: { m: { scripted: { otherwise: hi, delay_ms: 40 } } }\nstages:\n  \
+           s: { generate: { file: s.jsonl } }\n  answers: { infer: { model: m, scenarios: s } }\n  \
+           verdicts: { judge: { answers: answers, rubric: r.yaml } }\n  d: { decide: { verdicts: verdicts } }\n",
+    );
+    let refused = project.run(&["run", "p.yaml"]).exits(2);
+    assert!(refused.stderr.contains("add `latency: true` to `answers`"), "{refused}");
+    project.edit("p.yaml", "scenarios: s }", "scenarios: s, latency: true }");
+    let run = || json(&project.run(&["run", "--json", "p.yaml"]).exits(4));
+    let quick = run();
+    assert_eq!(not_passed(&project, &quick), Vec::<String>::new());
+    assert_eq!(crate::logprob::rows(&project, &quick, "answers")[0]["latency_ms"], 40);
+    project.edit("r.yaml", "max: 0.05", "max: 0.02");
+    let slow = run();
+    let found = not_passed(&project, &slow);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].ends_with("quick fail: took 0.04 s, at most 0.02 s allowed"), "{found:?}");
+    project.run(&["bless", "p.yaml"]).exits(0);
+    project.run(&["verify", "p.yaml"]).exits(0);
+}

@@ -46,6 +46,7 @@ pub(crate) fn answer_line(id: &str, reply: &str) -> String {
         reasoning: None,
         finish: Some(Finish::Stop),
         tokens: None,
+        latency_ms: None,
         failure: None,
     };
     serde_json::to_string(&answer).unwrap()

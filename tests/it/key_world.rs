@@ -83,7 +83,7 @@ stages:
   embedded:
     infer: { model: weights, scenarios: scenarios }
   fine: { infer: { model: tuned, scenarios: scenarios } }
-  repeated: { infer: { model: canned, scenarios: imported, repeat: 3 } }
+  repeated: { infer: { model: canned, scenarios: imported, repeat: 3, latency: true } }
   panel:
     judge: { answers: repeated, rubric: rubrics/r.yaml, model: server, temperature: 0.5, top_p: 0.8, seed: 3, repeat: 5 }
   weighed: { judge: { answers: answers, rubric: rubrics/r.yaml, model: server, mode: logprob, max_outside: 0.25 } }

@@ -112,6 +112,7 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
         "name: kept\nwriter_prompt: \"About {{ topic }}.\"",
     ),
     ("repeated", "repeat", PIPELINE, "repeat: 3", "repeat: 4"),
+    ("repeated", "latency", PIPELINE, "repeat: 3, latency: true", "repeat: 3"),
     ("repeated", "sampling", PIPELINE, "repeat: 3", "repeat: 3, temperature: 0.1"),
     ("weighed", "mode.logprob.max_outside", PIPELINE, "max_outside: 0.25", "max_outside: 0.3"),
     ("panel", "repeat", PIPELINE, "repeat: 5", "repeat: 6"),

@@ -405,6 +405,7 @@ fn marks(stage: &Stage, sampled: bool) -> (Marks, Option<Stage>) {
             }
             Some(marker) => (Marks::Fresh(Box::new(marker)), None),
         },
+        Stage::Infer(infer) if infer.latency => (Marks::Times, None),
         Stage::Research(_)
         | Stage::Pull(_)
         | Stage::Infer(_)

@@ -5,11 +5,13 @@ use std::io;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fresh::{Fresh, Line};
 use super::sample::Picked;
-use crate::data::Scenario;
+use crate::data::{Answer, Scenario};
 use crate::engine::{EngineErrorKind, Question, answer};
 use crate::exec::StageFailure;
 use crate::exec::engines::Askers;
@@ -84,7 +86,8 @@ pub(super) struct Shape<'a> {
     pub(super) picked: &'a Picked,
 }
 
-/// How fresh scenarios come by their marks: what a row nearly repeats depends on those before it.
+/// How fresh rows come by what they do not make alone: what a scenario nearly repeats depends on those before it, and how
+/// long an answer took on the machine.
 pub(super) enum Marks {
     /// The stage makes none.
     None,
@@ -92,37 +95,53 @@ pub(super) enum Marks {
     Fresh(Box<Marker>),
     /// Only some are: they are taken from the stored rows.
     Stored,
+    /// Answers say how long they took, which another execution would not repeat: it is taken from the stored rows.
+    Times,
 }
 
 impl Marks {
-    /// Gives a fresh row its marks.
+    /// Gives a fresh row what it does not make alone.
     fn set(&mut self, row: &mut Row, stored: &[String]) -> Result<(), StageFailure> {
-        if matches!(self, Self::None) {
-            return Ok(());
-        }
-        let read = |line: &str| {
-            serde_json::from_str::<Scenario>(line).map_err(|error| StageFailure::new(error.to_string(), None))
-        };
         for (at, line) in row.lines.iter_mut().enumerate() {
-            let mut scenario = read(line)?;
+            let stored = stored.get(at);
             match self {
-                Self::None => {}
+                Self::None => return Ok(()),
+                Self::Times => {
+                    let mut answer: Answer = read(line)?;
+                    if answer.latency_ms.is_some() {
+                        let stored: Option<Answer> = stored.map(|line| read(line)).transpose()?;
+                        answer.latency_ms = stored.and_then(|stored| stored.latency_ms);
+                        *line = written(&answer);
+                    }
+                }
                 Self::Fresh(marker) => {
+                    let mut scenario: Scenario = read(line)?;
                     let embedding = row.embedded.as_ref().and_then(|embedded| embedded.as_ref().ok());
                     // One that would not be taken now keeps no mark, and so differs from what is stored only if that has one.
                     marker.mark(&mut scenario, embedding).map_err(unlike)?;
+                    if scenario.near_duplicate.is_some() {
+                        *line = written(&scenario);
+                    }
                 }
                 Self::Stored => {
-                    scenario.near_duplicate =
-                        stored.get(at).map(|line| read(line)).transpose()?.and_then(|s| s.near_duplicate);
+                    let stored: Option<Scenario> = stored.map(|line| read(line)).transpose()?;
+                    if let Some(mark) = stored.and_then(|stored| stored.near_duplicate) {
+                        let scenario = Scenario { near_duplicate: Some(mark), ..read(line)? };
+                        *line = written(&scenario);
+                    }
                 }
-            }
-            if scenario.near_duplicate.is_some() {
-                *line = serde_json::to_string(&scenario).expect("a scenario is always valid JSON");
             }
         }
         Ok(())
     }
+}
+
+fn read<T: DeserializeOwned>(line: &str) -> Result<T, StageFailure> {
+    serde_json::from_str(line).map_err(|error| StageFailure::new(error.to_string(), None))
+}
+
+fn written(row: &impl Serialize) -> String {
+    serde_json::to_string(row).expect("a row is always valid JSON")
 }
 
 /// One input row, and the stored lines that were made of it.
@@ -312,6 +331,25 @@ mod tests {
         let row = Row::new(lines.iter().map(|&line| line.to_owned()).collect(), None);
         compare(&mut rows, &work, &row, 2, &mut fresh).unwrap();
         (rows, !fresh.is_empty())
+    }
+
+    #[test]
+    fn how_long_an_answer_took_is_not_verified() {
+        let answer = |reply: &str, latency: &str| {
+            let scenario = r#"{"id":"a","topic":"t","subtopic":null,"style":"s","tags":[],"edge_case":false,"opening":"o","origin":"authored"}"#;
+            format!(
+                r#"{{"scenario":{scenario},"reply":"{reply}","finish":"stop","tokens":null,{latency}"failure":null}}"#
+            )
+        };
+        let (stored, timed) = (answer("x", r#""latency_ms":9,"#), answer("x", r#""latency_ms":7,"#));
+        let set = |line: String, stored: &str| {
+            let mut row = Row::new(vec![line], None);
+            Marks::Times.set(&mut row, &[stored.to_owned()]).unwrap();
+            row.lines.remove(0)
+        };
+        assert_eq!(set(timed.clone(), &stored), stored);
+        assert_eq!(set(answer("y", r#""latency_ms":7,"#), &stored), answer("y", r#""latency_ms":9,"#));
+        assert_ne!(set(answer("x", ""), &stored), stored, "a row that says nothing of it is another row");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) fn report_unknown(
             report.push(id, suite, file, &place.unwrap_or_default(), &axis);
         }
     }
-    for Conditions { answers, file, conditions, templates, costs: _ } in conditions {
+    for Conditions { answers, file, conditions, templates, costs: _, times: _ } in conditions {
         let Some((id, suite)) = suite(stages, answers) else { continue };
         let names = names(suite);
         let in_conditions = conditions.iter().map(|(condition, span)| (condition.unknown_axes(&names), span));

@@ -19,6 +19,8 @@ pub(super) struct Met {
     pub(super) templates: Vec<(Template, Range<usize>)>,
     /// Where costs are bounded, for which prices must be known.
     pub(super) costs: Vec<Range<usize>>,
+    /// Where times are bounded, which must be kept.
+    pub(super) times: Vec<Range<usize>>,
 }
 
 /// A reader of one kind of check.
@@ -41,21 +43,12 @@ const KINDS: &[(&str, Read)] = &[
     ("refusal", refusal),
     ("tokens", tokens),
     ("cost", cost),
+    ("latency", latency),
     ("not", not),
 ];
 
 /// Reads one check.
 pub(super) fn check(field: Field<'_>, met: &mut Met) -> Option<Check> {
-    if let Some([(key, _)]) = field.node.value.as_map()
-        && key.name == "latency"
-    {
-        let message = "a check cannot bound how long a reply took".to_owned();
-        let problem = field.reader.problem(Code::UnknownKind, &key.span, "not in a row", message);
-        let help =
-            "remove it: times differ from run to run, and verdicts do not; bound them with a gate of the decision";
-        field.push(problem.help(help));
-        return None;
-    }
     let (read, _, body) = only_entry(field, field.span(), "check", "the check", KINDS)?;
     read(body, met)
 }
@@ -196,6 +189,15 @@ fn cost(field: Field<'_>, met: &mut Met) -> Option<Check> {
     fields.finish();
     met.costs.push(field.span().clone());
     Some(Check::Cost { max: max?, prompt: 0.0, completion: 0.0 })
+}
+
+/// `latency: { max: 2.5 }`, in seconds.
+fn latency(field: Field<'_>, met: &mut Met) -> Option<Check> {
+    let mut fields = field.fields()?;
+    let max = fields.required("max").and_then(|max| max.number((Bound::Excluded(0.0), Bound::Unbounded)));
+    fields.finish();
+    met.times.push(field.span().clone());
+    Some(Check::Latency { max: max? })
 }
 
 fn language(field: Field<'_>, _: &mut Met) -> Option<Check> {

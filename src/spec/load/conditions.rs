@@ -35,12 +35,14 @@ pub(super) struct Conditions {
     pub(super) templates: Vec<(Template, Range<usize>)>,
     /// Where its checks bound costs.
     pub(super) costs: Vec<Range<usize>>,
+    /// Where its checks bound times.
+    pub(super) times: Vec<Range<usize>>,
 }
 
 /// Warns of each condition that holds for no scenario. One that holds for the scenarios of one of several stages that judge
 /// by the same rubric is as it should be.
 pub(super) fn warn_of_never(all: &[Conditions], stages: &IndexMap<StageId, Stage>, sink: &Sink) {
-    for (at, Conditions { answers, file, conditions, templates: _, costs: _ }) in all.iter().enumerate() {
+    for (at, Conditions { answers, file, conditions, templates: _, costs: _, times: _ }) in all.iter().enumerate() {
         let same_rubric = |other: &&Conditions| other.file.path == file.path;
         if all[..at].iter().any(|other| same_rubric(&other)) {
             continue;

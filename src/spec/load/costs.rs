@@ -1,4 +1,5 @@
-//! Puts what tokens cost into the checks that bound a reply's cost: it is the price of the model that answers.
+//! Puts what tokens cost into the checks that bound a reply's cost: it is the price of the model that answers. And sees
+//! that the times that others bound are kept.
 
 use indexmap::IndexMap;
 
@@ -10,7 +11,7 @@ use crate::spec::problem::{Code, Problem};
 use crate::spec::read::Sink;
 use crate::spec::rubric::Ask;
 
-/// Fills prices in, and reports each bound for which none is known.
+/// Fills prices in, and reports each bound for which none is known, and each bound on times that nobody keeps.
 pub(super) fn settle(
     stages: &mut IndexMap<StageId, Stage>,
     models: &IndexMap<ModelName, Model>,
@@ -21,7 +22,14 @@ pub(super) fn settle(
         Some(Stage::Infer(infer)) => price_of(&infer.model, models),
         _ => None,
     };
-    for Conditions { answers, file, conditions: _, templates: _, costs } in all {
+    for Conditions { answers, file, conditions: _, templates: _, costs, times } in all {
+        if matches!(stages.get(answers), Some(Stage::Infer(infer)) if !infer.latency) {
+            for span in times {
+                let message = format!("how long the replies of `{answers}` took is not in its rows");
+                let problem = Problem::new(Code::NoLatency, file, span, "no times", message);
+                sink.borrow_mut().push(problem.help(format!("add `latency: true` to `{answers}`")));
+            }
+        }
         if !stages.contains_key(answers) || price(stages, answers).is_some() {
             continue;
         }

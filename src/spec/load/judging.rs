@@ -41,10 +41,10 @@ impl Context<'_> {
         let (reader, span) = (fields.reader, fields.span.clone());
         fields.finish();
 
-        let ReadRubric { rubric, file, first_question, conditions, met: Met { templates, costs } } = rubric?;
+        let ReadRubric { rubric, file, first_question, conditions, met: Met { templates, costs, times } } = rubric?;
         if let Some(answers) = answers.clone() {
             let file = file.clone();
-            self.conditions.borrow_mut().push(Conditions { answers, file, conditions, templates, costs });
+            self.conditions.borrow_mut().push(Conditions { answers, file, conditions, templates, costs, times });
         }
         if let (Some(question), false) = (first_question, has_model) {
             let message = format!("`{}` asks questions, and no model answers them", file.path.display());

@@ -204,6 +204,7 @@ impl Context<'_> {
         let sampling = sampling(&mut fields);
         let repeat = repeat(&mut fields);
         let context = context_size(&mut fields, model.as_ref());
+        let latency = fields.optional("latency").map_or(Some(false), Field::flag);
         fields.finish();
         if let Some(scenarios) = &scenarios {
             let prompts = [&system, &prompt].into_iter().flatten().flatten().cloned();
@@ -227,6 +228,7 @@ impl Context<'_> {
             seed,
             repeat: repeat?,
             context,
+            latency: latency?,
             sample: None,
         })
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Finding;
 use crate::check::{Check, CheckError, Compiled, Subject};
-use crate::data::{Tokens, VerdictKind};
+use crate::data::{Answer, Tokens, VerdictKind};
 use crate::spec::Template;
 
 /// A check ready to be decided on all rows.
@@ -34,10 +34,10 @@ impl CodeCheck {
         }
     }
 
-    /// Decides the check on one reply. What cannot be decided is ungraded, whether it is negated or not.
-    pub(super) fn decide(&self, reply: &str, tokens: Option<Tokens>, context: &impl Serialize) -> Finding {
-        let tokens = tokens.map(|Tokens { prompt, completion }| (prompt, completion));
-        let subject = Subject { reply, tokens };
+    /// Decides the check on the reply of an answer. What cannot be decided is ungraded, whether it is negated or not.
+    pub(super) fn decide(&self, reply: &str, answer: &Answer, context: &impl Serialize) -> Finding {
+        let tokens = answer.tokens.map(|Tokens { prompt, completion }| (prompt, completion));
+        let subject = Subject { reply, tokens, latency_ms: answer.latency_ms };
         let ungraded = |why: String| Finding::new(VerdictKind::Ungraded, format!("cannot be checked: {why}"));
         let found = match self {
             Self::Compiled(check) => check.evaluate(subject),

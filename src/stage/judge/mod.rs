@@ -207,7 +207,7 @@ impl Inner {
                 let opinions = || (0..self.repeat).map(|_| Opinion::Open).collect();
                 Slot::Asked(self.judges.iter().map(|_| opinions()).collect())
             }
-            Way::Check(check) => Slot::Found(check.decide(reply, answer.tokens, context)),
+            Way::Check(check) => Slot::Found(check.decide(reply, answer, context)),
         }
     }
 }

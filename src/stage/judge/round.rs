@@ -211,7 +211,7 @@ impl Round {
 
     fn finish(self) -> Row {
         let Self { inner, answer, slots, mut judging } = self;
-        let Answer { scenario, repetition, reply, reasoning: _, finish: _, tokens: _, failure } = answer;
+        let Answer { scenario, repetition, reply, reasoning: _, finish: _, tokens: _, latency_ms: _, failure } = answer;
         let verdicts: Vec<Verdict> = inner
             .rubric
             .criteria

@@ -65,6 +65,7 @@ pub(super) fn line(reply: Option<&str>, tags: &[&str]) -> String {
         reasoning: None,
         finish: reply.map(|_| Finish::Stop),
         tokens: reply.map(|_| Usage::default().into()),
+        latency_ms: None,
         failure: reply.is_none().then_some(failure),
     })
 }
