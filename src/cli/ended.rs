@@ -15,7 +15,7 @@ use crate::data::{Comparison, Decision, GateCheck, GateOutcome, GateStatus, Outc
 use crate::engine::embedded;
 use crate::exec::{RunEnd, StageEnd, StageRun, latency};
 use crate::ids::StageId;
-use crate::lock::Lock;
+use crate::lock::{Lock, day};
 use crate::report::{self, ReportModel, Style};
 use crate::spec::{self, Pipeline, Stage};
 use crate::stage;
@@ -167,8 +167,7 @@ fn inputs<'a>(
         stage.receipt().map(|receipt| (matches!(stage.kind, "decide" | "compare"), receipt.created_at))
     };
     if let Some((_, seconds)) = ended.stages.iter().filter_map(made).max() {
-        let day = jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%Y-%m-%d").to_string());
-        inputs.date = day.unwrap_or_default();
+        inputs.date = day(seconds);
     }
     let mut decided_on = None;
     for StageRun { id, kind, end } in &ended.stages {

@@ -1,5 +1,7 @@
 //! From a lock to a file's text: one value a line, always in the same order, so that a diff shows what moved.
 
+use std::fmt::Display;
+
 use super::{
     EngineBuild, Lock, LockedCatalog, LockedComparison, LockedCriterion, LockedDecision, LockedRate, LockedStage,
     LockedWeights, VERSION,
@@ -31,7 +33,7 @@ impl Text {
         self.line(name, &quoted(value));
     }
 
-    fn number(&mut self, name: &str, value: impl std::fmt::Display) {
+    fn number(&mut self, name: &str, value: impl Display) {
         self.line(name, &value.to_string());
     }
 
@@ -40,7 +42,7 @@ impl Text {
         self.line(name, &format!("{value:?}"));
     }
 
-    fn optional(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
+    fn optional(&mut self, name: &str, value: Option<impl Display>) {
         match value {
             Some(value) => self.number(name, value),
             None => self.line(name, "null"),
@@ -136,13 +138,7 @@ fn write_decision(text: &mut Text, decision: &LockedDecision) {
     let LockedDecision { outcome, rate, n, passed, ungraded, invalid, deploy, fine_tune, critical } = decision;
     let LockedRate { point, lo, hi, confidence, method } = rate;
     text.words("outcome", Outcome::as_str(*outcome));
-    text.section("pass_rate", |text| {
-        text.optional("point", *point);
-        text.number("lo", lo);
-        text.number("hi", hi);
-        text.float("confidence", *confidence);
-        text.words("method", method);
-    });
+    text.section("pass_rate", |text| write_estimate(text, *point, [lo, hi], *confidence, method));
     text.number("counted", n);
     text.number("passed", passed);
     text.number("ungraded", ungraded);
@@ -162,14 +158,18 @@ fn write_comparison(text: &mut Text, found: &LockedComparison) {
     let LockedComparison { verdict, gate, point, lo, hi, confidence, method, n } = found;
     text.words("verdict", verdict.as_str());
     text.words("gate", gate.as_str());
-    text.section("difference", |text| {
-        text.optional("point", *point);
-        text.number("lo", lo);
-        text.number("hi", hi);
-        text.float("confidence", *confidence);
-        text.words("method", method);
-    });
+    text.section("difference", |text| write_estimate(text, *point, [lo, hi], *confidence, method));
     text.number("counted", n);
+}
+
+/// A number with its interval, how sure that is, and how it was had.
+fn write_estimate<T: Display>(text: &mut Text, point: Option<T>, ends: [&T; 2], confidence: f64, method: &str) {
+    let [lo, hi] = ends;
+    text.optional("point", point);
+    text.number("lo", lo);
+    text.number("hi", hi);
+    text.float("confidence", confidence);
+    text.words("method", method);
 }
 
 fn write_weights(text: &mut Text, LockedWeights { blake3, sha256, bytes }: &LockedWeights) {
