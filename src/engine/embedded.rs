@@ -21,9 +21,6 @@ pub(crate) const CHUNK: usize = 64;
 /// The context of a model that was trained for more, unless more is asked for: memory grows with it.
 pub(crate) const DEFAULT_CONTEXT: u32 = 4096;
 
-/// Tiles of matrices: the name of the processor's extension.
-pub(super) const TILES: &str = "amx_int8";
-
 /// Where llama.cpp computes: floating-point sums come out differently on each.
 pub(crate) const BACKEND: &str = if cfg!(feature = "cuda") {
     "cuda"
@@ -94,12 +91,8 @@ pub struct Extensions {
     pub unused: Vec<&'static str>,
 }
 
-/// How many sequences are worth computing at once here: beyond that a step takes longer in proportion. Where a processor
-/// computes tiles of matrices, all else weighs more, and what fits its caches is fastest.
-#[must_use]
-pub fn most_sequences() -> usize {
-    if processor().contains(&TILES) { 16 } else { 32 }
-}
+/// How many sequences are worth computing at once: beyond that a step takes longer in proportion.
+pub const MOST_SEQUENCES: usize = 32;
 
 /// Compares what llama.cpp was compiled for with this machine's processor; nothing without the embedded engine.
 #[must_use]

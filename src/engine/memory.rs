@@ -17,8 +17,8 @@ pub const UNKNOWN_MEMORY: u64 = 2 << 30;
 /// Lengths of sequences are multiples of this: llama.cpp rounds up to it.
 const LENGTH_STEP: usize = 256;
 
-/// The shortest sequence that a context is made for.
-const SHORTEST: usize = 2 * LENGTH_STEP;
+/// The shortest context that is offered where a longer one does not fit: hardly a judge's prompt is shorter.
+const LEAST_CONTEXT: usize = 2 * LENGTH_STEP;
 
 /// What weights and buffers are multiplied with, in percent, for what the reckoning leaves out.
 const SAFETY: u64 = 105;
@@ -114,7 +114,8 @@ impl Shortage {
     pub fn help(&self) -> String {
         let Self { weights, compute: _, cache, sequences: _, context, free } = *self;
         // Fewer sequences were thought of already.
-        let shorter = if context > SHORTEST { format!("write a `context` below {context}, ") } else { String::new() };
+        let shorter =
+            if context > LEAST_CONTEXT { format!("write a `context` below {context}, ") } else { String::new() };
         if weights >= free {
             "pull weights with a smaller quantisation, or a smaller model".to_owned()
         } else if cache == 0 {
@@ -154,7 +155,7 @@ impl Footprint {
         if fits(length) {
             return Ok(with(GROUP, length));
         }
-        let least = if wanted.context_limit == Limit::Pipeline { length } else { SHORTEST.min(length) };
+        let least = if wanted.context_limit == Limit::Pipeline { length } else { LEAST_CONTEXT.min(length) };
         let shorter = (least..length).step_by(LENGTH_STEP).take_while(|length| fits(*length)).last();
         shorter.map(|length| with(GROUP, length)).ok_or_else(|| Shortage {
             weights: self.weights,
@@ -195,7 +196,7 @@ pub fn affordable(memory: u64, each: u64, most: usize) -> usize {
 /// A sequence's length for a need: few different ones, so that a context is rarely made anew.
 #[must_use]
 pub fn lane_length(need: usize) -> usize {
-    let octave = need.max(SHORTEST).next_power_of_two() / 2;
+    let octave = need.max(LENGTH_STEP).next_power_of_two() / 2;
     // Half-way steps keep what is not needed below a third.
     let half_way = octave + octave / 2;
     let length = if need <= half_way { half_way } else { 2 * octave };
@@ -233,7 +234,9 @@ mod tests {
     #[test]
     fn lengths_are_few_and_enough() {
         let check = |need: usize, expected: usize| assert_eq!(lane_length(need), expected, "{need}");
-        check(1, 512);
+        check(1, 256);
+        check(256, 256);
+        check(257, 512);
         check(512, 512);
         check(513, 768);
         check(768, 768);

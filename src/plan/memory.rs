@@ -5,7 +5,7 @@ use super::forecast::{Basis, Figure};
 use super::{PlanError, Settled};
 use crate::catalog::{Facts, memory_bytes};
 use crate::data::WeightsRecord;
-use crate::engine::embedded::{BACKEND, DEFAULT_CONTEXT, most_sequences};
+use crate::engine::embedded::{BACKEND, DEFAULT_CONTEXT, MOST_SEQUENCES};
 use crate::engine::memory::{BATCH, Fit, Footprint, GROUP, Limit, Shortage, Wanted};
 use crate::fetch::gguf;
 use crate::ids::StageId;
@@ -52,7 +52,7 @@ impl Needs {
         };
         let (sequences, sequences_limit) = match model.sequences {
             Some(stated) => (stated, Limit::Pipeline),
-            None => (most_sequences(), Limit::Usual),
+            None => (MOST_SEQUENCES, Limit::Usual),
         };
         let wanted = Wanted { context, context_limit, sequences, sequences_limit };
         let (cell, is_guess) = cell(header, bytes, model.kv_cache);
@@ -276,6 +276,6 @@ mod tests {
         check(0, (4, Limit::Requests));
         check(3, (4, Limit::Requests));
         check(9, (12, Limit::Requests));
-        check(1_000, (most_sequences(), Limit::Usual));
+        check(1_000, (MOST_SEQUENCES, Limit::Usual));
     }
 }

@@ -8,7 +8,8 @@ use std::ffi::c_int;
 
 use llama_cpp_sys_2 as sys;
 
-use crate::engine::embedded::TILES;
+/// Tiles of matrices: the name of the processor's extension.
+const TILES: &str = "amx_int8";
 
 /// An extension that llama.cpp can be compiled for.
 struct Extension {

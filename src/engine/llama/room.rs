@@ -4,7 +4,7 @@ use llama_cpp_2::model::LlamaModel;
 
 use super::LlamaConfig;
 use super::lanes::GROUP;
-use crate::engine::embedded::most_sequences;
+use crate::engine::embedded::MOST_SEQUENCES;
 use crate::engine::memory::{self, Bytes, affordable, lane_length};
 use crate::engine::{EngineError, EngineErrorKind};
 use crate::spec::KvCache;
@@ -14,7 +14,7 @@ pub(super) const LEAST_FREE: usize = GROUP;
 
 /// Lanes that are worth having, unless the configuration says otherwise.
 pub(super) fn most_lanes(config: &LlamaConfig) -> usize {
-    config.sequences.unwrap_or_else(most_sequences).max(1).next_multiple_of(GROUP)
+    config.sequences.unwrap_or(MOST_SEQUENCES).max(1).next_multiple_of(GROUP)
 }
 
 /// What decides the shape of a context.

@@ -50,6 +50,8 @@ pub(super) struct Scheduler<'m> {
     /// In the order in which they came.
     waiting: VecDeque<Waiting>,
     error_log: ErrorLog,
+    /// Time spent in llama.cpp's own computation in contexts that are gone.
+    computed: Duration,
     served: Served,
 }
 
@@ -103,6 +105,7 @@ impl<'m> Scheduler<'m> {
             running: Vec::new(),
             waiting: VecDeque::new(),
             error_log: error_log.clone(),
+            computed: Duration::ZERO,
             served: Served::default(),
         }
     }
@@ -191,6 +194,7 @@ impl<'m> Scheduler<'m> {
         if runs > 0 {
             return false;
         }
+        self.computed = self.computing();
         let before = self.lanes.take().map_or(0, |lanes| lanes.length());
         let need = self.waiting.iter().map(Waiting::need).max().unwrap_or(0).max(before);
         let made = self
@@ -386,10 +390,15 @@ impl<'m> Scheduler<'m> {
         }
     }
 
+    /// Time spent in llama.cpp's own computation so far.
+    fn computing(&self) -> Duration {
+        self.computed + self.lanes.as_ref().map_or(Duration::ZERO, Lanes::computing)
+    }
+
     fn log_served(&mut self) {
         let Served { since, computing, requests, prompt_tokens, cached_tokens, generated_tokens, steps } =
             std::mem::take(&mut self.served);
-        let computing_now = self.lanes.as_ref().map_or(Duration::ZERO, Lanes::computing);
+        let computing_now = self.computing();
         self.served.computing = computing_now;
         let Some(since) = since.filter(|_| requests > 0) else { return };
         let (wall_ms, llama_ms) =
