@@ -95,9 +95,9 @@ mod tests {
     fn lanes_follow_requests_and_memory() {
         let room = Room { cell_bytes: 1000, memory: Some(512_000 * 10), most_lanes: 32 };
         let lanes = |room: Room, need, requests| room.lanes(need, requests).unwrap();
-        assert_eq!(lanes(room, 100, 1), (4, 512));
-        assert_eq!(lanes(room, 100, 5), (8, 512));
-        assert_eq!(lanes(room, 100, 99), (8, 512), "ten would fit, but rows come in groups");
+        assert_eq!(lanes(room, 300, 1), (4, 512));
+        assert_eq!(lanes(room, 300, 5), (8, 512));
+        assert_eq!(lanes(room, 300, 99), (8, 512), "ten would fit, but rows come in groups");
         let error = room.lanes(5000, 99).unwrap_err();
         assert!(
             error.message.contains("4 × 6144 tokens, which takes 24.6 MB, and there is room for 5.1 MB"),
@@ -105,7 +105,7 @@ mod tests {
         );
         let unknown = Room { memory: None, ..room };
         assert_eq!(lanes(unknown, 1_000_000, 99), (4, 1_048_576), "too little memory is for llama.cpp to tell");
-        assert_eq!(lanes(Room { memory: Some(u64::MAX), ..room }, 100, 99), (32, 512));
+        assert_eq!(lanes(Room { memory: Some(u64::MAX), ..room }, 100, 99), (32, 256));
     }
 
     #[test]
