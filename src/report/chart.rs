@@ -214,7 +214,7 @@ fn name(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{candidate, candidates};
+    use crate::report::fixture::{candidate, candidates};
 
     fn row(id: &str, place: Place, memory: u64, fit: f64) -> Candidate {
         Candidate { memory_bytes: Some(memory << 30), fit: Some(fit), ..candidate(id, place, "") }

@@ -10,6 +10,8 @@ mod chart;
 mod comparison;
 mod criterion;
 mod failure_modes;
+#[cfg(test)]
+mod fixture;
 mod gates;
 mod looks;
 mod markdown;

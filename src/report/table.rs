@@ -69,7 +69,7 @@ fn cells(row: &Candidate, benchmarks: &[&String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::candidates;
+    use crate::report::fixture::candidates;
 
     #[test]
     fn a_table_can_be_read_again() {

@@ -60,7 +60,7 @@ fn crate_uses(text: &str) -> BTreeSet<String> {
 fn is_test_file(file: &Path) -> bool {
     let name = file.file_stem().unwrap().to_str().unwrap();
     let is_vectors = file.starts_with(root().join("src/stats/vectors"));
-    is_vectors || ["tests", "contract", "test_server", "server"].contains(&name)
+    is_vectors || ["tests", "fixture", "contract", "test_server", "server"].contains(&name)
 }
 
 #[test]

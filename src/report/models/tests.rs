@@ -1,8 +1,8 @@
 //! Reports on two models, of which one is decided on.
 
 use super::super::ReportModel;
+use super::super::fixture::{decision, markdown_text, pipeline, report_on, rows, stage_id, terminal_text};
 use super::super::model::StageWeights;
-use super::super::tests::{decision, markdown_text, pipeline, report_on, rows, stage_id, terminal_text};
 use crate::data::{Decision, GateBound, GateCheck, GateStatus};
 use crate::ids::ModelName;
 use crate::spec;
