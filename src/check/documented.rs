@@ -139,9 +139,10 @@ pub const DOCUMENTED: &[Documented] = &[
     Documented {
         kind: "latency",
         what: "The engine worked on the reply for at most so many seconds when it was asked: without waiting in a queue or \
-               between retries. The stage that asked must keep that, with `latency: true`: its rows and what is said of \
-               them are then those of one execution, and another would come to other times. A bound on all replies \
-               together needs no such thing: it is the gate `latency_p95` of a decision.",
+               between retries, and of what the embedded engine computes for several replies together, each has its share. \
+               The stage that asked must keep that, with `latency: true`: its rows and what is said of them are then those \
+               of one execution, and another would come to other times. A bound on all replies together needs no such \
+               thing: it is the gate `latency_p95` of a decision.",
         example: "latency: { max: 2.5 }",
         passes: "Any reply within two seconds.",
         fails: "",
