@@ -1,4 +1,5 @@
-//! What the statistics cost, and how often their intervals hold the truth: `cargo bench --bench stats`.
+//! What the statistics cost, and how often comparisons and early stops are wrong: `cargo bench --bench stats`. What intervals hold is
+//! in `coverage`.
 //!
 //! Times depend on the machine. Shares are the same everywhere: all runs are seeded.
 #![expect(clippy::print_stdout, reason = "a table for the person who runs it")]
@@ -14,11 +15,10 @@ use evalflow::spec::{Memory, Pipeline, Stage, load};
 use evalflow::stage::compare::{self, Pairing, Side};
 use evalflow::stage::decide;
 use evalflow::stats::{
-    BetaPrior, Betting, ClusterSums, Clusters, Forecast, Interval, Pairs, Random, Resampling, SequentialPlan, Share,
-    Target, Values, VerdictLabels, beta_quantile, binomial_probability, bootstrap, brier, clopper_pearson,
-    clustered_mean, confidence_sequence, expected_calibration_error, icc_anova, jeffreys, kappa, log_evidence,
-    mcnemar_midp, mean_ci_t, newcombe_paired, outcome_at, outcome_by_interval, poststratified, sequential_decide,
-    sign_flip_p, suite_confidence_sequence, wilson,
+    BetaPrior, Betting, ClusterSums, Clusters, Forecast, Interval, Pairs, Random, Resampling, SequentialPlan, Values,
+    bootstrap, brier, clopper_pearson, clustered_mean, confidence_sequence, expected_calibration_error, icc_anova,
+    jeffreys, kappa, log_evidence, mcnemar_midp, mean_ci_t, newcombe_paired, outcome_at, outcome_by_interval,
+    sequential_decide, sign_flip_p, suite_confidence_sequence, wilson,
 };
 
 const LEVEL: f64 = 0.95;
@@ -28,13 +28,7 @@ fn main() {
     bootstraps();
     a_million_rows();
     a_million_verdicts();
-    println!("\nexact coverage of a rate at 95 %, mean and lowest over rates of 0.40 … 0.99");
-    rates();
-    println!("\nsimulated coverage at 95 %");
-    clusters();
-    means();
-    judges();
-    pairs();
+    println!("\nwhole comparisons: coverage at 95 %");
     comparisons();
     println!("\nstopping early, 5 %");
     sequences();
@@ -229,132 +223,10 @@ fn holds(interval: Interval, truth: f64) -> bool {
     interval.lo <= truth && truth <= interval.hi
 }
 
-fn rates() {
-    for n in [20, 50, 100, 200, 500, 1_000, 2_000] {
-        let methods: [(&str, &dyn Fn(u64) -> Interval); 3] = [
-            ("Wilson", &|k| wilson(k as f64, n as f64, LEVEL)),
-            ("Clopper-Pearson", &|k| clopper_pearson(k, n, LEVEL)),
-            ("Jeffreys", &|k| jeffreys(k, n, LEVEL)),
-        ];
-        print!("n = {n:<6}");
-        for (name, interval) in methods {
-            let intervals: Vec<Interval> = (0..=n).map(interval).collect();
-            let covered = (40..100).map(|percent| {
-                let p = f64::from(percent) / 100.0;
-                let held = (0..=n).zip(&intervals).filter(|(_, interval)| holds(**interval, p));
-                held.map(|(k, _)| binomial_probability(k, n, p)).sum::<f64>()
-            });
-            let covered: Vec<f64> = covered.collect();
-            let mean = covered.iter().sum::<f64>() / covered.len() as f64;
-            let lowest = covered.iter().copied().fold(1.0, f64::min);
-            print!("  {name} {mean:.3} / {lowest:.3}");
-        }
-        println!();
-    }
-}
-
 /// The share of runs that `run` says hold the truth.
 fn share(runs: u32, mut run: impl FnMut(&mut Random) -> bool) -> f64 {
     let held = (0..runs).filter(|one| run(&mut Random::new(7, "coverage", u64::from(*one)))).count();
     held as f64 / f64::from(runs)
-}
-
-fn clusters() {
-    for (groups, rows, icc, p) in [
-        (10, 20, 0.1, 0.7),
-        (20, 10, 0.3, 0.7),
-        (50, 20, 0.3, 0.7),
-        (10, 5, 0.3, 0.9),
-        (10, 20, 0.3, 0.9),
-        (100, 20, 0.2, 0.8),
-    ] {
-        let total = 1.0 / icc - 1.0;
-        let held = share(4_000, |random| {
-            let mut counts = Clusters::default();
-            for _ in 0..groups {
-                let own = beta_quantile(random.share(), p * total, (1.0 - p) * total);
-                counts.add(u64::from(random.binomial(rows, own)), u64::from(rows));
-            }
-            holds(counts.wilson_clustered(LEVEL).interval, p)
-        });
-        println!("Wilson over {groups} clusters of {rows}, ICC {icc}, rate {p}: {held:.3}");
-    }
-}
-
-fn means() {
-    for n in [20, 50, 200, 500, 2_000] {
-        let draw = |random: &mut Random| -> Vec<f64> { (0..n).map(|_| random.share() * random.share()).collect() };
-        let by_t = share(10_000, |random| holds(mean_ci_t(&draw(random), LEVEL).expect("two or more").interval, 0.25));
-        let by_bootstrap = share(if n > 500 { 3_000 } else { 8_000 }, |random| {
-            let values = Values::new(draw(random)).expect("all numbers are finite");
-            // With one seed for all, what these resamples happen to be would be in every run.
-            let resampling = Resampling { resamples: 1_000, seed: random.bits(), ..USUAL };
-            let found = bootstrap(values.counts(), |drawn| values.mean(drawn), &resampling);
-            holds(found.expect("two or more").interval, 0.25)
-        });
-        println!("mean of {n} skewed scores: t {by_t:.3}, BCa {by_bootstrap:.3}");
-    }
-}
-
-/// A judge with errors, and labels at random among those that it passed and those that it failed.
-fn labelled(
-    random: &mut Random,
-    (truth, sensitivity, specificity): (f64, f64, f64),
-    labels: [u64; 2],
-) -> VerdictLabels {
-    let mut strata = [Share::default(), Share::default()];
-    let mut judged = Share { count: 0, of: 1_000 };
-    for _ in 0..judged.of {
-        let passes = random.share() < truth;
-        let verdict = random.share() < if passes { sensitivity } else { 1.0 - specificity };
-        judged.count += u64::from(verdict);
-        let stratum = usize::from(verdict);
-        if strata[stratum].of < labels[stratum] {
-            strata[stratum].of += 1;
-            strata[stratum].count += u64::from(passes);
-        }
-    }
-    VerdictLabels { judged, among_passed: strata[1], among_failed: strata[0] }
-}
-
-fn judges() {
-    for setting in
-        [(0.65, 0.95, 0.9), (0.65, 0.9, 0.7), (0.72, 0.9, 0.7), (0.72, 0.97, 0.5), (0.9, 0.95, 0.9), (0.9, 0.97, 0.5)]
-    {
-        let held = share(4_000, |random| {
-            let labels = labelled(random, setting, [20, 30]);
-            let found = poststratified(&labels, LEVEL, Target::Population).expect("there are verdicts");
-            holds(found.interval, setting.0)
-        });
-        let (truth, sensitivity, specificity) = setting;
-        println!("post-stratified, 50 labels, truth {truth}, judge {sensitivity} / {specificity}: {held:.3}");
-    }
-}
-
-fn pairs() {
-    for n in [20, 50, 100, 300, 1_000, 2_000] {
-        print!("Newcombe, {n} pairs:");
-        for (gain, loss, both) in [(0.1, 0.1, 0.6), (0.2, 0.05, 0.5), (0.05, 0.05, 0.7), (0.03, 0.01, 0.85)] {
-            let held = share(4_000, |random| {
-                let mut pairs = Pairs::default();
-                for _ in 0..n {
-                    let x = random.share();
-                    if x < gain {
-                        pairs.gains += 1;
-                    } else if x < gain + loss {
-                        pairs.losses += 1;
-                    } else if x < gain + loss + both {
-                        pairs.both += 1;
-                    } else {
-                        pairs.neither += 1;
-                    }
-                }
-                holds(newcombe_paired(&pairs, LEVEL).interval, gain - loss)
-            });
-            print!("  {held:.3}");
-        }
-        println!();
-    }
 }
 
 /// How often the interval of a comparison holds the truth, and an improvement is found where there is none, with topics whose rates

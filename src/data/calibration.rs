@@ -148,10 +148,10 @@ pub struct Compared {
     pub not_compared: u64,
     /// The share on which both agree, with Wilson's interval; null for none.
     pub agreement: Option<Measured>,
-    /// Cohen's κ with the interval of Fleiss, Cohen and Everitt; null where all are of one class. Where both agree on all, the lower end of
-    /// this and of AC1 is that of Wilson's interval of their agreement, beyond chance.
+    /// Cohen's κ; null where all are of one class. Its interval and that of AC1 are Wilson's of the agreement, with as many verdicts as
+    /// would give κ the error of Fleiss, Cohen and Everitt, beyond chance.
     pub kappa: Option<Measured>,
-    /// Gwet's AC1 with the interval of its large-sample error; null for none.
+    /// Gwet's AC1, its interval by its large-sample error; null for none.
     pub ac1: Option<Measured>,
     /// The share that the judge passes of what people pass, with Wilson's interval; null for none.
     pub sensitivity: Option<Measured>,

@@ -277,7 +277,8 @@ pub struct RateDifference {
     pub hi: f64,
     /// Level of the interval.
     pub confidence: f64,
-    /// `newcombe_paired`, `cr1_by_topic`, `cr1_by_scenario`, `mover_unpaired`, or `mover_corrected` of rates without the judge's errors.
+    /// `newcombe_paired`; `cr1_by_topic` and `cr1_by_scenario` with the error between clusters, and as many degrees of freedom as that is
+    /// known to; `mover_unpaired`, or `mover_corrected` of rates without the judge's errors.
     pub method: String,
     /// Rows that count: pairs, or the rows of both arms where these are not paired.
     pub n: u64,
@@ -324,7 +325,8 @@ pub struct ScoreDifference {
     pub new: f64,
     /// The mean difference.
     pub difference: f64,
-    /// Its interval by the bootstrap (BCa over what is independent); none for fewer than two of those.
+    /// Its interval, over what is independent: at each end the wider one of the bootstrap's (BCa) and of that with an estimated error,
+    /// since few differences among many that are 0 make resamples too much alike. None for fewer than two of those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<(f64, f64)>,
     /// Level of the interval.

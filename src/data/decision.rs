@@ -160,16 +160,30 @@ pub struct ClusteredRate {
     pub n_eff: f64,
     /// `n / n_eff`.
     pub design_effect: f64,
+    /// The degrees of freedom of Student's t in the interval: one less than there are clusters, or fewer where little but a few of
+    /// them tells how much they vary.
+    pub degrees: f64,
     /// How many topics (or values of an axis) the scenarios are of; none where each scenario is a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clusters: Option<u64>,
 }
+
+/// That clusters tell less than their number is said from this share of it on.
+const NEARLY_ALL: f64 = 0.9;
 
 impl ClusteredRate {
     /// How many clusters there are, whatever they are.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.clusters.unwrap_or(self.scenarios)
+    }
+
+    /// So many clusters alike in size, of a rate near one half, would tell the design effect as well; none where that is nearly as many as
+    /// there are.
+    #[must_use]
+    pub fn known_as_from(&self) -> Option<f64> {
+        let alike = self.degrees + 1.0;
+        (alike < NEARLY_ALL * self.number() as f64).then_some(alike)
     }
 }
 

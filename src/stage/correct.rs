@@ -7,17 +7,19 @@
 use super::calibrate::among;
 use crate::data::{Compared, Confusion, CorrectedRate, LabelledShare, Rate};
 use crate::stats::text::thousands;
-use crate::stats::{self, Estimate, Interval, Share, Target, VerdictLabels, WeightedShare};
+use crate::stats::{self, Estimate, Interval, SampledClusters, Share, Target, VerdictLabels, WeightedShare};
 
 /// One rate as the judge sees it, corrected, with an interval of this level. `transported` says that the labels were made on other
 /// replies than those that the rate is of.
 pub(super) fn corrected(raw: &Rate, confidence: f64, compared: &Compared, transported: bool) -> CorrectedRate {
-    let Confusion { both_pass, wrongly_failed, wrongly_passed, both_fail } = compared.table;
-    let among_passed = Share { count: both_pass, of: both_pass + wrongly_passed };
-    let among_failed = Share { count: wrongly_failed, of: wrongly_failed + both_fail };
+    let [among_passed, among_failed] = by_verdict(&compared.table);
     let labels = VerdictLabels { judged: Share { count: raw.passed, of: raw.n }, among_passed, among_failed };
-    let n_eff = raw.clustered.map_or(raw.n as f64, |clustered| clustered.n_eff);
+    let sampled = sampled(raw);
+    let n_eff = sampled.map_or(raw.n as f64, |sampled| sampled.n_eff);
     let estimate = if transported {
+        // The formula takes the normal quantile; what clusters leave unsure beyond that is as if there were fewer rows.
+        let n_eff =
+            sampled.map_or(n_eff, |sampled| stats::n_eff_at_normal_quantile(n_eff, sampled.degrees, confidence));
         let there = Share { count: compared.judged_passed, of: compared.judged };
         stats::errors_by_verdict(&VerdictLabels { judged: there, ..labels }).and_then(|(passes, fails)| {
             let judged = WeightedShare { count: labels.judged.rate()? * n_eff, of: n_eff };
@@ -26,7 +28,10 @@ pub(super) fn corrected(raw: &Rate, confidence: f64, compared: &Compared, transp
     } else if compared.table.n() == 0 {
         None
     } else {
-        stats::poststratified_clustered(&labels, n_eff, confidence, Target::Population)
+        match sampled {
+            Some(sampled) => stats::poststratified_clustered(&labels, sampled, confidence),
+            None => stats::poststratified(&labels, confidence, Target::Population),
+        }
     };
     let nothing = Interval { lo: 0.0, hi: 1.0 };
     let Interval { lo, hi } = estimate.map_or(nothing, |Estimate { point: _, interval }| interval);
@@ -42,6 +47,24 @@ pub(super) fn corrected(raw: &Rate, confidence: f64, compared: &Compared, transp
         among_passed: labelled(among_passed),
         among_failed: labelled(among_failed),
     }
+}
+
+/// What the rows of a rate are worth where they come in clusters.
+fn sampled(raw: &Rate) -> Option<SampledClusters> {
+    raw.clustered.map(|clustered| SampledClusters {
+        n_eff: clustered.n_eff,
+        clusters: clustered.number(),
+        degrees: clustered.degrees,
+    })
+}
+
+/// What the table says of labelled replies, by the verdict of the judge.
+fn by_verdict(table: &Confusion) -> [Share; 2] {
+    let Confusion { both_pass, wrongly_failed, wrongly_passed, both_fail } = *table;
+    [
+        Share { count: both_pass, of: both_pass + wrongly_passed },
+        Share { count: wrongly_failed, of: wrongly_failed + both_fail },
+    ]
 }
 
 /// Why a rate without a point could not be corrected.
@@ -76,12 +99,12 @@ impl Unsure<'_> {
         Share { count: self.raw.passed, of: self.raw.n }
     }
 
-    /// The part of the squared half-width that no label takes away: what sampling leaves uncertain.
+    /// The part of the squared half-width that no label takes away: what sampling leaves uncertain, on its worse side.
     fn by_sampling(&self) -> Option<f64> {
-        let (passed, failed) = among(&self.replies.table);
-        let share = self.judged().rate()?;
-        let z = stats::two_sided_z(self.corrected.confidence);
-        Some(z * z * (passed - failed) * (passed - failed) * share * (1.0 - share) / self.corrected.n_eff)
+        let [among_passed, among_failed] = by_verdict(&self.replies.table);
+        let labels = VerdictLabels { judged: self.judged(), among_passed, among_failed };
+        let [below, above] = stats::left_by_sampling(&labels, sampled(self.raw), self.corrected.confidence)?;
+        Some(below.max(above))
     }
 }
 
@@ -182,14 +205,14 @@ pub(super) mod tests {
         let unsure =
             |at: usize, corrected, half| Unsure { raw: &raw[at], replies: &known[at].replies, corrected, half };
         let rates = [unsure(0, &base, halves[0]), unsure(1, &new, halves[1])];
-        assert_eq!(labels_to_settle(rates, distance), Some([78, 78]));
-        assert_eq!(labels_to_settle(rates, 0.1), Some([181, 181]));
+        assert_eq!(labels_to_settle(rates, distance), Some([79, 79]));
+        assert_eq!(labels_to_settle(rates, 0.1), Some([197, 197]));
         // More labels than there are replies, and what sampling alone leaves open.
         assert_eq!(labels_to_settle(rates, 0.09), None);
         assert_eq!(labels_to_settle(rates, 0.05), None);
         // Of a rate alone it is more than its part of the difference asks for.
         let alone = labels_to_settle([unsure(0, &base, halves[0])], distance).unwrap();
-        assert!(alone[0] < 78, "{alone:?}");
+        assert!(alone[0] < 79, "{alone:?}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::spec::Prefer;
 use crate::stats;
 
 /// Raised when the same fields and inputs would give other rows.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// So many pairs in which the order decided are named.
 const FLIPPED_NAMED: usize = 10;
@@ -291,7 +291,7 @@ impl Tally {
         self.close();
         let (halves, pairs) = self.all;
         let win_rate = (pairs > 0).then(|| {
-            let stats::Interval { lo, hi } = self.clusters.wilson_clustered(self.confidence).interval;
+            let stats::Interval { lo, hi } = self.clusters.interval(self.confidence).interval;
             let point = halves as f64 / (2.0 * pairs as f64);
             WinRate { point, lo, hi, confidence: self.confidence, n: pairs }
         });

@@ -3,6 +3,7 @@
 //!
 //! Owns the sums that an interval takes; memory does not grow with rows. Start at [`Clusters`].
 
+use super::effective::{degrees_of_share, share_interval};
 use super::interval::{Interval, wilson_at};
 use super::student::two_sided_t;
 
@@ -22,6 +23,8 @@ pub struct Clusters {
     passed_squared: u128,
     passed_by_rows: u128,
     rows_squared: u128,
+    rows_cubed: u128,
+    rows_fourth: u128,
 }
 
 /// An interval over clusters, and how much the rows of a cluster resemble each other.
@@ -33,6 +36,8 @@ pub struct ClusteredInterval {
     pub n_eff: f64,
     /// Rows for each of these.
     pub design_effect: f64,
+    /// The degrees of freedom of Student's t in the interval; one less than there are clusters at most.
+    pub degrees: f64,
 }
 
 impl Default for Clusters {
@@ -54,6 +59,8 @@ impl Clusters {
             passed_squared: 0,
             passed_by_rows: 0,
             rows_squared: 0,
+            rows_cubed: 0,
+            rows_fourth: 0,
         }
     }
 
@@ -70,6 +77,8 @@ impl Clusters {
         self.passed_squared += passed * passed;
         self.passed_by_rows += passed * rows;
         self.rows_squared += rows * rows;
+        self.rows_cubed = self.rows_cubed.saturating_add(rows.saturating_pow(3));
+        self.rows_fourth = self.rows_fourth.saturating_add(rows.saturating_pow(4));
     }
 
     /// How many clusters there are.
@@ -82,6 +91,15 @@ impl Clusters {
     #[must_use]
     pub fn are_clustered(&self) -> bool {
         self.largest > 1
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The sum of fourth powers of the numbers of rows.
+    pub(super) fn rows_fourth(&self) -> u128 {
+        self.rows_fourth
     }
 
     fn rate(&self) -> f64 {
@@ -106,25 +124,70 @@ impl Clusters {
         Some((clusters / (clusters - 1.0) * spread as f64).sqrt() / n)
     }
 
-    /// Wilson's interval with as many rows as would be independent, and Student's t for the normal quantile.
+    /// Wilson's interval with as many rows as would be independent, and Student's t with one degree of freedom less than there are
+    /// clusters for the normal quantile.
     ///
     /// `n_eff = min(n, p(1-p)/SE²)`, and the number of clusters where the rows do not vary or all clusters come out the
-    /// same. Fewer than two clusters say nothing: the interval is [0, 1]. Ten clusters at a rate of 0.9 whose rows much resemble
-    /// each other may be held to less than they say, 90 of 100 runs instead of 95; fewer than five should decide nothing.
+    /// same. Fewer than two clusters say nothing: the interval is [0, 1]. It is too narrow where clusters are few or of unlike sizes, or
+    /// the rate is near an end and rows much resemble each other: [`interval`](Self::interval) is the same where they are not.
     #[must_use]
     pub fn wilson_clustered(&self, confidence: f64) -> ClusteredInterval {
-        let (n, p) = (self.rows as f64, self.rate());
-        let Some(error) = self.cluster_se_cr1() else {
-            let n_eff = self.clusters as f64;
-            let design_effect = if self.clusters == 0 { 1.0 } else { n };
-            return ClusteredInterval { interval: Interval { lo: 0.0, hi: 1.0 }, n_eff, design_effect };
-        };
+        let Some(n_eff) = self.n_eff(self.rows as f64) else { return self.of_nothing() };
+        let degrees = (self.clusters - 1) as f64;
+        let quantile = two_sided_t(confidence, u32::try_from(self.clusters - 1).unwrap_or(u32::MAX));
+        let interval = wilson_at(self.rate() * n_eff, n_eff, quantile);
+        ClusteredInterval { interval, n_eff, design_effect: self.rows as f64 / n_eff, degrees }
+    }
+
+    /// [`wilson_clustered`](Self::wilson_clustered) with as many degrees of freedom as the design effect is known to: fewer where the
+    /// rate is near an end, so that what varies comes from few clusters, or where a few clusters hold most rows. The interval of a rate
+    /// and, in parts of a row, of a mean score: scores may vary less than passes and failures would.
+    #[must_use]
+    pub fn interval(&self, confidence: f64) -> ClusteredInterval {
+        let most = if self.parts == 1 { self.rows as f64 } else { f64::INFINITY };
+        let Some(n_eff) = self.n_eff(most) else { return self.of_nothing() };
+        let (rate, design_effect) = (self.rate(), self.rows as f64 / n_eff);
+        let degrees = degrees_of_share(rate, n_eff, self.effective_clusters(design_effect));
+        let interval = share_interval(rate, n_eff, degrees, confidence);
+        ClusteredInterval { interval, n_eff, design_effect, degrees }
+    }
+
+    /// What independent rows would say as much, `most` at most; none for fewer than two clusters.
+    fn n_eff(&self, most: f64) -> Option<f64> {
+        let (error, p) = (self.cluster_se_cr1()?, self.rate());
         let variance = error * error;
-        let n_eff =
-            if variance > 0.0 && p > 0.0 && p < 1.0 { (p * (1.0 - p) / variance).min(n) } else { self.clusters as f64 };
-        let degrees = u32::try_from(self.clusters - 1).unwrap_or(u32::MAX);
-        let interval = wilson_at(p * n_eff, n_eff, two_sided_t(confidence, degrees));
-        ClusteredInterval { interval, n_eff, design_effect: n / n_eff }
+        let varies = variance > 0.0 && p > 0.0 && p < 1.0;
+        Some(if varies { (p * (1.0 - p) / variance).min(most) } else { self.clusters as f64 })
+    }
+
+    fn of_nothing(&self) -> ClusteredInterval {
+        ClusteredInterval {
+            interval: Interval { lo: 0.0, hi: 1.0 },
+            n_eff: self.clusters as f64,
+            design_effect: if self.clusters == 0 { 1.0 } else { self.rows as f64 },
+            degrees: 1.0,
+        }
+    }
+
+    /// So many clusters of one size would tell as much about how clusters vary (Carter, Schnepel and Steigerwald 2017): `(Σγ)² / Σγ²` with
+    /// `γ = n(1 − r + n r)`, the variance that a cluster of `n` rows brings in where those are correlated by `r`, which the design effect
+    /// tells of passes and failures. Rows with parts may be so in full.
+    fn effective_clusters(&self, design_effect: f64) -> f64 {
+        if self.largest.saturating_mul(self.clusters) == self.rows {
+            return self.clusters as f64;
+        }
+        let [n, squared, cubed, fourth] =
+            [self.rows as f64, self.rows_squared as f64, self.rows_cubed as f64, self.rows_fourth as f64];
+        let mean = squared / n;
+        let alike = match self.parts {
+            1 if mean > 1.0 => ((design_effect - 1.0) / (mean - 1.0)).clamp(0.0, 1.0),
+            1 => 0.0,
+            _ => 1.0,
+        };
+        let apart = 1.0 - alike;
+        let sum = apart * n + alike * squared;
+        let squares = apart * apart * squared + 2.0 * alike * apart * cubed + alike * alike * fourth;
+        (sum * sum / squares).clamp(1.0, self.clusters as f64)
     }
 }
 
@@ -144,9 +207,10 @@ mod tests {
     #[test]
     fn nothing_and_one_cluster_say_nothing() {
         for clusters in [&[][..], &[(0, 0)], &[(3, 5)]] {
-            let ClusteredInterval { interval, n_eff, design_effect } = of(clusters).wilson_clustered(0.95);
-            assert_eq!(interval, Interval { lo: 0.0, hi: 1.0 });
-            assert!(n_eff <= 1.0 && design_effect.is_finite());
+            for found in [of(clusters).wilson_clustered(0.95), of(clusters).interval(0.95)] {
+                assert_eq!(found.interval, Interval { lo: 0.0, hi: 1.0 });
+                assert!(found.n_eff <= 1.0 && found.design_effect.is_finite() && found.degrees >= 1.0);
+            }
         }
     }
 
@@ -157,6 +221,39 @@ mod tests {
             assert!((found.n_eff - 9.0).abs() < 1e-12 && (found.design_effect - 3.0).abs() < 1e-12, "{found:?}");
         }
         assert_eq!(of(&[(1, 3); 9]).cluster_se_cr1(), Some(0.0));
+    }
+
+    #[test]
+    fn a_rate_in_the_middle_over_even_clusters_is_as_sure_as_there_are_clusters() {
+        let even = of(&[(6, 10), (5, 10), (7, 10), (4, 10), (3, 10), (5, 10), (6, 10), (4, 10)]);
+        assert_eq!(even.interval(0.95), even.wilson_clustered(0.95));
+        let uneven = of(&[(6, 10), (5, 10), (7, 10), (4, 10), (3, 10), (5, 10), (6, 10), (120, 200)]);
+        let (found, plain) = (uneven.interval(0.95), uneven.wilson_clustered(0.95));
+        assert!(found.degrees < 3.0 && (found.n_eff - plain.n_eff).abs() < 1e-12, "{found:?}");
+        assert!(found.interval.lo < plain.interval.lo && found.interval.hi > plain.interval.hi);
+    }
+
+    /// One failure is no better news than none.
+    #[test]
+    fn what_varies_in_few_clusters_is_not_well_known() {
+        let mut almost = vec![(50, 50); 19];
+        almost.push((49, 50));
+        let none = of(&[(50, 50); 20]).interval(0.95);
+        let (found, plain) = (of(&almost).interval(0.95), of(&almost).wilson_clustered(0.95));
+        assert!(plain.interval.lo > 0.99 && none.interval.lo < 0.83);
+        assert!(found.interval.lo < 0.9 && found.degrees < 2.0, "{found:?}");
+        assert!((none.degrees - 19.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn scores_may_vary_less_than_passes() {
+        let mut scores = Clusters::in_parts_of(10);
+        for sum in [5, 6, 5, 4, 5, 6, 4, 5] {
+            scores.add(sum, 1);
+        }
+        let found = scores.interval(0.95);
+        assert!(found.n_eff > 100.0 && found.interval.hi - found.interval.lo < 0.15, "{found:?}");
+        assert!((scores.wilson_clustered(0.95).n_eff - 8.0).abs() < 1e-12);
     }
 
     proptest! {
@@ -182,6 +279,9 @@ mod tests {
             let plain = wilson(p * n, n, confidence);
             prop_assert!(n_eff <= n + 1e-9);
             prop_assert!(interval.hi - interval.lo >= plain.hi - plain.lo - 1e-12, "never narrower than without clusters");
+            let wider = all.interval(confidence);
+            prop_assert!(wider.interval.lo <= interval.lo && interval.hi <= wider.interval.hi, "never narrower by degrees");
+            prop_assert!((1.0..=groups - 1.0).contains(&wider.degrees) && (wider.n_eff - n_eff).abs() < 1e-12);
         }
 
         #[test]

@@ -1,12 +1,11 @@
-//! How often intervals hold the truth: exactly where all results can be counted, else over seeded runs. `benches/stats.rs` has
-//! the same at more sizes.
+//! How often intervals hold the truth: exactly where all results can be counted, else over seeded runs. `benches/coverage` has
+//! all that are offered, at more sizes and settings.
 
 use super::{
-    ClusterSums, Clusters, Interval, Random, Resampling, Values, beta_quantile, binomial_probability, bonett_price,
-    bootstrap, clopper_pearson, clustered_mean, jeffreys, mean_ci_t, newcombe_paired, tango_interval,
-    unpaired_difference, wilson,
+    ClusterSums, Clusters, Interval, JudgeErrors, Pairs, Random, Resampling, Share, Values, Weights, beta_quantile,
+    binomial_probability, bonett_price, bootstrap, clopper_pearson, gwet_ac1, jeffreys, kappa, newcombe_paired,
+    tango_interval, two_sided_t, two_sided_z, unpaired_difference, wilson,
 };
-use crate::stats::Pairs;
 
 const LEVEL: f64 = 0.95;
 
@@ -102,22 +101,38 @@ fn simulated(runs: u32, run: impl Fn(&mut Random) -> bool) -> (f64, f64) {
     (held as f64 / f64::from(runs), 3.0 * (LEVEL * (1.0 - LEVEL) / f64::from(runs)).sqrt())
 }
 
+/// In the mean over rates and correlations, as tables of coverage have it; few clusters at high rates are where it is hardest.
 #[test]
 fn rates_over_clusters() {
-    // (clusters, rows in each, intraclass correlation, rate)
-    for (clusters, rows, icc, p) in [(20, 10, 0.3, 0.7), (10, 20, 0.1, 0.7), (30, 5, 0.5, 0.85)] {
-        let total = 1.0 / icc - 1.0;
-        let (held, slack) = simulated(300, |random| {
-            let mut counts = Clusters::default();
-            for _ in 0..clusters {
+    for (clusters, rows, lowest) in [(8, 25, 0.88), (20, 10, 0.9), (40, 5, 0.9)] {
+        let (mut offered, mut plain) = (Vec::new(), Vec::new());
+        for icc in [0.1, 0.3, 0.5] {
+            for p in [0.5, 0.7, 0.9, 0.95] {
+                let total = 1.0 / icc - 1.0;
                 // Each cluster has a rate of its own.
-                let own = beta_quantile(random.share(), p * total, (1.0 - p) * total);
-                let passed = random.binomial(rows, own);
-                counts.add(u64::from(passed), u64::from(rows));
+                let rates: Vec<f64> = (0..400)
+                    .map(|step| beta_quantile((f64::from(step) + 0.5) / 400.0, p * total, (1.0 - p) * total))
+                    .collect();
+                let truth = rates.iter().sum::<f64>() / 400.0;
+                let held = |interval: fn(&Clusters) -> Interval| {
+                    simulated(500, |random| {
+                        let mut counts = Clusters::default();
+                        for _ in 0..clusters {
+                            let own = rates[random.below(400) as usize];
+                            counts.add(u64::from(random.binomial(rows, own)), u64::from(rows));
+                        }
+                        holds(interval(&counts), truth)
+                    })
+                    .0
+                };
+                offered.push(held(|counts| counts.interval(LEVEL).interval));
+                plain.push(held(|counts| counts.wilson_clustered(LEVEL).interval));
             }
-            holds(counts.wilson_clustered(LEVEL).interval, p)
-        });
-        assert!(held > LEVEL - 0.01 - slack && held < 0.99, "{clusters} × {rows}, {icc}, {p}: {held}");
+        }
+        let mean = |covered: &[f64]| covered.iter().sum::<f64>() / covered.len() as f64;
+        assert!(mean(&offered) > LEVEL - 0.01 && mean(&offered) < 0.98, "{clusters} × {rows}: {offered:?}");
+        assert!(offered.iter().all(|held| *held > lowest), "{clusters} × {rows}: {offered:?}");
+        assert!(mean(&plain) < mean(&offered), "{clusters} × {rows}: {plain:?}");
     }
 }
 
@@ -127,14 +142,35 @@ fn skewed(random: &mut Random) -> f64 {
     x * x
 }
 
+/// In thousandths.
+fn parts(score: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within [0, 1]")]
+    let parts = (score * 1_000.0).round() as u64;
+    parts
+}
+
 #[test]
 fn means_of_scores() {
+    /// A kind of score, and its mean.
+    type Kind = (fn(&mut Random) -> f64, f64);
+    let nearly_all: fn(&mut Random) -> f64 = |random| match random.share() {
+        x if x < 0.05 => 0.0,
+        x if x < 0.15 => 0.5,
+        _ => 1.0,
+    };
+    let kinds: [Kind; 3] = [(skewed, 1.0 / 3.0), (|random| random.share(), 0.5), (nearly_all, 0.9)];
     for n in [20, 60, 200] {
-        let (held, slack) = simulated(1_000, |random| {
-            let scores: Vec<f64> = (0..n).map(|_| skewed(random)).collect();
-            holds(mean_ci_t(&scores, LEVEL).unwrap().interval, 1.0 / 3.0)
+        let covered = kinds.map(|(draw, mean)| {
+            let (held, slack) = simulated(1_000, |random| {
+                let mut scores = Clusters::in_parts_of(1_000);
+                (0..n).for_each(|_| scores.add(parts(draw(random)), 1));
+                holds(scores.interval(LEVEL).interval, mean)
+            });
+            assert!(held > LEVEL - 0.01 - slack, "{n}, {mean}: {held}");
+            held
         });
-        assert!((held - LEVEL).abs() < 0.01 + slack, "{n}: {held}");
+        let mean = covered.iter().sum::<f64>() / 3.0;
+        assert!((mean - LEVEL).abs() < 0.025, "{n}: {covered:?}");
     }
 }
 
@@ -142,15 +178,75 @@ fn means_of_scores() {
 fn means_over_clusters() {
     for (clusters, rows) in [(20, 4), (60, 3)] {
         let (held, slack) = simulated(1_000, |random| {
-            let scores: Vec<Vec<f64>> = (0..clusters)
-                .map(|_| {
-                    let shared = random.share() - 0.5;
-                    (0..rows).map(|_| skewed(random) + shared).collect()
-                })
-                .collect();
-            holds(clustered_mean(&scores, LEVEL).unwrap().interval, 1.0 / 3.0)
+            let mut scores = Clusters::in_parts_of(1_000);
+            for _ in 0..clusters {
+                let shared = random.share() / 2.0;
+                scores.add((0..rows).map(|_| parts(skewed(random) / 2.0 + shared)).sum(), rows);
+            }
+            holds(scores.interval(LEVEL).interval, 1.0 / 6.0 + 0.25)
         });
         assert!((held - LEVEL).abs() < 0.01 + slack, "{clusters} × {rows}: {held}");
+    }
+}
+
+/// The probability of each table of `n` labels by the shares of its cells, for each table with any.
+fn of_tables(n: u64, cells: [f64; 4], mut each: impl FnMut(&[[u64; 2]; 2], f64)) {
+    let [a, b, c, d] = cells;
+    for first in 0..=n {
+        let one = binomial_probability(first, n, a);
+        for second in 0..=n - first {
+            let two = one * binomial_probability(second, n - first, b / (b + c + d));
+            for third in 0..=n - first - second {
+                let left = n - first - second;
+                each(&[[first, second], [third, left - third]], two * binomial_probability(third, left, c / (c + d)));
+            }
+        }
+    }
+}
+
+/// Exact, in the mean over judges: where an interval is none, as where all are of one class, it counts neither way.
+#[test]
+fn agreement_of_few_labels() {
+    let n = 20;
+    let (mut of_kappa, mut of_ac1, mut of_errors) = (Vec::new(), Vec::new(), Vec::new());
+    for (truth, sensitivity, specificity) in
+        [(0.5, 0.9, 0.9), (0.65, 0.9, 0.7), (0.72, 0.97, 0.5), (0.8, 0.8, 0.8), (0.65, 0.6, 0.6), (0.8, 0.95, 0.8)]
+    {
+        let [a, b] = [truth * sensitivity, truth * (1.0 - sensitivity)];
+        let [c, d] = [(1.0 - truth) * (1.0 - specificity), (1.0 - truth) * specificity];
+        let (observed, judged) = (a + d, a + c);
+        let by_margins = truth * judged + (1.0 - truth) * (1.0 - judged);
+        let mean = f64::midpoint(truth, judged);
+        let by_chance = 2.0 * mean * (1.0 - mean);
+        let beyond = |expected: f64| (observed - expected) / (1.0 - expected);
+        let truths = [beyond(by_margins), beyond(by_chance), sensitivity + specificity - 1.0];
+        let (mut held, mut offered) = ([0.0; 3], [0.0; 3]);
+        of_tables(n, [a, b, c, d], |table, probability| {
+            let errors = JudgeErrors {
+                passes: Share { count: table[0][0], of: table[0][0] + table[0][1] },
+                fails: Share { count: table[1][1], of: table[1][0] + table[1][1] },
+            };
+            let t = two_sided_t(LEVEL, 19);
+            let found = [
+                kappa(table, Weights::Nominal).and_then(|found| found.interval(n, t)),
+                gwet_ac1(table).and_then(|found| found.interval(n, two_sided_z(LEVEL))),
+                errors.informedness_interval(LEVEL).map(|found| found.interval),
+            ];
+            for (at, interval) in found.into_iter().enumerate() {
+                if let Some(interval) = interval {
+                    offered[at] += probability;
+                    held[at] += if holds(interval, truths[at]) { probability } else { 0.0 };
+                }
+            }
+        });
+        assert!(offered.iter().all(|share| *share > 0.9), "{offered:?}");
+        of_kappa.push(held[0] / offered[0]);
+        of_ac1.push(held[1] / offered[1]);
+        of_errors.push(held[2] / offered[2]);
+    }
+    for (name, covered) in [("κ", of_kappa), ("AC1", of_ac1), ("J", of_errors)] {
+        let mean = covered.iter().sum::<f64>() / covered.len() as f64;
+        assert!((LEVEL - 0.01..0.97).contains(&mean) && covered.iter().all(|one| *one > 0.9), "{name}: {covered:?}");
     }
 }
 

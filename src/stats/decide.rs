@@ -1,5 +1,6 @@
 //! From an interval to an outcome, and how many scenarios an outcome takes.
 
+use super::effective::share_interval;
 use super::interval::{Interval, wilson};
 use super::normal::two_sided_z;
 use crate::data::{Outcome, Thresholds};
@@ -56,38 +57,47 @@ pub fn n_to_decide_wilson(k: u64, n: u64, threshold: f64, confidence: f64) -> Op
     if n == 0 {
         return None;
     }
-    fewest(k as f64 / n as f64, n, threshold, confidence)
+    let rate = k as f64 / n as f64;
+    fewest(n, MOST, |n| excludes(wilson(rate * n as f64, n as f64, confidence), threshold))
 }
 
-/// The fewest clusters that would leave `threshold` outside, if the rate and the design effect stayed where they are.
-///
-/// `n_eff` is what the clusters are worth in independent rows. Reckoned with the normal quantile, which Student's t comes
-/// to with so many clusters.
+/// The fewest clusters that would leave `threshold` outside, if the rate and the design effect stayed where they are, and each
+/// cluster told as much about it as now: `n_eff` independent rows, and `degrees` of freedom, are what all of them are worth.
 #[must_use]
-pub fn n_to_decide_clustered(rate: f64, n_eff: f64, clusters: u64, threshold: f64, confidence: f64) -> Option<u64> {
-    if n_eff < 1.0 {
+pub fn n_to_decide_clustered(
+    rate: f64,
+    n_eff: f64,
+    degrees: f64,
+    clusters: u64,
+    threshold: f64,
+    confidence: f64,
+) -> Option<u64> {
+    if clusters == 0 || n_eff < 1.0 {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "a number of rows")]
-    let needed = fewest(rate, n_eff as u64, threshold, confidence)?;
-    let clusters_needed = (needed as f64 / n_eff * clusters as f64).ceil();
-    #[expect(clippy::cast_possible_truncation, reason = "at most a million rows' worth of clusters")]
-    Some((clusters_needed as u64).max(clusters + 1))
+    let each = |whole: f64| whole / clusters as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of clusters")]
+    let most = (MOST as f64 / each(n_eff)) as u64;
+    let settled = |clusters: u64| {
+        let [n_eff, degrees] = [n_eff, degrees].map(|whole| each(whole) * clusters as f64);
+        excludes(share_interval(rate, n_eff, degrees.max(1.0), confidence), threshold)
+    };
+    fewest(clusters + 1, most, settled)
 }
 
-fn fewest(rate: f64, n: u64, threshold: f64, confidence: f64) -> Option<u64> {
-    let settled = |n: u64| excludes(wilson(rate * n as f64, n as f64, confidence), threshold);
+/// The fewest, from `n` on, with which it is settled; none if `most` do not settle it.
+fn fewest(n: u64, most: u64, settled: impl Fn(u64) -> bool) -> Option<u64> {
     if settled(n) {
         return Some(n);
     }
     let mut open = n;
     let mut enough = n;
     while !settled(enough) {
-        if enough >= MOST {
+        if enough >= most {
             return None;
         }
         open = enough;
-        enough = enough.saturating_mul(2).min(MOST);
+        enough = enough.saturating_mul(2).min(most);
     }
     while enough - open > 1 {
         let middle = open + (enough - open) / 2;

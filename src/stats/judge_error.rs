@@ -6,9 +6,11 @@
 //! are.
 
 use super::difference::Estimate;
-use super::interval::{Interval, wilson};
+use super::effective::{degrees_of_share, share_interval};
+use super::interval::{Interval, wilson, wilson_at};
 use super::normal::two_sided_z;
 use super::scores::square;
+use super::student::two_sided_t;
 
 /// So many of so many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,11 +74,15 @@ impl JudgeErrors {
         Some(self.passes.rate()? + self.fails.rate()? - 1.0)
     }
 
-    /// J with an interval recovered from Wilson's of both shares (MOVER). None without labels of both kinds.
+    /// J with an interval recovered from Wilson's of both shares (MOVER), with Student's t for as many degrees of freedom as there are labels
+    /// less one: of few labels, fewer still are of one kind. None without labels of both kinds.
     #[must_use]
     pub fn informedness_interval(&self, confidence: f64) -> Option<Estimate> {
         let (sensitivity, specificity) = (self.passes.rate()?, self.fails.rate()?);
-        let (one, other) = (self.passes.wilson(confidence), self.fails.wilson(confidence));
+        let degrees = (self.passes.of + self.fails.of).saturating_sub(1);
+        let quantile = two_sided_t(confidence, u32::try_from(degrees).unwrap_or(u32::MAX));
+        let [one, other] =
+            [self.passes, self.fails].map(|share| wilson_at(share.count as f64, share.of as f64, quantile));
         let point = sensitivity + specificity - 1.0;
         let lo = point - (square(sensitivity - one.lo) + square(specificity - other.lo)).sqrt();
         let hi = point + (square(one.hi - sensitivity) + square(other.hi - specificity)).sqrt();
@@ -179,19 +185,73 @@ pub fn errors_by_verdict(labels: &VerdictLabels) -> Option<(WeightedShare, Weigh
 /// taken as ½ within [0, 1]. Within [0, 1]; none without any verdict. Never with labels made on another model's replies.
 #[must_use]
 pub fn poststratified(labels: &VerdictLabels, confidence: f64, target: Target) -> Option<Estimate> {
-    poststratified_clustered(labels, labels.judged.of as f64, confidence, target)
+    let sampling = match target {
+        Target::Population => left_by_sampling(labels, None, confidence)?,
+        Target::Suite => [0.0; 2],
+    };
+    joined(labels, confidence, target, sampling)
 }
 
-/// [`poststratified`] where rows come in clusters, and all that were judged are worth only `n_eff` independent ones.
+/// [`poststratified`] about new scenarios, where those that were judged come in clusters. Which replies are labelled is drawn among all
+/// of them, so the labels are as good as they were: it is the true rate that varies between clusters.
 #[must_use]
 pub fn poststratified_clustered(
     labels: &VerdictLabels,
-    n_eff: f64,
+    verdicts: SampledClusters,
     confidence: f64,
-    target: Target,
 ) -> Option<Estimate> {
+    joined(labels, confidence, Target::Population, left_by_sampling(labels, Some(verdicts), confidence)?)
+}
+
+/// What verdicts over clusters are worth, as [`Clusters::interval`](super::Clusters::interval) finds it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampledClusters {
+    /// So many independent rows would say as much.
+    pub n_eff: f64,
+    /// How many clusters there are.
+    pub clusters: u64,
+    /// The degrees of freedom of their design effect.
+    pub degrees: f64,
+}
+
+/// How far the true rate may lie below and above the post-stratified one for want of scenarios, however many are labelled: both squared.
+///
+/// `z²(μ₁−μ₀)²W₁W₀/N` for independent rows. Clusters add what true rates vary by between them, `(deff − 1)·W₁W₀/(N J²)`: a judge that errs
+/// everywhere alike shows J times as much of it, with `J = (μ₁−μ₀)W₁W₀ / (θ(1−θ))`. At least what verdicts vary by, at most as much as if
+/// each cluster passed or failed as a whole. The distances are then those of Wilson's interval with Student's t.
+#[must_use]
+pub fn left_by_sampling(
+    labels: &VerdictLabels,
+    verdicts: Option<SampledClusters>,
+    confidence: f64,
+) -> Option<[f64; 2]> {
     let passed = labels.judged.rate()?;
-    let n = n_eff;
+    let [one, other] = [labels.among_passed, labels.among_failed].map(|share| share.rate().unwrap_or(0.5));
+    let (n, both_verdicts) = (labels.judged.of as f64, passed * (1.0 - passed));
+    let told = square(one - other) * both_verdicts;
+    let Some(SampledClusters { n_eff, clusters, degrees }) = verdicts else {
+        return Some([square(two_sided_z(confidence)) * told / n; 2]);
+    };
+    let point = passed * one + (1.0 - passed) * other;
+    let (both, clusters) = (point * (1.0 - point), clusters as f64);
+    let beyond_one = (n / n_eff - 1.0).max(0.0);
+    let informedness = (one - other) * both_verdicts / both;
+    let excess = if beyond_one > 0.0 && both > 0.0 {
+        let shown = if informedness > 0.0 { both_verdicts / square(informedness) } else { f64::INFINITY };
+        (beyond_one * shown).min(both * (n / clusters - 1.0)).max(beyond_one * told)
+    } else {
+        0.0
+    };
+    let variance = (told + excess) / n;
+    let worth = if variance > 0.0 && both > 0.0 { both / variance } else { clusters };
+    let degrees = degrees_of_share(point, worth, clusters).min(degrees);
+    let Interval { lo, hi } = share_interval(point, worth, degrees, confidence);
+    Some([square(point - lo), square(hi - point)])
+}
+
+/// The post-stratified rate, with the labels' uncertainty joined to that of sampling.
+fn joined(labels: &VerdictLabels, confidence: f64, target: Target, [below, above]: [f64; 2]) -> Option<Estimate> {
+    let passed = labels.judged.rate()?;
     let stratum = |weight: f64, share: Share, size: u64| {
         let mean = share.rate().unwrap_or(0.5);
         let limits = share.wilson(confidence);
@@ -205,14 +265,10 @@ pub fn poststratified_clustered(
     let failed = labels.judged.of - labels.judged.count.min(labels.judged.of);
     let (one, one_below, one_above) = stratum(passed, labels.among_passed, labels.judged.of - failed);
     let (other, other_below, other_above) = stratum(1.0 - passed, labels.among_failed, failed);
-    let between = match target {
-        Target::Population => square(two_sided_z(confidence) * (one - other)) * passed * (1.0 - passed) / n,
-        Target::Suite => 0.0,
-    };
     let point = passed * one + (1.0 - passed) * other;
     let interval = Interval {
-        lo: (point - (one_below + other_below + between).sqrt()).max(0.0),
-        hi: (point + (one_above + other_above + between).sqrt()).min(1.0),
+        lo: (point - (one_below + other_below + below).sqrt()).max(0.0),
+        hi: (point + (one_above + other_above + above).sqrt()).min(1.0),
     };
     Some(Estimate { point, interval })
 }
@@ -268,6 +324,45 @@ mod tests {
 
     fn share(count: u64, of: u64) -> Share {
         Share { count, of }
+    }
+
+    #[test]
+    fn a_judge_that_never_errs_leaves_what_sampling_does() {
+        let share = |count, of| Share { count, of };
+        let perfect =
+            VerdictLabels { judged: share(160, 200), among_passed: share(40, 40), among_failed: share(0, 40) };
+        let verdicts = SampledClusters { n_eff: 60.0, clusters: 20, degrees: 9.5 };
+        let [below, above] = left_by_sampling(&perfect, Some(verdicts), 0.95).unwrap();
+        let alone = share_interval(0.8, 60.0, degrees_of_share(0.8, 60.0, 20.0).min(9.5), 0.95);
+        assert!((0.8 - below.sqrt() - alone.lo).abs() < 1e-12 && (0.8 + above.sqrt() - alone.hi).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_judge_that_errs_hides_how_much_clusters_vary() {
+        let share = |count, of| Share { count, of };
+        let labels =
+            VerdictLabels { judged: share(130, 200), among_passed: share(32, 40), among_failed: share(14, 40) };
+        let wide = |n_eff: f64, clusters: u64| {
+            let verdicts = SampledClusters { n_eff, clusters, degrees: clusters as f64 - 1.0 };
+            let [below, above] = left_by_sampling(&labels, Some(verdicts), 0.95).unwrap();
+            below.sqrt() + above.sqrt()
+        };
+        let plain = left_by_sampling(&labels, None, 0.95).unwrap()[0].sqrt() * 2.0;
+        // Nothing that clusters have in common: as many rows, and no more than Student's t and Wilson's form apart.
+        assert!((wide(200.0, 100) / plain - 1.0).abs() < 0.05);
+        // Twice the variance of verdicts is more than twice that of the truth.
+        assert!(wide(100.0, 100) > 1.6 * plain, "{} {plain}", wide(100.0, 100));
+        // But never more than if each cluster were one row.
+        let point: f64 = 0.65 * 0.8 + 0.35 * 0.35;
+        let most = share_interval(point, 10.0, 9.0, 0.95);
+        assert!(wide(12.0, 10) <= most.hi - most.lo + 1e-2);
+        // A judge no better than a coin shows nothing of it.
+        let blind = VerdictLabels { among_failed: share(32, 40), ..labels };
+        let verdicts = SampledClusters { n_eff: 100.0, clusters: 50, degrees: 49.0 };
+        let [below, _] = left_by_sampling(&blind, Some(verdicts), 0.95).unwrap();
+        let as_much_as_can_be = share_interval(0.8, 0.16 * 200.0 / (0.16 * 3.0), 49.0, 0.95);
+        assert!((0.8 - below.sqrt() - as_much_as_can_be.lo).abs() < 1e-9, "{below} {as_much_as_can_be:?}");
+        assert_eq!(left_by_sampling(&VerdictLabels::default(), Some(verdicts), 0.95), None);
     }
 
     #[test]

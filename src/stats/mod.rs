@@ -16,6 +16,7 @@ mod bootstrap;
 mod cluster;
 mod decide;
 mod difference;
+mod effective;
 pub mod float;
 mod interval;
 mod jagged;
@@ -27,6 +28,7 @@ mod mean;
 mod multiple;
 mod normal;
 mod paired;
+mod paired_clusters;
 mod panel;
 mod permutation;
 mod power;
@@ -60,11 +62,13 @@ pub use decide::{
     possible_outcomes,
 };
 pub use difference::{Estimate, mover_difference, unpaired_difference};
+pub use effective::{mean_difference_interval, n_eff_at_normal_quantile};
 pub use interval::{BandPosterior, Interval, band_posterior, clopper_pearson, jeffreys, wilson};
 pub use jagged::{Deviation, against_panel, chance_corrected_logit, modified_z};
 pub use judge_error::{
-    JudgeErrors, Share, Target, VerdictLabels, WeightedShare, errors_by_verdict, label_spread, labels_needed,
-    lang_reiczigel, lang_reiczigel_weighted, neyman_share, poststratified, poststratified_clustered, rogan_gladen,
+    JudgeErrors, SampledClusters, Share, Target, VerdictLabels, WeightedShare, errors_by_verdict, label_spread,
+    labels_needed, lang_reiczigel, lang_reiczigel_weighted, left_by_sampling, neyman_share, poststratified,
+    poststratified_clustered, rogan_gladen,
 };
 pub use light::{Light, Measure};
 pub use looks::{Boundary, group_sequential_constant, lan_demets_spend, look_boundary};
@@ -72,9 +76,10 @@ pub use mean::UnitMean;
 pub use multiple::{benjamini_hochberg, holm};
 pub use normal::{normal_probability, quantile, two_sided_z};
 pub use paired::{
-    ClusteredDifference, Difference, Pairs, bonett_price, clustered_difference, mcnemar_exact, mcnemar_midp,
-    mcnemar_midp_of_losses, newcombe_paired, noninferiority_p, tango_interval, tango_statistic,
+    Difference, Pairs, bonett_price, mcnemar_exact, mcnemar_midp, mcnemar_midp_of_losses, newcombe_paired,
+    noninferiority_p, tango_interval, tango_statistic,
 };
+pub use paired_clusters::{ClusteredDifference, PairClusters};
 pub use panel::{DawidSkene, dawid_skene, effective_votes, error_correlation, majority};
 pub use permutation::{sign_flip_p, sign_flip_p_of_kinds};
 pub use power::{

@@ -1,14 +1,13 @@
 //! Two models on the same scenarios: the difference of their pass rates.
 //!
 //! Owns the table of pairs, its intervals and its tests. Orientation is fixed: a gain passes with the new model only, and a
-//! difference is the new rate less that of the base. For scenarios in clusters use [`clustered_difference`] too. Start at [`Pairs`].
+//! difference is the new rate less that of the base. For scenarios in clusters use
+//! [`PairClusters`](super::PairClusters) too. Start at [`Pairs`].
 
 use super::beta::{binomial_at_most, binomial_probability};
-use super::cluster::Clusters;
 use super::interval::{Interval, wilson};
 use super::normal::{normal_probability, two_sided_z};
 use super::sequential::edge;
-use super::student::{two_sided_p, two_sided_t};
 
 /// Scenarios counted by what became of them under both models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,18 +29,6 @@ pub struct Difference {
     pub point: f64,
     /// The interval.
     pub interval: Interval,
-}
-
-/// What pairs that come in clusters say of a difference.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ClusteredDifference {
-    /// The difference ± Student's t times its standard error, within [-1, 1]; all of that for fewer than two clusters.
-    pub interval: Interval,
-    /// The probability of so much, either way, without a difference: 1 for fewer than two clusters, none where all of them came
-    /// out alike.
-    pub p: Option<f64>,
-    /// So many rows say as much as one that is independent; 1 where that cannot be said.
-    pub design_effect: f64,
 }
 
 impl Pairs {
@@ -81,26 +68,6 @@ impl Pairs {
         let (size, difference) = (n as f64, self.difference());
         let squares = (self.gains + self.losses) as f64 - size * difference * difference;
         Some((squares.max(0.0) / (size * (size - 1.0))).sqrt())
-    }
-}
-
-/// The difference of pairs over clusters of them: its standard error is robust to these (CR1), with Student's t for one degree of
-/// freedom less than there are.
-///
-/// `clusters` are counted in halves of a row, so that nothing is negative: a pair that is lost earns none, one that is gained two.
-#[must_use]
-pub fn clustered_difference(pairs: &Pairs, clusters: &Clusters, confidence: f64) -> ClusteredDifference {
-    // A half is worth as much as the whole way from base to new.
-    let Some(error) = clusters.cluster_se_cr1().map(|error| 2.0 * error) else {
-        return ClusteredDifference { interval: Interval { lo: -1.0, hi: 1.0 }, p: Some(1.0), design_effect: 1.0 };
-    };
-    let degrees = u32::try_from(clusters.clusters() - 1).unwrap_or(u32::MAX);
-    let (point, half) = (pairs.difference(), two_sided_t(confidence, degrees) * error);
-    let single = pairs.standard_error().filter(|single| *single > 0.0);
-    ClusteredDifference {
-        interval: Interval { lo: (point - half).max(-1.0), hi: (point + half).min(1.0) },
-        p: (error > 0.0).then(|| two_sided_p(point / error, degrees)),
-        design_effect: single.map_or(1.0, |single| error * error / (single * single)),
     }
 }
 
@@ -304,38 +271,6 @@ mod tests {
                 (Some(found), Some(expected)) => prop_assert!((found - expected).abs() < 1e-12),
                 (found, expected) => prop_assert!(found.is_none() && expected.is_none()),
             }
-        }
-
-        /// Pairs may be lost, unchanged or gained.
-        #[test]
-        fn clusters_of_pairs_by_the_mean_of_their_differences(
-            clusters in prop::collection::vec(prop::collection::vec(-1_i8..=1, 1..5), 2..20), confidence in 0.5..0.999_f64,
-        ) {
-            let count = |what: i8| clusters.iter().flatten().filter(|found| **found == what).count() as u64;
-            let pairs = Pairs { both: count(0), gains: count(1), losses: count(-1), neither: 0 };
-            let mut halves = Clusters::in_parts_of(2);
-            for cluster in &clusters {
-                halves.add(cluster.iter().map(|found| u64::from((found + 1).unsigned_abs())).sum(), cluster.len() as u64);
-            }
-            let found = clustered_difference(&pairs, &halves, confidence);
-            let scores: Vec<Vec<f64>> = clusters.iter().map(|all| all.iter().map(|one| f64::from(*one)).collect()).collect();
-            let expected = crate::stats::clustered_mean(&scores, confidence).unwrap();
-            prop_assert!((found.interval.lo - expected.interval.lo.max(-1.0)).abs() < 1e-9);
-            prop_assert!((found.interval.hi - expected.interval.hi.min(1.0)).abs() < 1e-9);
-            match found.p {
-                // It is below one less the level exactly where the interval leaves 0 outside.
-                Some(p) if (p - (1.0 - confidence)).abs() > 1e-9 => {
-                    let is_outside = expected.interval.lo > 0.0 || expected.interval.hi < 0.0;
-                    prop_assert_eq!(p < 1.0 - confidence, is_outside);
-                }
-                Some(_) => {}
-                None => prop_assert!(expected.standard_error < 1e-12),
-            }
-            let alone = pairs.standard_error().unwrap();
-            prop_assert!(
-                (found.design_effect * alone * alone - expected.standard_error * expected.standard_error).abs() < 1e-9
-                    || alone < 1e-12
-            );
         }
     }
 }

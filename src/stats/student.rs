@@ -1,5 +1,6 @@
-//! Quantiles of Student's t distribution, for whole degrees of freedom.
+//! Quantiles and probabilities of Student's t distribution.
 
+use super::beta::{beta_probability, beta_quantile};
 use super::normal::two_sided_z;
 
 /// From here the expansion about the normal quantile is exact to all digits that matter.
@@ -13,10 +14,38 @@ pub fn two_sided_t(confidence: f64, degrees: u32) -> f64 {
     if degrees >= MANY { expansion(two_sided_z(confidence), f64::from(degrees)) } else { inverse(confidence, degrees) }
 }
 
+/// As [`two_sided_t`], for degrees of freedom that need not be whole.
+pub(super) fn two_sided_t_of(confidence: f64, degrees: f64) -> f64 {
+    if let Some(whole) = as_whole(degrees) {
+        return two_sided_t(confidence, whole);
+    }
+    if degrees >= f64::from(MANY) {
+        return expansion(two_sided_z(confidence), degrees);
+    }
+    // ν / (ν + t²) is distributed as Beta(ν/2, ½).
+    let outside = beta_quantile(1.0 - confidence, degrees / 2.0, 0.5);
+    (degrees * (1.0 - outside) / outside).sqrt()
+}
+
+/// The whole number that it is, at least 1.
+fn as_whole(degrees: f64) -> Option<u32> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "compared with what it was")]
+    let whole = degrees.max(1.0) as u32;
+    (degrees <= f64::from(whole)).then_some(whole)
+}
+
 /// The probability that a variable with so many degrees of freedom, at least 1, lies outside of ±`t`.
 #[must_use]
 pub fn two_sided_p(t: f64, degrees: u32) -> f64 {
     (1.0 - within(t.abs(), degrees.max(1))).clamp(0.0, 1.0)
+}
+
+/// As [`two_sided_p`], for degrees of freedom that need not be whole.
+pub(super) fn two_sided_p_of(t: f64, degrees: f64) -> f64 {
+    match as_whole(degrees) {
+        Some(whole) => two_sided_p(t, whole),
+        None => beta_probability(degrees / (degrees + t * t), degrees / 2.0, 0.5).clamp(0.0, 1.0),
+    }
 }
 
 /// Fisher and Cornish 1960, four terms (Abramowitz and Stegun 26.7.5).
@@ -109,6 +138,30 @@ mod tests {
             }
         }
         assert!((two_sided_p(0.0, 3) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn degrees_between_whole_ones_lie_between() {
+        for (low, confidence) in [(1, 0.95), (2, 0.9), (7, 0.99), (40, 0.95), (398, 0.95)] {
+            let [least, most] = [low + 1, low].map(|degrees| two_sided_t(confidence, degrees));
+            let mut last = most;
+            for tenth in 1..10 {
+                let degrees = f64::from(low) + f64::from(tenth) / 10.0;
+                let found = two_sided_t_of(confidence, degrees);
+                assert!(least < found && found < last, "{degrees}: {found}, {least} to {last}");
+                let p = two_sided_p_of(found, degrees);
+                assert!((p - (1.0 - confidence)).abs() < 1e-9, "{degrees}: {p}");
+                last = found;
+            }
+        }
+        // From an independent implementation in double precision.
+        for (degrees, expected) in [(1.5, 6.016_663_104), (3.7, 2.867_520_707), (12.25, 2.173_891_388)] {
+            let found = two_sided_t_of(0.95, degrees);
+            assert!((found - expected).abs() < 1e-8, "{degrees}: {found}");
+        }
+        assert_eq!(two_sided_t_of(0.95, 9.0).to_bits(), two_sided_t(0.95, 9).to_bits());
+        assert_eq!(two_sided_t_of(0.95, 0.2).to_bits(), two_sided_t(0.95, 1).to_bits());
+        assert!(two_sided_t_of(0.95, 650.5) < two_sided_t(0.95, 650));
     }
 
     #[test]

@@ -130,26 +130,31 @@ fn outcomes(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
 /// What rows that belong together are worth.
 fn clusters(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
     let (counts, Some(clustered)) = (decision.counts, decision.rate.clustered) else { return Ok(()) };
+    let known = |what: &str| {
+        clustered.known_as_from().map_or_else(String::new, |alike| format!(", known only as from {alike:.1} {what}"))
+    };
     if let (Some(cluster), Some(clusters)) = (&decision.cluster, clustered.clusters) {
         return writeln!(
             out,
-            "\n{} with a grade in {} (by {}): worth {:.1} that have nothing in common (design effect {:.2}).",
+            "\n{} with a grade in {} (by {}): worth {:.1} that have nothing in common (design effect {:.2}{}).",
             replies(decision.rate.n),
             count(clusters, "cluster"),
             inline(cluster),
             clustered.n_eff,
             clustered.design_effect,
+            known("clusters"),
         );
     }
     let Some(scenarios) = counts.scenarios else { return Ok(()) };
     writeln!(
         out,
-        "\n{} to {}, {:.1} each: worth {:.1} to a scenario each (design effect {:.2}).",
+        "\n{} to {}, {:.1} each: worth {:.1} to a scenario each (design effect {:.2}{}).",
         count(counts.total, "answer"),
         count(scenarios, "scenario"),
         counts.total as f64 / scenarios as f64,
         clustered.n_eff,
         clustered.design_effect,
+        known("scenarios"),
     )
 }
 

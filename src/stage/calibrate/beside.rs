@@ -11,7 +11,7 @@ use super::{Labelled, is_pass};
 use crate::data::{self, BothJudges, Confusion, DifferenceClusters, EachOther, Judged, LeftOpen, Rights, WithPeople};
 use crate::ids::{CriterionId, ScenarioId};
 use crate::spec::{Ask, Rubric};
-use crate::stats::{self, ClusteredDifference, Clusters, Difference, Interval, Pairs};
+use crate::stats::{self, ClusteredDifference, Difference, Interval, PairClusters, Pairs};
 
 /// How often a difference shows that is called detectable.
 const POWER: f64 = 0.8;
@@ -148,18 +148,17 @@ impl Told {
     fn of(pairs: &Pairs, scenarios: impl Iterator<Item = Right>, confidence: f64) -> Self {
         let difference = stats::newcombe_paired(pairs, confidence);
         let midp = stats::mcnemar_midp(pairs.gains, pairs.losses);
-        let mut clusters = Clusters::in_parts_of(2);
+        let mut clusters = PairClusters::default();
         let (mut better, mut worse) = (0, 0);
         for Right { verdicts, first, second } in scenarios {
-            clusters.add(verdicts + second - first, verdicts);
+            clusters.add(second, first, verdicts);
             better += u64::from(second > first);
             worse += u64::from(second < first);
         }
         if !clusters.are_clustered() {
             return Self { difference, p: midp, clusters: None };
         }
-        let ClusteredDifference { interval, p, design_effect } =
-            stats::clustered_difference(pairs, &clusters, confidence);
+        let ClusteredDifference { interval, p, design_effect } = clusters.difference(pairs, confidence);
         // Where all came out alike, there is nothing to take an error of, but each is still one piece of evidence.
         let p = p.unwrap_or_else(|| stats::mcnemar_midp(better, worse));
         let wider =

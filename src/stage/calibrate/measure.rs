@@ -39,19 +39,17 @@ fn share(share: stats::Share, confidence: f64) -> Option<Measured> {
 pub(super) fn agreed(table: &[[u64; 2]; 2], confidence: f64) -> Agreed {
     let [[both_pass, one], [other, both_fail]] = *table;
     let agreed = stats::Share { count: both_pass + both_fail, of: both_pass + one + other + both_fail };
-    let coefficient = |found: stats::Agreement| {
-        let (point, half) = (found.coefficient?, stats::two_sided_z(confidence) * found.standard_error?);
-        if agreed.of == agreed.count {
-            // The formulas' error is 0 then, and a few labels make nobody certain: the share on which both agree may be lower.
-            let least = (agreed.wilson(confidence).lo - found.expected) / (1.0 - found.expected);
-            return Some(measured(point, Interval { lo: least.max(-1.0), hi: 1.0 }));
-        }
-        Some(measured(point, Interval { lo: (point - half).max(-1.0), hi: (point + half).min(1.0) }))
+    let coefficient = |found: stats::Agreement, quantile: f64| {
+        let (point, interval) = (found.coefficient?, found.interval(agreed.of, quantile)?);
+        // Rounding alone may leave the coefficient outside of an interval that ends at it.
+        Some(measured(point, Interval { lo: interval.lo.min(point), hi: interval.hi.max(point) }))
     };
+    let degrees = u32::try_from(agreed.of.saturating_sub(1)).unwrap_or(u32::MAX);
+    let (t, z) = (stats::two_sided_t(confidence, degrees), stats::two_sided_z(confidence));
     Agreed {
         agreement: share(agreed, confidence),
-        kappa: stats::kappa(table, Weights::Nominal).and_then(coefficient),
-        ac1: stats::gwet_ac1(table).and_then(coefficient),
+        kappa: stats::kappa(table, Weights::Nominal).and_then(|found| coefficient(found, t)),
+        ac1: stats::gwet_ac1(table).and_then(|found| coefficient(found, z)),
     }
 }
 

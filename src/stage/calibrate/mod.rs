@@ -33,7 +33,7 @@ use crate::spec::{self, Ask, Criterion, Floor, Label, LabelVerdict, REPLY_DIGITS
 use crate::stats::{self, JudgedReply};
 
 /// Raised when the same verdicts and labels would give another record.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The stage's own fields, as they go into its recipe, with what it takes of the rubric. Labels are known by their digest: neither
 /// notes nor dates, nor lines that were withdrawn, decide anything.

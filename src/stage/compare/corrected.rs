@@ -291,10 +291,10 @@ mod tests {
         let found = compared(&rules(), [110, 40, 10, 40], [[28, 3, 4, 25], [36, 2, 4, 18]]);
         check(&found, Improved, Inconclusive, GateOutcome::Inconclusive);
         let needed = found.corrected.as_ref().unwrap().labels_needed.unwrap();
-        assert_eq!(needed.replies, Some(LabelledArms { base: 78, new: 78 }));
+        assert_eq!(needed.replies, Some(LabelledArms { base: 79, new: 79 }));
         assert_eq!(
             found.reasons[3],
-            "if both rates stay where they are, about 78 labelled replies of the base and 78 of the new arm would make the \
+            "if both rates stay where they are, about 79 labelled replies of the base and 79 of the new arm would make the \
              corrected interval show it too"
         );
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::data::{ClusteredRate, DifferenceClusters, Rate, RateDifference};
-use crate::stats::{self, Clusters, Interval, Pairs};
+use crate::stats::{self, Clusters, Interval, PairClusters, Pairs};
 
 /// Two intervals are both shown where one is so much wider than the other.
 const MUCH_WIDER: f64 = 1.2;
@@ -49,37 +49,19 @@ impl Unit {
         self.base += base;
         self.new += new;
     }
-
-    /// The sum of differences, each moved by 1 so that it is never negative: in halves of what a row may earn.
-    fn halves(self) -> u64 {
-        self.new + self.rows - self.base
-    }
 }
 
 /// All pairs of one sort, with what clusters of them came to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Differences {
     /// Rows by what became of them.
     pub(super) pairs: Pairs,
     /// Scenarios by what became of most of their rows; those that came out even are under `both`.
     pub(super) signs: Pairs,
-    scenarios: Clusters,
+    scenarios: PairClusters,
     base_scenarios: Clusters,
     new_scenarios: Clusters,
     pub(super) topics: BTreeMap<u32, Unit>,
-}
-
-impl Default for Differences {
-    fn default() -> Self {
-        Self {
-            pairs: Pairs::default(),
-            signs: Pairs::default(),
-            scenarios: Clusters::in_parts_of(2),
-            base_scenarios: Clusters::default(),
-            new_scenarios: Clusters::default(),
-            topics: BTreeMap::new(),
-        }
-    }
 }
 
 impl Differences {
@@ -105,7 +87,7 @@ impl Differences {
             std::cmp::Ordering::Less => &mut self.signs.losses,
             std::cmp::Ordering::Equal => &mut self.signs.both,
         }) += 1;
-        self.scenarios.add(unit.halves(), unit.rows);
+        self.scenarios.add(unit.new, unit.base, unit.rows);
         self.base_scenarios.add(unit.base, unit.rows);
         self.new_scenarios.add(unit.new, unit.rows);
         self.topics.entry(topic).or_default().add(unit);
@@ -132,12 +114,24 @@ impl Differences {
         }
     }
 
-    /// Sums over clusters of what `part` takes of each.
-    fn over(&self, level: Level, scenarios: Clusters, parts: u64, part: impl Fn(Unit) -> u64) -> Clusters {
+    /// The pairs over clusters.
+    fn pairs_over(&self, level: Level) -> PairClusters {
+        match level {
+            Level::Row | Level::Scenario => self.scenarios,
+            Level::Topic => {
+                let mut clusters = PairClusters::default();
+                self.topics.values().for_each(|unit| clusters.add(unit.new, unit.base, unit.rows));
+                clusters
+            }
+        }
+    }
+
+    /// One arm over clusters: what `part` takes of each.
+    fn arm_over(&self, level: Level, scenarios: Clusters, part: impl Fn(Unit) -> u64) -> Clusters {
         match level {
             Level::Row | Level::Scenario => scenarios,
             Level::Topic => {
-                let mut clusters = Clusters::in_parts_of(parts);
+                let mut clusters = Clusters::default();
                 self.topics.values().for_each(|unit| clusters.add(part(*unit), unit.rows));
                 clusters
             }
@@ -162,10 +156,10 @@ impl Differences {
         if level == Level::Row || n == 0 {
             return Estimated { difference: plain, other: None, p: midp, design_effect: 1.0 };
         }
-        let clusters = self.over(level, self.scenarios, 2, Unit::halves);
+        let clusters = self.pairs_over(level);
         let count = clusters.clusters();
         let stats::ClusteredDifference { interval: Interval { lo, hi }, p, design_effect } =
-            stats::clustered_difference(&self.pairs, &clusters, confidence);
+            clusters.difference(&self.pairs, confidence);
         let p = p.unwrap_or(midp);
         let [narrow, wide] = [plain.hi - plain.lo, hi - lo];
         let clustered = RateDifference {
@@ -192,8 +186,8 @@ impl Differences {
     pub(super) fn rates(&self, level: Level, confidence: f64) -> [Rate; 2] {
         let Pairs { both, gains, losses, neither: _ } = self.pairs;
         let n = self.pairs.scenarios();
-        let base = self.over(level, self.base_scenarios, 1, |unit| unit.base);
-        let new = self.over(level, self.new_scenarios, 1, |unit| unit.new);
+        let base = self.arm_over(level, self.base_scenarios, |unit| unit.base);
+        let new = self.arm_over(level, self.new_scenarios, |unit| unit.new);
         [(both + losses, base), (both + gains, new)]
             .map(|(passed, clusters)| rate(passed, n, &clusters, level, confidence))
     }
@@ -206,9 +200,10 @@ pub(super) fn rate(passed: u64, n: u64, clusters: &Clusters, level: Level, confi
         let Interval { lo, hi } = stats::wilson(passed as f64, n as f64, confidence);
         return Rate { point, lo, hi, confidence, method: "wilson".to_owned(), passed, n, clustered: None };
     }
-    let stats::ClusteredInterval { interval: Interval { lo, hi }, n_eff, design_effect } =
-        clusters.wilson_clustered(confidence);
-    let clustered = Some(ClusteredRate { scenarios: clusters.clusters(), clusters: None, n_eff, design_effect });
+    let stats::ClusteredInterval { interval: Interval { lo, hi }, n_eff, design_effect, degrees } =
+        clusters.interval(confidence);
+    let scenarios = clusters.clusters();
+    let clustered = Some(ClusteredRate { scenarios, clusters: None, n_eff, design_effect, degrees });
     Rate { point, lo, hi, confidence, method: "wilson_clustered".to_owned(), passed, n, clustered }
 }
 

@@ -26,7 +26,7 @@ use crate::spec::{Clustering, Compare, Goal, Guard};
 use crate::stats::{self, Pairs};
 
 /// Raised when the same verdicts would give another comparison.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Power with which a margin must be supported.
 const POWER: f64 = 0.8;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::differences::Level;
 use crate::data::ScoreDifference;
-use crate::stats::{self, Resampling};
+use crate::stats::{self, Interval, Resampling};
 
 /// Resamples of the bootstrap.
 const RESAMPLES: u32 = 10_000;
@@ -62,14 +62,18 @@ impl Scores {
         let kinds = Kinds::of(clusters);
         let resampling = Resampling { confidence, resamples: RESAMPLES, seed, purpose: "compare: mean score" };
         let found = stats::bootstrap(&kinds.counts, |drawn| kinds.mean(drawn), &resampling);
+        // Resamples of a few differences among many that are 0 are too much alike.
+        let estimated = kinds.interval(confidence);
+        let wider =
+            |found: &stats::Bootstrap| (found.interval.lo.min(estimated.lo), found.interval.hi.max(estimated.hi));
         let sums: Vec<(f64, u32)> = kinds.sums.iter().copied().zip(kinds.counts.iter().copied()).collect();
         Some(ScoreDifference {
             base,
             new,
             difference: new - base,
-            interval: found.map(|found| (found.interval.lo, found.interval.hi)),
+            interval: found.as_ref().map(wider),
             confidence,
-            resamples: found.map_or(0, |found| found.resamples),
+            resamples: found.as_ref().map_or(0, |found| found.resamples),
             degenerate: found.is_none_or(|found| found.is_degenerate),
             p: stats::sign_flip_p_of_kinds(&sums, seed, "compare: signs of score differences"),
         })
@@ -111,6 +115,11 @@ impl Kinds {
             last = kind;
         }
         kinds
+    }
+
+    fn interval(&self, confidence: f64) -> Interval {
+        let clusters = self.sums.iter().zip(&self.sizes).zip(&self.counts);
+        stats::mean_difference_interval(clusters.map(|((sum, rows), count)| (*sum, *rows, *count)), confidence)
     }
 
     fn mean(&self, drawn: &[u32]) -> f64 {

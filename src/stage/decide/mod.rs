@@ -45,7 +45,7 @@ use crate::spec::{self, Bound, ClusterBy, GateRule, Metric, Pipeline, Price, Rub
 use crate::stats::{self, FEWEST_CLUSTERS, Interval};
 
 /// Raised when the same verdicts would give another decision.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The stage's own fields, as they go into its recipe.
 #[must_use]

@@ -21,8 +21,8 @@ pub(super) fn what_would_settle(rate: &Rate, thresholds: &Thresholds) -> Vec<Mor
 
 /// What would settle a rate over clusters: more of them, each as large as those there are.
 fn more_clusters(clustered: ClusteredRate, point: f64, threshold: f64, confidence: f64) -> More {
-    let ClusteredRate { scenarios, n_eff, design_effect: _, clusters } = clustered;
-    let needed = stats::n_to_decide_clustered(point, n_eff, clustered.number(), threshold, confidence);
+    let ClusteredRate { scenarios, n_eff, degrees, design_effect: _, clusters } = clustered;
+    let needed = stats::n_to_decide_clustered(point, n_eff, degrees, clustered.number(), threshold, confidence);
     match clusters {
         None => More { threshold, scenarios: needed, clusters: None },
         Some(clusters) => {

@@ -149,9 +149,9 @@ impl Rated {
         if !belonging.are_clustered() {
             return rate("wilson", stats::wilson(passed as f64, n as f64, confidence), None);
         }
-        let stats::ClusteredInterval { interval, n_eff, design_effect } = belonging.wilson_clustered(confidence);
+        let stats::ClusteredInterval { interval, n_eff, design_effect, degrees } = belonging.interval(confidence);
         let scenarios = self.scenarios.clusters();
-        rate("wilson_clustered", interval, Some(ClusteredRate { scenarios, n_eff, design_effect, clusters }))
+        rate("wilson_clustered", interval, Some(ClusteredRate { scenarios, n_eff, design_effect, degrees, clusters }))
     }
 }
 
@@ -191,8 +191,8 @@ impl Spread {
         self.scenarios.get_or_insert_with(|| stats::Clusters::in_parts_of(PARTS)).add(sum, rows);
     }
 
-    /// Student's interval about the mean, by what varies between clusters, or between scenarios where there is one cluster only. None
-    /// where all is there that the mean is about.
+    /// The interval of the mean, by what varies between clusters, or between scenarios where there is one cluster only. None where
+    /// all is there that the mean is about.
     pub(super) fn interval(mut self, mean: f64, manner: Manner) -> Option<ScoreInterval> {
         if manner.is_whole_suite() {
             return None;
@@ -204,15 +204,12 @@ impl Spread {
             clusters.add(*sum, *rows);
         }
         let belonging = if clusters.clusters() > 1 { clusters } else { self.scenarios? };
-        let degrees = u32::try_from(belonging.clusters().saturating_sub(1)).unwrap_or(u32::MAX);
-        let half = stats::two_sided_t(manner.confidence, degrees) * belonging.cluster_se_cr1()?;
-        if half > 0.0 {
-            return Some(ScoreInterval { lo: (mean - half).max(0.0), hi: (mean + half).min(1.0) });
+        if belonging.clusters() < 2 {
+            return None;
         }
-        // That nothing varied among a few is not that nothing varies: no score in [0, 1] varies more than passes and failures.
-        let clusters = belonging.clusters() as f64;
-        let Interval { lo, hi } = stats::wilson(mean * clusters, clusters, manner.confidence);
-        Some(ScoreInterval { lo, hi })
+        let Interval { lo, hi } = belonging.interval(manner.confidence).interval;
+        // The clusters' mean is rounded to parts.
+        Some(ScoreInterval { lo: lo.min(mean), hi: hi.max(mean) })
     }
 }
 
@@ -239,13 +236,29 @@ mod tests {
     #[test]
     fn the_interval_of_scores_is_that_of_their_clusters() {
         let clusters: [&[f64]; 6] = [&[1.0, 0.5], &[0.25], &[0.75, 0.75, 1.0], &[0.0, 0.25], &[0.5], &[1.0, 1.0]];
-        let expected = stats::clustered_mean(&clusters, 0.95).unwrap().interval;
+        let scores: Vec<f64> = clusters.iter().flat_map(|scores| scores.iter().copied()).collect();
+        let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+        // Wilson's interval at the rows that would have the error of the mean: its ends are as far from it as so many errors there.
+        let distance =
+            |end: f64, error: f64| (mean - end).abs() / error / ((end * (1.0 - end)) / (mean * (1.0 - mean))).sqrt();
+        let error = stats::clustered_mean(&clusters, 0.95).unwrap().standard_error;
         let found = spread(&clusters, true).unwrap();
-        assert!((found.lo - expected.lo).abs() < 1e-6 && (found.hi - expected.hi.min(1.0)).abs() < 1e-6, "{found:?}");
-        let alone: Vec<[f64; 1]> = clusters.iter().flat_map(|scores| scores.iter().map(|score| [*score])).collect();
-        let expected = stats::clustered_mean(&alone, 0.95).unwrap().interval;
+        let (low, high) = (distance(found.lo, error), distance(found.hi, error));
+        assert!((low - high).abs() < 1e-4 && low > stats::two_sided_t(0.95, 5), "{found:?} {low} {high}");
+        let alone: Vec<[f64; 1]> = scores.iter().map(|score| [*score]).collect();
+        let error = stats::clustered_mean(&alone, 0.95).unwrap().standard_error;
         let found = spread(&clusters, false).unwrap();
-        assert!((found.lo - expected.lo).abs() < 1e-6, "{found:?} {expected:?}");
+        let (low, high) = (distance(found.lo, error), distance(found.hi, error));
+        let expected = stats::two_sided_t(0.95, 10);
+        assert!((low - expected).abs() < 1e-4 && (high - expected).abs() < 1e-4, "{found:?} {low} {high}");
+    }
+
+    #[test]
+    fn scores_near_an_end_have_room_on_the_other_side() {
+        let mut scores = vec![1.0; 18];
+        scores.extend([0.6, 0.8]);
+        let found = spread(&[&scores], true).unwrap();
+        assert!(found.lo < 0.9 && found.hi <= 1.0 && found.hi > 0.97, "{found:?}");
     }
 
     #[test]

@@ -173,12 +173,16 @@ fn in_common(rules: &Rules) -> String {
 
 /// How much rows that belong together are worth.
 fn clusters_sentence(rate: &Rate, rules: &Rules) -> Option<String> {
-    let ClusteredRate { scenarios, n_eff, design_effect, clusters } = rate.clustered?;
+    let clustered @ ClusteredRate { scenarios, n_eff, design_effect, degrees: _, clusters } = rate.clustered?;
     let rows = thousands(rate.n);
+    let known = |what: &str| {
+        clustered.known_as_from().map_or_else(String::new, |alike| format!(", known only as from {alike:.1} {what}"))
+    };
     if clusters.is_none() {
         return Some(format!(
             "answers to one scenario resemble each other: {rows} are worth {n_eff:.1} to a scenario each (design effect \
-             {design_effect:.2})",
+             {design_effect:.2}{})",
+            known("scenarios"),
         ));
     }
     let what = if rate.n > scenarios { "answers to scenarios" } else { "scenarios" };
@@ -186,7 +190,8 @@ fn clusters_sentence(rate: &Rate, rules: &Rules) -> Option<String> {
     Some(if design_effect > 1.0 {
         format!(
             "{what} {in_common} resemble each other: {rows} are worth {n_eff:.1} that have nothing in common (design \
-             effect {design_effect:.2})"
+             effect {design_effect:.2}{})",
+            known("clusters"),
         )
     } else {
         format!(

@@ -439,11 +439,11 @@ fn answers_to_one_scenario_are_a_cluster() {
     let decision = decide(&rules(None), &repeated(&passes, 4));
     let mut clusters = stats::Clusters::default();
     passes.iter().for_each(|passed| clusters.add(*passed, 4));
-    let stats::ClusteredInterval { interval, n_eff, design_effect } = clusters.wilson_clustered(0.95);
+    let stats::ClusteredInterval { interval, n_eff, design_effect, degrees } = clusters.interval(0.95);
     let rate = &decision.rate;
     assert_eq!((rate.method.as_str(), rate.n, rate.passed), ("wilson_clustered", 240, 170));
     assert_eq!((rate.lo.to_bits(), rate.hi.to_bits()), (interval.lo.to_bits(), interval.hi.to_bits()));
-    assert_eq!(rate.clustered, Some(ClusteredRate { scenarios: 60, n_eff, design_effect, clusters: None }));
+    assert_eq!(rate.clustered, Some(ClusteredRate { scenarios: 60, n_eff, design_effect, degrees, clusters: None }));
     assert!(design_effect > 2.0);
     assert_eq!((decision.counts.total, decision.counts.scenarios), (240, Some(60)));
     assert_eq!(decision.outcome, Outcome::Inconclusive);
@@ -507,10 +507,13 @@ fn scenarios_of_one_topic_are_a_cluster() {
     let decision = decide(&clustered_by(ClusterBy::Topic), &rows);
     let mut clusters = stats::Clusters::default();
     topics.iter().for_each(|(passed, all)| clusters.add(*passed, *all));
-    let stats::ClusteredInterval { interval, n_eff, design_effect } = clusters.wilson_clustered(0.95);
+    let stats::ClusteredInterval { interval, n_eff, design_effect, degrees } = clusters.interval(0.95);
     let rate = &decision.rate;
     assert_eq!((rate.lo.to_bits(), rate.hi.to_bits()), (interval.lo.to_bits(), interval.hi.to_bits()));
-    assert_eq!(rate.clustered, Some(ClusteredRate { scenarios: 160, n_eff, design_effect, clusters: Some(8) }));
+    assert_eq!(
+        rate.clustered,
+        Some(ClusteredRate { scenarios: 160, n_eff, design_effect, degrees, clusters: Some(8) })
+    );
     assert_eq!((decision.cluster.as_deref(), rate.method.as_str()), (Some("topic"), "wilson_clustered"));
     assert_eq!(
         &decision.reasons[..2],

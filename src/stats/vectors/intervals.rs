@@ -40,7 +40,8 @@ fn cluster_se(input: &Input<'_>) -> Value {
 
 fn wilson_clustered(input: &Input<'_>) -> Value {
     let (clusters, rows) = (clusters(input), input.floats("x"));
-    let ClusteredInterval { interval, n_eff, design_effect } = clusters.wilson_clustered(input.float("conf"));
+    let ClusteredInterval { interval, n_eff, design_effect, degrees: _ } =
+        clusters.wilson_clustered(input.float("conf"));
     json!({
         "p": rows.iter().sum::<f64>() / rows.len() as f64,
         "se": clusters.cluster_se_cr1(),
