@@ -2,7 +2,7 @@
 //!
 //! Each line is one interval at one size: its coverage in the mean over settings, and the lowest among them, as tables of coverage give
 //! it (Brown, Cai and DasGupta 2001): no interval holds a proportion at every rate alike. It ends with an error where a mean is more than a
-//! point below the level. Names in brackets are what the field would use there, and are not offered. All runs are seeded: shares are the
+//! point below the level. Those that hold at every look are in `stats`. Names in brackets are what the field would use there, and are not offered. All runs are seeded: shares are the
 //! same everywhere.
 #![expect(clippy::print_stdout, reason = "a table for the person who runs it")]
 
@@ -12,9 +12,9 @@ use std::process::ExitCode;
 
 use evalflow::stats::{
     ClusterSums, Clusters, Estimate, Interval, PairClusters, Pairs, Random, Resampling, SampledClusters, Target,
-    Values, Weights, binomial_probability, bootstrap, clopper_pearson, gwet_ac1, kappa, lang_reiczigel_weighted,
-    mean_ci_t, mean_difference_interval, mover_difference, newcombe_paired, poststratified, poststratified_clustered,
-    two_sided_t, two_sided_z, unpaired_difference, wilson,
+    Values, WeightedShare, Weights, binomial_probability, bootstrap, clopper_pearson, errors_by_verdict, gwet_ac1,
+    kappa, lang_reiczigel_weighted, mean_ci_t, mean_difference_interval, mover_difference, n_eff_at_normal_quantile,
+    newcombe_paired, poststratified, poststratified_clustered, two_sided_t, two_sided_z, unpaired_difference, wilson,
 };
 use settings::{Distribution, Judge, Rates, Scores};
 
@@ -45,11 +45,15 @@ fn main() -> ExitCode {
     clusters(&mut table);
     wins(&mut table);
     scores(&mut table);
+    clustered_scores(&mut table);
+    suite_parts(&mut table);
     differences(&mut table);
+    suites_of_topics(&mut table);
     clustered_differences(&mut table);
     score_differences(&mut table);
     agreement(&mut table);
     corrected(&mut table);
+    corrected_over_topics(&mut table);
     if table.missed > 0 {
         println!("\n{} of them are more than a point below the level", table.missed);
         return ExitCode::FAILURE;
@@ -170,6 +174,81 @@ fn scores(table: &mut Table) {
         if !by_bootstrap.is_empty() {
             table.line("(bootstrap, BCa)", &format!("{n} rows"), &by_bootstrap);
         }
+    }
+}
+
+/// Scores of topics that differ: each row is its topic's or one of its own.
+fn clustered_scores(table: &mut Table) {
+    for (groups, rows) in [(8, 10), (20, 10), (40, 25), (100, 20)] {
+        let mut covered = Vec::new();
+        for kind in Scores::ALL {
+            for alike in [0.1, 0.4] {
+                covered.push(share(
+                    &format!("scores of topics {groups} {rows} {kind:?} {alike}"),
+                    500,
+                    kind.mean(),
+                    |random| {
+                        let mut parts = Clusters::in_parts_of(1_000);
+                        for _ in 0..groups {
+                            let of_topic = kind.draw(random);
+                            let own = |random: &mut Random| {
+                                if random.share() * random.share() < alike * alike {
+                                    of_topic
+                                } else {
+                                    kind.draw(random)
+                                }
+                            };
+                            parts.add((0..rows).map(|_| settings::in_thousandths(own(random))).sum(), rows);
+                        }
+                        parts.interval(LEVEL).interval
+                    },
+                ));
+            }
+        }
+        table.line("mean score over clusters", &format!("{groups} × {rows}"), &covered);
+    }
+}
+
+/// A part of a suite, drawn at random, about the whole of it.
+fn suite_parts(table: &mut Table) {
+    for (part, whole) in [(20, 200), (100, 200), (100, 1_000), (500, 1_000)] {
+        let covered = [0.5, 0.7, 0.85, 0.95].map(|p| {
+            let truth = (p * f64::from(whole)).round() / f64::from(whole);
+            share(&format!("part {part} {whole} {p}"), 2_000, truth, |random| {
+                let order = random.order(whole);
+                let drawn = order.iter().take(part);
+                let passed = drawn.filter(|place| f64::from(**place) < truth * f64::from(whole) - 0.5).count();
+                wilson(passed as f64, part as f64, LEVEL)
+            })
+        });
+        table.line("part of a suite", &format!("{part} of {whole}"), &covered);
+    }
+}
+
+/// Two suites whose topics differ, with nothing in common.
+fn suites_of_topics(table: &mut Table) {
+    for (groups, rows) in [(8, 25), (20, 10), (40, 25)] {
+        let mut covered = Vec::new();
+        for (one, other) in [(0.5, 0.6), (0.7, 0.7), (0.85, 0.95)] {
+            for alike in [0.05, 0.3] {
+                let both = [one, other].map(|p| Rates::new(Distribution::Beta, p, alike));
+                let truth = both[1].mean() - both[0].mean();
+                covered.push(share(&format!("suites {groups} {rows} {one} {other} {alike}"), 1_000, truth, |random| {
+                    let [base, new] = [0, 1].map(|at| {
+                        let (mut counts, mut passed) = (Clusters::default(), 0);
+                        for _ in 0..groups {
+                            let here = both[at].passes(random, rows);
+                            counts.add(u64::from(here), u64::from(rows));
+                            passed += here;
+                        }
+                        let point = f64::from(passed) / f64::from(groups * rows);
+                        Estimate { point, interval: counts.interval(LEVEL).interval }
+                    });
+                    mover_difference(&base, &new).interval
+                }));
+            }
+        }
+        table.line("difference of suites over topics", &format!("{groups} × {rows} each"), &covered);
     }
 }
 
@@ -306,42 +385,50 @@ fn score_differences(table: &mut Table) {
 /// A judge and people on the same replies.
 fn agreement(table: &mut Table) {
     let z = two_sided_z(LEVEL);
+    let of_kappa = |table: &[[u64; 2]; 2]| kappa(table, Weights::Nominal);
     for n in [20, 50, 100, 300, 2_000] {
-        let t = two_sided_t(LEVEL, n - 1);
-        let [mut by_kappa, mut by_ac1, mut by_error, mut informed] = [const { Vec::new() }; 4];
-        for judge in Judge::ALL {
-            let cells = judge.cells();
-            let truths = settings::coefficients(cells);
-            let draw = |random: &mut Random| settings::table(random, n, cells);
-            // What cannot be computed, as where all are of one class, is not offered: it counts neither way.
-            let count = |truth: f64, interval: &dyn Fn(&[[u64; 2]; 2]) -> Option<Interval>| {
-                let setting = format!("agreement {n} {judge:?}");
-                let (mut held, mut offered) = (0_u32, 0_u32);
-                for run in 0..2_000 {
-                    if let Some(found) = interval(&draw(&mut Random::new(7, &setting, run))) {
-                        offered += 1;
-                        held += u32::from(holds(found, truth));
-                    }
+        // What cannot be computed, as where all are of one class, is not offered: it counts neither way.
+        let count = |judge: Judge, truth: f64, interval: &dyn Fn(&[[u64; 2]; 2]) -> Option<Interval>| {
+            let setting = format!("agreement {n} {judge:?}");
+            let (mut held, mut offered) = (0_u32, 0_u32);
+            for run in 0..2_000 {
+                let drawn = settings::table(&mut Random::new(7, &setting, run), n, judge.cells());
+                if let Some(found) = interval(&drawn) {
+                    offered += 1;
+                    held += u32::from(holds(found, truth));
                 }
-                f64::from(held) / f64::from(offered)
-            };
-            let of_kappa = |table: &[[u64; 2]; 2]| kappa(table, Weights::Nominal);
-            by_kappa.push(count(truths.kappa, &|table| of_kappa(table)?.interval(u64::from(n), t)));
-            by_ac1.push(count(truths.ac1, &|table| gwet_ac1(table)?.interval(u64::from(n), z)));
-            by_error.push(count(truths.kappa, &|table| {
+            }
+            f64::from(held) / f64::from(offered)
+        };
+        let labels = u64::from(n);
+        let by_kappa = |judge: Judge| {
+            let truth = settings::coefficients(judge.cells()).kappa;
+            count(judge, truth, &|table| of_kappa(table)?.interval(labels, LEVEL))
+        };
+        let by_error = |judge: Judge| {
+            count(judge, settings::coefficients(judge.cells()).kappa, &|table| {
                 let found = of_kappa(table)?;
                 let (point, half) = (found.coefficient?, z * found.standard_error?);
                 Some(Interval { lo: point - half, hi: point + half })
-            }));
-            informed.push(count(judge.sensitivity + judge.specificity - 1.0, &|table| {
+            })
+        };
+        let by_ac1 = |judge: Judge| {
+            let truth = settings::coefficients(judge.cells()).ac1;
+            count(judge, truth, &|table| gwet_ac1(table)?.interval(labels, LEVEL))
+        };
+        let informed = |judge: Judge| {
+            count(judge, judge.sensitivity + judge.specificity - 1.0, &|table| {
                 Some(settings::errors(table).informedness_interval(LEVEL)?.interval)
-            }));
-        }
+            })
+        };
         let size = format!("{n} labels");
-        table.line("κ", &size, &by_kappa);
-        table.line("(κ ± its standard error)", &size, &by_error);
-        table.line("AC1", &size, &by_ac1);
-        table.line("J of a judge", &size, &informed);
+        table.line("κ", &size, &Judge::ALL.map(by_kappa));
+        table.line("(κ ± its standard error)", &size, &Judge::ALL.map(by_error));
+        table.line("κ of lenient judges", &size, &Judge::LENIENT.map(by_kappa));
+        table.line("(κ ± its standard error)", &size, &Judge::LENIENT.map(by_error));
+        table.line("AC1", &size, &Judge::ALL.map(by_ac1));
+        table.line("AC1 of lenient judges", &size, &Judge::LENIENT.map(by_ac1));
+        table.line("J of a judge", &size, &Judge::ALL.map(informed));
     }
 }
 
@@ -373,7 +460,7 @@ fn corrected(table: &mut Table) {
                 let here = settings::labelled(random, n, better, [0, 0]).judged;
                 // A judge that cannot be told from a coin corrects nothing: nothing is excluded then.
                 let nothing = Interval { lo: 0.0, hi: 1.0 };
-                let errors = evalflow::stats::errors_by_verdict(&there);
+                let errors = errors_by_verdict(&there);
                 let found =
                     errors.and_then(|(passes, fails)| lang_reiczigel_weighted(here.weighted(), passes, fails, LEVEL));
                 found.map_or(nothing, |Estimate { point: _, interval }| interval)
@@ -381,33 +468,48 @@ fn corrected(table: &mut Table) {
         });
         table.line("corrected by another's labels", &size, &covered);
     }
+}
+
+/// The same where topics differ in how often replies truly pass.
+fn corrected_over_topics(table: &mut Table) {
     for ((groups, rows), labels) in
         [(8, 50), (20, 20), (40, 25)].into_iter().flat_map(|size| [[40; 2], [100; 2]].map(|labels| (size, labels)))
     {
-        let mut covered = Vec::new();
+        let [mut own, mut two, mut carried] = [const { Vec::new() }; 3];
         for judge in [Judge::ALL[0], Judge::ALL[2], Judge::ALL[4]] {
             for alike in [0.05, 0.3] {
-                let rates = Rates::new(Distribution::Beta, judge.truth, alike);
-                covered.push(share(
-                    &format!("corrected topics {groups} {rows} {labels:?} {judge:?} {alike}"),
-                    800,
-                    rates.mean(),
-                    |random| {
-                        let (labels, clusters) =
-                            settings::labelled_topics(random, judge, &rates, [groups, rows], labels);
-                        let found = clusters.interval(LEVEL);
-                        let verdicts =
-                            SampledClusters { n_eff: found.n_eff, clusters: u64::from(groups), degrees: found.degrees };
-                        let found = poststratified_clustered(&labels, verdicts, LEVEL);
-                        found.expect("there are verdicts").interval
-                    },
-                ));
+                let [rates, worse] = [judge.truth, judge.truth - 0.1].map(|p| Rates::new(Distribution::Beta, p, alike));
+                let draw = |random: &mut Random, rates: &Rates| {
+                    let (labels, clusters) = settings::labelled_topics(random, judge, rates, [groups, rows], labels);
+                    let found = clusters.interval(LEVEL);
+                    let verdicts =
+                        SampledClusters { n_eff: found.n_eff, clusters: u64::from(groups), degrees: found.degrees };
+                    (labels, verdicts)
+                };
+                let estimate = |random: &mut Random, rates: &Rates| {
+                    let (labels, verdicts) = draw(random, rates);
+                    poststratified_clustered(&labels, verdicts, LEVEL).expect("there are verdicts")
+                };
+                let setting = format!("corrected topics {groups} {rows} {labels:?} {judge:?} {alike}");
+                own.push(share(&setting, 800, rates.mean(), |random| estimate(random, &rates).interval));
+                two.push(share(&setting, 800, rates.mean() - worse.mean(), |random| {
+                    let [base, new] = [&worse, &rates].map(|rates| estimate(random, rates));
+                    mover_difference(&base, &new).interval
+                }));
+                carried.push(share(&setting, 800, rates.mean(), |random| {
+                    let there = draw(random, &worse).0;
+                    let (here, verdicts) = draw(random, &rates);
+                    let n = n_eff_at_normal_quantile(verdicts.n_eff, verdicts.degrees, LEVEL);
+                    let judged = WeightedShare { count: here.judged.rate().unwrap_or(0.5) * n, of: n };
+                    let found = errors_by_verdict(&there)
+                        .and_then(|(passes, fails)| lang_reiczigel_weighted(judged, passes, fails, LEVEL));
+                    found.map_or(Interval { lo: 0.0, hi: 1.0 }, |Estimate { point: _, interval }| interval)
+                }));
             }
         }
-        table.line(
-            "corrected rate over topics",
-            &format!("{groups} × {rows}, {} labels", labels[0] + labels[1]),
-            &covered,
-        );
+        let size = format!("{groups} × {rows}, {} labels", labels[0] + labels[1]);
+        table.line("corrected rate over topics", &size, &own);
+        table.line("difference of two of these", &size, &two);
+        table.line("carried over, over topics", &size, &carried);
     }
 }

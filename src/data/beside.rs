@@ -19,7 +19,7 @@ pub struct Beside {
     /// The second judge and people, on the same ones.
     pub second: WithPeople,
     /// By how much the share on which the second agrees with people is above that of the first, with Newcombe's interval for paired
-    /// shares, and as far as Student's over `clusters` where that reaches further; null without such a verdict.
+    /// shares, and as far as the one over `clusters` where that reaches further; null without such a verdict.
     pub difference: Option<Measured>,
     /// McNemar's mid-p: the probability of as unequal a number of verdicts on which one alone is right, if both were right equally
     /// often; that of the test over `clusters` where it is larger.
@@ -76,9 +76,9 @@ pub struct WithPeople {
 pub struct Agreed {
     /// The share on which they do, with Wilson's interval; null for none.
     pub agreement: Option<Measured>,
-    /// Cohen's κ with the interval of Fleiss, Cohen and Everitt; null where all are of one class.
+    /// Cohen's κ, its interval by the error of Fleiss, Cohen and Everitt; null where all are of one class.
     pub kappa: Option<Measured>,
-    /// Gwet's AC1 with the interval of its large-sample error; null for none.
+    /// Gwet's AC1, its interval by its large-sample error; null for none.
     pub ac1: Option<Measured>,
 }
 

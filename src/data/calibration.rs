@@ -148,8 +148,8 @@ pub struct Compared {
     pub not_compared: u64,
     /// The share on which both agree, with Wilson's interval; null for none.
     pub agreement: Option<Measured>,
-    /// Cohen's κ; null where all are of one class. Its interval and that of AC1 are Wilson's of the agreement, with as many verdicts as
-    /// would give κ the error of Fleiss, Cohen and Everitt, beyond chance.
+    /// Cohen's κ; null where all are of one class. Its interval and that of AC1 are Wilson's of the agreement, beyond chance,
+    /// with as many verdicts as would give κ the error of Fleiss, Cohen and Everitt, and no more than there are.
     pub kappa: Option<Measured>,
     /// Gwet's AC1, its interval by its large-sample error; null for none.
     pub ac1: Option<Measured>,

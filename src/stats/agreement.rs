@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::interval::{Interval, wilson_at};
+use super::interval::{Interval, wilson};
 use super::scores::square;
 
 /// How much two neighbouring classes agree.
@@ -48,18 +48,17 @@ impl Agreement {
     /// The interval of the coefficient over so many units: Wilson's about the observed agreement, with as many independent units as
     /// give the coefficient its standard error, and chance taken off both ends. None without a coefficient or its error.
     ///
-    /// `quantile` is that of the level: Student's t with `units − 1` degrees of freedom for κ, whose error goes down with the coefficient
-    /// by chance, and the normal one for AC1 hold what they promise from twenty units on. Point ± error does not: where nearly all agree,
-    /// it leaves no room below.
+    /// Never with more units than there are: where one of both finds nearly all of one class, the formula's error of κ is next to nothing
+    /// by chance. Point ± error holds less than it says throughout: where nearly all agree, it leaves no room below.
     #[must_use]
-    pub fn interval(&self, units: u64, quantile: f64) -> Option<Interval> {
+    pub fn interval(&self, units: u64, confidence: f64) -> Option<Interval> {
         let (n, by_chance) = (units as f64, 1.0 - self.expected);
         self.coefficient?;
         let error = self.standard_error? * by_chance * (n / (n - 1.0).max(1.0)).sqrt();
         let room = self.observed * (1.0 - self.observed);
         // Where all agree, or none, the units are as many as they are.
-        let n_eff = if error > 0.0 && room > 0.0 { room / (error * error) } else { n };
-        let Interval { lo, hi } = wilson_at(self.observed * n_eff, n_eff, quantile);
+        let n_eff = if error > 0.0 && room > 0.0 { (room / (error * error)).min(n) } else { n };
+        let Interval { lo, hi } = wilson(self.observed * n_eff, n_eff, confidence);
         let beyond_chance = |agreement: f64| ((agreement - self.expected) / by_chance).clamp(-1.0, 1.0);
         Some(Interval { lo: beyond_chance(lo), hi: beyond_chance(hi) })
     }

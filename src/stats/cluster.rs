@@ -140,16 +140,24 @@ impl Clusters {
     }
 
     /// [`wilson_clustered`](Self::wilson_clustered) with as many degrees of freedom as the design effect is known to: fewer where the
-    /// rate is near an end, so that what varies comes from few clusters, or where a few clusters hold most rows. The interval of a rate
-    /// and, in parts of a row, of a mean score: scores may vary less than passes and failures would.
+    /// rate is near an end, so that what varies comes from few clusters, or where a few clusters hold most rows. Never wider than if
+    /// all rows of a cluster were one. The interval of a rate and, in parts of a row, of a mean score: scores may vary less than passes
+    /// and failures would.
     #[must_use]
     pub fn interval(&self, confidence: f64) -> ClusteredInterval {
         let most = if self.parts == 1 { self.rows as f64 } else { f64::INFINITY };
         let Some(n_eff) = self.n_eff(most) else { return self.of_nothing() };
-        let (rate, design_effect) = (self.rate(), self.rows as f64 / n_eff);
-        let degrees = degrees_of_share(rate, n_eff, self.effective_clusters(design_effect));
-        let interval = share_interval(rate, n_eff, degrees, confidence);
-        ClusteredInterval { interval, n_eff, design_effect, degrees }
+        let (rate, pieces) = (self.rate(), self.effective_clusters(self.rows as f64 / n_eff));
+        let worth = |n_eff: f64, degrees: f64| ClusteredInterval {
+            interval: share_interval(rate, n_eff, degrees, confidence),
+            n_eff,
+            design_effect: self.rows as f64 / n_eff,
+            degrees,
+        };
+        let found = worth(n_eff, degrees_of_share(rate, n_eff, pieces));
+        // No cluster is worth less than one row.
+        let least = worth(pieces.min(n_eff), (pieces - 1.0).max(1.0));
+        if least.interval.hi - least.interval.lo < found.interval.hi - found.interval.lo { least } else { found }
     }
 
     /// What independent rows would say as much, `most` at most; none for fewer than two clusters.
@@ -233,16 +241,24 @@ mod tests {
         assert!(found.interval.lo < plain.interval.lo && found.interval.hi > plain.interval.hi);
     }
 
-    /// One failure is no better news than none.
+    /// From one failure nobody knows whether its cluster is unlike the others: it is as if each were one row.
     #[test]
     fn what_varies_in_few_clusters_is_not_well_known() {
-        let mut almost = vec![(50, 50); 19];
-        almost.push((49, 50));
-        let none = of(&[(50, 50); 20]).interval(0.95);
-        let (found, plain) = (of(&almost).interval(0.95), of(&almost).wilson_clustered(0.95));
-        assert!(plain.interval.lo > 0.99 && none.interval.lo < 0.83);
-        assert!(found.interval.lo < 0.9 && found.degrees < 2.0, "{found:?}");
-        assert!((none.degrees - 19.0).abs() < 1e-12);
+        for (rows, groups) in [(10, 20_u32), (50, 20), (10, 40), (10, 10)] {
+            let with = |failures: usize| {
+                let mut all = vec![(rows, rows); groups as usize];
+                all.iter_mut().take(failures).for_each(|(passed, _)| *passed -= 1);
+                of(&all)
+            };
+            let [none, one, two] = [0, 1, 2].map(|failures| with(failures).interval(0.95));
+            let all = f64::from(groups);
+            let as_rows = wilson_at(all, all, two_sided_t(0.95, groups - 1));
+            assert!((none.interval.lo - as_rows.lo).abs() < 1e-12, "{none:?}");
+            let plain = with(1).wilson_clustered(0.95).interval.lo;
+            assert!(one.interval.lo < plain - 0.05 && one.interval.lo > none.interval.lo - 0.02, "{one:?} {plain}");
+            assert!(two.interval.lo < with(2).wilson_clustered(0.95).interval.lo, "{two:?}");
+            assert!(one.degrees >= 1.0 && one.n_eff >= all * 0.99, "{one:?}");
+        }
     }
 
     #[test]
@@ -281,7 +297,7 @@ mod tests {
             prop_assert!(interval.hi - interval.lo >= plain.hi - plain.lo - 1e-12, "never narrower than without clusters");
             let wider = all.interval(confidence);
             prop_assert!(wider.interval.lo <= interval.lo && interval.hi <= wider.interval.hi, "never narrower by degrees");
-            prop_assert!((1.0..=groups - 1.0).contains(&wider.degrees) && (wider.n_eff - n_eff).abs() < 1e-12);
+            prop_assert!((1.0..=groups - 1.0).contains(&wider.degrees) && wider.n_eff <= n_eff + 1e-12);
         }
 
         #[test]

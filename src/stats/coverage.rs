@@ -4,7 +4,7 @@
 use super::{
     ClusterSums, Clusters, Interval, JudgeErrors, Pairs, Random, Resampling, Share, Values, Weights, beta_quantile,
     binomial_probability, bonett_price, bootstrap, clopper_pearson, gwet_ac1, jeffreys, kappa, newcombe_paired,
-    tango_interval, two_sided_t, two_sided_z, unpaired_difference, wilson,
+    tango_interval, unpaired_difference, wilson,
 };
 
 const LEVEL: f64 = 0.95;
@@ -226,10 +226,9 @@ fn agreement_of_few_labels() {
                 passes: Share { count: table[0][0], of: table[0][0] + table[0][1] },
                 fails: Share { count: table[1][1], of: table[1][0] + table[1][1] },
             };
-            let t = two_sided_t(LEVEL, 19);
             let found = [
-                kappa(table, Weights::Nominal).and_then(|found| found.interval(n, t)),
-                gwet_ac1(table).and_then(|found| found.interval(n, two_sided_z(LEVEL))),
+                kappa(table, Weights::Nominal).and_then(|found| found.interval(n, LEVEL)),
+                gwet_ac1(table).and_then(|found| found.interval(n, LEVEL)),
                 errors.informedness_interval(LEVEL).map(|found| found.interval),
             ];
             for (at, interval) in found.into_iter().enumerate() {

@@ -76,11 +76,13 @@ pub fn n_to_decide_clustered(
         return None;
     }
     let each = |whole: f64| whole / clusters as f64;
+    // Of what clusters tell of their variance, one takes the mean.
+    let degrees = degrees / (clusters as f64 - 1.0).max(1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of clusters")]
     let most = (MOST as f64 / each(n_eff)) as u64;
     let settled = |clusters: u64| {
-        let [n_eff, degrees] = [n_eff, degrees].map(|whole| each(whole) * clusters as f64);
-        excludes(share_interval(rate, n_eff, degrees.max(1.0), confidence), threshold)
+        let degrees = (degrees * (clusters as f64 - 1.0)).max(1.0);
+        excludes(share_interval(rate, each(n_eff) * clusters as f64, degrees, confidence), threshold)
     };
     fewest(clusters + 1, most, settled)
 }

@@ -13,15 +13,6 @@ pub struct Interval {
     pub hi: f64,
 }
 
-impl Interval {
-    /// The part of the interval that lies between two values, for display: the ends of Student's interval of scores in [0, 1] may
-    /// lie outside of it. An interval wholly outside is the value nearest to it.
-    #[must_use]
-    pub fn clipped(self, least: f64, most: f64) -> Self {
-        Self { lo: self.lo.max(least).min(most), hi: self.hi.min(most).max(least) }
-    }
-}
-
 /// Wilson's score interval for `k` passes of `n` scenarios at the level `confidence`, in (0, 1).
 ///
 /// With `p = k / n` and `z` the two-sided normal quantile: centre `(p + z²/2n) / (1 + z²/n)`, half-width
@@ -113,13 +104,6 @@ mod tests {
 
     use super::*;
     use crate::stats::binomial_at_most;
-
-    #[test]
-    fn clipped_intervals() {
-        for ((lo, hi), expected) in [((-0.2, 1.2), (0.0, 1.0)), ((0.2, 0.4), (0.2, 0.4)), ((1.5, 2.0), (1.0, 1.0))] {
-            assert_eq!(Interval { lo, hi }.clipped(0.0, 1.0), Interval { lo: expected.0, hi: expected.1 });
-        }
-    }
 
     #[test]
     fn ends_are_exact() {

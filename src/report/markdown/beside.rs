@@ -38,7 +38,7 @@ fn manner(found: &Beside, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "\nThe interval of the difference is Newcombe's for paired shares, and as far as Student's over {} where that reaches \
+        "\nThe interval of the difference is Newcombe's for paired shares, and as far as the one over {} where that reaches \
          further; p is McNemar's mid-p, or that over scenarios where it is larger: verdicts on one scenario are not independent \
          (design effect {design_effect:.2}). The other intervals here take each verdict for evidence of its own.",
         count(clusters, "scenario")

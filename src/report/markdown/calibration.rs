@@ -92,8 +92,8 @@ fn agreement(record: &Calibration, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "\nPeople are taken to be right. Sensitivity: what the judge passes of what people pass; specificity: what it fails of \
-         what they fail; J = sensitivity + specificity − 1. In parentheses the {} interval: Wilson's for shares, those of \
-         Fleiss, Cohen and Everitt for κ and of Gwet for AC1. Where nearly everything passes, κ is low for a good judge too, and AC1 is not.",
+         what they fail; J = sensitivity + specificity − 1. In parentheses the {} interval: Wilson's for shares, and for κ and AC1 \
+         that of the agreement, with the errors of Fleiss, Cohen and Everitt and of Gwet. Where nearly everything passes, κ is low for a good judge too, and AC1 is not.",
         round_percent(record.confidence)
     )
 }

@@ -192,7 +192,7 @@ fn evidence(contrast: &Contrast, out: &mut dyn Write) -> io::Result<()> {
         let worth = if scores.degenerate { ", an interval of little worth" } else { "" };
         writeln!(
             out,
-            "- Mean score {:.3} → {:.3}: {}{interval} by {} resamples{worth}; p {} by flipped signs.",
+            "- Mean score {:.3} → {:.3}: {}{interval}, {} resamples{worth}; p {} by flipped signs.",
             scores.base,
             scores.new,
             signed(scores.difference),

@@ -39,17 +39,15 @@ fn share(share: stats::Share, confidence: f64) -> Option<Measured> {
 pub(super) fn agreed(table: &[[u64; 2]; 2], confidence: f64) -> Agreed {
     let [[both_pass, one], [other, both_fail]] = *table;
     let agreed = stats::Share { count: both_pass + both_fail, of: both_pass + one + other + both_fail };
-    let coefficient = |found: stats::Agreement, quantile: f64| {
-        let (point, interval) = (found.coefficient?, found.interval(agreed.of, quantile)?);
+    let coefficient = |found: stats::Agreement| {
+        let (point, interval) = (found.coefficient?, found.interval(agreed.of, confidence)?);
         // Rounding alone may leave the coefficient outside of an interval that ends at it.
         Some(measured(point, Interval { lo: interval.lo.min(point), hi: interval.hi.max(point) }))
     };
-    let degrees = u32::try_from(agreed.of.saturating_sub(1)).unwrap_or(u32::MAX);
-    let (t, z) = (stats::two_sided_t(confidence, degrees), stats::two_sided_z(confidence));
     Agreed {
         agreement: share(agreed, confidence),
-        kappa: stats::kappa(table, Weights::Nominal).and_then(|found| coefficient(found, t)),
-        ac1: stats::gwet_ac1(table).and_then(|found| coefficient(found, z)),
+        kappa: stats::kappa(table, Weights::Nominal).and_then(coefficient),
+        ac1: stats::gwet_ac1(table).and_then(coefficient),
     }
 }
 

@@ -195,7 +195,8 @@ fn clusters_sentence(rate: &Rate, rules: &Rules) -> Option<String> {
         )
     } else {
         format!(
-            "{what} {in_common} are no more alike than others: {rows} are worth as many that have nothing in common"
+            "{what} {in_common} are no more alike than others: {rows} are worth as many that have nothing in common{}",
+            known("clusters"),
         )
     })
 }

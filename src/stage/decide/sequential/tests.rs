@@ -389,7 +389,7 @@ fn ran(rules: &spec::Decide, of: u64, truth: f64, units: impl Iterator<Item = (u
     let interval = match (rules.target, &rules.cluster) {
         (Target::Suite, _) => Interval { lo: passed as f64 / all as f64, hi: passed as f64 / all as f64 },
         (Target::Population, ClusterBy::Nothing) => stats::wilson(passed as f64, all as f64, confidence),
-        (Target::Population, _) => clusters.wilson_clustered(confidence).interval,
+        (Target::Population, _) => clusters.interval(confidence).interval,
     };
     let mut rate = decide(rules, []).rate;
     (rate.lo, rate.hi) = (interval.lo, interval.hi);
