@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::data::{Grade, Judged, LabelsNeeded};
 use crate::ids::{CriterionId, ScenarioId};
-use crate::spec::{Calibrate, Criterion, Label, LabelOf, LabelVerdict, Rubric};
+use crate::spec::{Calibrate, ClusterBy, Criterion, Label, LabelOf, LabelVerdict, Rubric};
 use crate::stage::calibrate::{self, among, is_asked, reply_digest};
-use crate::stats::{self, Share, Target, VerdictLabels};
+use crate::stage::decide::cluster_of;
+use crate::stats::{self, Clusters, SampledClusters, Share, Target, VerdictLabels};
 
 /// Most replies of either grade that are kept to choose from, beside those with labels: nobody labels more in a session.
 const MOST: usize = 2_000;
@@ -56,6 +57,9 @@ pub struct Pool {
     /// Those without a label: of the judge's failures, and of its passes.
     open: [BTreeMap<Place, Item>; 2],
     judged: Share,
+    cluster: ClusterBy,
+    /// What passed, and all, of each cluster of scenarios.
+    clusters: BTreeMap<String, (u64, u64)>,
     /// All that were kept, by their places in the order, once every row was seen.
     items: Vec<Item>,
 }
@@ -76,9 +80,9 @@ pub struct Progress {
 }
 
 impl Pool {
-    /// An empty pool; rows are shuffled by `seed`.
+    /// An empty pool; rows are shuffled by `seed`. `cluster` is what the decision on them holds to belong together.
     #[must_use]
-    pub fn new(calibrate: &Calibrate, rubric: &Rubric, seed: u64) -> Self {
+    pub fn new(calibrate: &Calibrate, rubric: &Rubric, cluster: &ClusterBy, seed: u64) -> Self {
         let labels: BTreeMap<LabelOf, LabelVerdict> =
             calibrate.labels.iter().map(|label| (label.of.clone(), label.verdict)).collect();
         let with_labels = labels.keys().map(|of| (of.scenario.clone(), of.repetition)).collect();
@@ -91,6 +95,8 @@ impl Pool {
             labelled: BTreeMap::new(),
             open: [BTreeMap::new(), BTreeMap::new()],
             judged: Share::default(),
+            cluster: cluster.clone(),
+            clusters: BTreeMap::new(),
             items: Vec::new(),
         }
     }
@@ -105,6 +111,13 @@ impl Pool {
         let Some(reply) = &row.reply else { return };
         self.judged.of += 1;
         self.judged.count += u64::from(passed);
+        if let Some(cluster) = cluster_of(&row, &self.cluster) {
+            if !self.clusters.contains_key(cluster) {
+                self.clusters.insert(cluster.to_owned(), (0, 0));
+            }
+            let (passes, rows) = self.clusters.get_mut(cluster).expect("it is there");
+            (*passes, *rows) = (*passes + u64::from(passed), *rows + 1);
+        }
         let asked: Vec<CriterionId> = self
             .rubric
             .criteria
@@ -256,6 +269,18 @@ impl Pool {
         tally.finish()
     }
 
+    /// What the verdicts are worth where scenarios belong together.
+    fn sampled(&self) -> Option<SampledClusters> {
+        let mut clusters = Clusters::default();
+        self.clusters.values().for_each(|(passed, rows)| clusters.add(*passed, *rows));
+        let found = clusters.interval(self.calibrate.confidence);
+        (clusters.clusters() > 1 && clusters.are_clustered()).then(|| SampledClusters {
+            n_eff: found.n_eff,
+            clusters: clusters.clusters(),
+            degrees: found.degrees,
+        })
+    }
+
     /// How far labelling has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
@@ -269,7 +294,11 @@ impl Pool {
             among_passed: Share { count: table.both_pass, of: table.both_pass + table.wrongly_passed },
             among_failed: Share { count: table.wrongly_failed, of: table.wrongly_failed + table.both_fail },
         };
-        let estimate = stats::poststratified(&labels, self.calibrate.confidence, Target::Population);
+        let confidence = self.calibrate.confidence;
+        let estimate = match self.sampled() {
+            Some(sampled) => stats::poststratified_clustered(&labels, sampled, confidence),
+            None => stats::poststratified(&labels, confidence, Target::Population),
+        };
         let (right, wrong) = among(&table);
         let needed = [0.1, 0.05].into_iter().filter_map(|half_width| {
             let replies = stats::labels_needed(self.judged, right, wrong, half_width, self.calibrate.confidence)?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::data::{Example, Grade, Judged, Origin, Review, ReviewVerdict, Scenario, Verdict, VerdictKind};
 use crate::ids::{ScenarioId, StageId};
-use crate::spec::{Calibrate, Floor, Label, LabelLine, LabelOf, LabelVerdict, Rubric};
+use crate::spec::{Calibrate, ClusterBy, Floor, Label, LabelLine, LabelOf, LabelVerdict, Rubric};
 use crate::stage::calibrate::reply_digest;
 use LabelVerdict::{Fail, NotApplicable, Pass};
 
@@ -79,7 +79,7 @@ fn pool(rows: &[Judged], labels: Vec<Label>) -> Pool {
         floor: Floor::default(),
         confidence: 0.95,
     };
-    let mut pool = Pool::new(&calibrate, &rubric(), 1);
+    let mut pool = Pool::new(&calibrate, &rubric(), &ClusterBy::Topic, 1);
     rows.iter().for_each(|row| pool.add(row.clone()));
     pool.complete()
 }
@@ -218,6 +218,24 @@ fn progress_tells_how_much_is_known() {
     assert!(few.half_width.unwrap() > many.half_width.unwrap());
 }
 
+/// Topics that pass or fail as a whole leave open what no label on these replies tells.
+#[test]
+fn progress_is_that_of_the_decision() {
+    let in_topics = |of: usize| -> Vec<Judged> {
+        let with_topic = |(at, mut row): (usize, Judged)| {
+            row.scenario.topic = format!("topic-{}", at / of);
+            row
+        };
+        rows(60, 60).into_iter().enumerate().map(with_topic).collect()
+    };
+    let known = |rows: &[Judged]| {
+        let labels = labelled(rows, &[], "al", 40, |id| if id.starts_with("pass") { Pass } else { Fail });
+        pool(rows, holding(&labels)).progress().half_width.unwrap()
+    };
+    let (alone, together) = (known(&in_topics(1)), known(&in_topics(12)));
+    assert!(together > 2.0 * alone && together > 0.2, "{alone} {together}");
+}
+
 #[test]
 fn replies_without_a_grade_are_not_offered() {
     let mut rows = rows(1, 1);
@@ -284,7 +302,7 @@ fn decision(best: &str, worst: &str) -> crate::data::Decision {
         gate: None,
         gates: Vec::new(),
         answers: None,
-        cluster: crate::spec::ClusterBy::Nothing,
+        cluster: ClusterBy::Nothing,
         target: crate::spec::Target::Population,
         seed: 0,
         calibration: None,

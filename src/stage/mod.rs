@@ -18,8 +18,8 @@ mod row;
 pub mod sample;
 
 pub use recipe::{
-    Known, RecipeError, WantedWeights, apart_from_table, command_identity, identity, is_transported, recipe,
-    rest_of_recipe, rubric_of, wanted,
+    Known, RecipeError, WantedWeights, apart_from_table, clusters_of, command_identity, identity, is_transported,
+    recipe, rest_of_recipe, rubric_of, wanted,
 };
 pub use row::{Asked, CallFailure, Drawn, Flaw, Resume, Row, RowError, RowStage, Step};
 

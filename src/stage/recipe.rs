@@ -14,8 +14,8 @@ use crate::engine::{Identity, embedded, openai, scripted};
 use crate::ids::StageId;
 use crate::key::{BlobId, Recipe};
 use crate::spec::{
-    Adapter, Arms, Calibrate, Calibrations, CatalogFrom, Command, Criterion, GenerateFrom, HubSearch, Model, ModelRef,
-    NearDuplicates, Pipeline, PullFrom, Rubric, Stage, WeightsSource, model_files,
+    Adapter, Arms, Calibrate, Calibrations, CatalogFrom, ClusterBy, Command, Criterion, GenerateFrom, HubSearch, Model,
+    ModelRef, NearDuplicates, Pipeline, PullFrom, Rubric, Stage, WeightsSource, model_files,
 };
 
 /// What is known of upstream results and of files when a recipe is made.
@@ -236,6 +236,23 @@ pub fn rubric_of<'a>(pipeline: &'a Pipeline, calibrate: &Calibrate) -> &'a Rubri
         | Stage::Decide(_)
         | Stage::Compare(_) => unreachable!("wires are checked"),
     }
+}
+
+/// What scenarios belong together by, where a decision takes this calibration; by topic where none does, as decisions have it.
+#[must_use]
+pub fn clusters_of<'a>(pipeline: &'a Pipeline, calibration: &StageId) -> &'a ClusterBy {
+    let takes = |stage: &'a Stage| match stage {
+        Stage::Decide(decide) => (decide.calibration.as_ref() == Some(calibration)).then_some(&decide.cluster),
+        Stage::Research(_)
+        | Stage::Pull(_)
+        | Stage::Generate(_)
+        | Stage::Infer(_)
+        | Stage::Judge(_)
+        | Stage::Prefer(_)
+        | Stage::Calibrate(_)
+        | Stage::Compare(_) => None,
+    };
+    pipeline.stages.values().find_map(takes).unwrap_or(&ClusterBy::Topic)
 }
 
 /// Whether the labels of a `calibrate` stage were made on other replies than those that were judged here.

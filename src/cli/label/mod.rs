@@ -78,8 +78,8 @@ pub(super) fn execute(settings: &Settings, arguments: &Arguments) -> Result<Exit
     if arguments.review {
         return desk.review(arguments.seed);
     }
-    let (_, calibrate) = desk.calibrate(arguments.stage.as_deref())?;
-    let pool = desk.pool(calibrate, arguments.seed)?;
+    let (id, calibrate) = desk.calibrate(arguments.stage.as_deref())?;
+    let pool = desk.pool(id, calibrate, arguments.seed)?;
     if arguments.progress {
         let progress = pool.progress();
         let written = if arguments.json {
@@ -181,9 +181,10 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn pool(&self, calibrate: &Calibrate, seed: u64) -> Result<Pool, Exit> {
+    fn pool(&self, id: &StageId, calibrate: &Calibrate, seed: u64) -> Result<Pool, Exit> {
         let table = self.output(&calibrate.verdicts)?;
-        let mut pool = Pool::new(calibrate, stage::rubric_of(&self.pipeline, calibrate), seed);
+        let (rubric, cluster) = (stage::rubric_of(&self.pipeline, calibrate), stage::clusters_of(&self.pipeline, id));
+        let mut pool = Pool::new(calibrate, rubric, cluster, seed);
         self.rows(&table, |row| pool.add(row))?;
         let pool = pool.complete();
         if pool.is_empty() {

@@ -209,6 +209,17 @@ pub fn credit_field(scale: &spec::Scale) -> Option<Value> {
     partial.then(|| json!({ "pass_at": pass_at, "lowest": scale.lowest(), "highest": scale.highest() }))
 }
 
+/// What a row belongs to, beside its scenario; none where scenarios are independent.
+#[must_use]
+pub fn cluster_of<'a>(row: &'a Judged, by: &ClusterBy) -> Option<&'a str> {
+    match by {
+        ClusterBy::Nothing => None,
+        ClusterBy::Topic => Some(&row.scenario.topic),
+        // Those without a value have that in common.
+        ClusterBy::Axis(axis) => Some(row.scenario.axes.get(axis).map_or("", String::as_str)),
+    }
+}
+
 /// Examples kept of each kind.
 const EXAMPLES: usize = 3;
 
@@ -346,12 +357,7 @@ impl<'a> Tally<'a> {
 
     /// The number of the row's cluster, if rows are clustered by anything but their scenario.
     fn cluster(&mut self, row: &Judged) -> Option<usize> {
-        let name = match &self.rules.cluster {
-            ClusterBy::Nothing => return None,
-            ClusterBy::Topic => row.scenario.topic.as_str(),
-            // Those without a value have that in common.
-            ClusterBy::Axis(axis) => row.scenario.axes.get(axis).map_or("", String::as_str),
-        };
+        let name = cluster_of(row, &self.rules.cluster)?;
         Some(match self.clusters.get(name) {
             Some(number) => *number,
             None => {
