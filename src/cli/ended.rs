@@ -229,10 +229,17 @@ fn latency(
     if !decide.gates.iter().any(|gate| gate.metric == spec::Metric::LatencyP95) {
         return Ok(Vec::new());
     }
-    let Stage::Judge(judge) = &pipeline.stages[verdicts] else { return Ok(Vec::new()) };
-    let answers = ended.stages.iter().find(|stage| stage.id == judge.answers).and_then(StageRun::receipt);
-    let (p95, calls) = answers.map_or(Ok((None, 0)), |receipt| latency::p95(store, receipt))?;
-    Ok(stage::decide::check_latency(&decide.gates, p95, calls))
+    let of = |verdicts: &StageId| {
+        let Stage::Judge(judge) = &pipeline.stages[verdicts] else { return Ok((None, 0)) };
+        let answers = ended.stages.iter().find(|stage| stage.id == judge.answers).and_then(StageRun::receipt);
+        answers.map_or(Ok((None, 0)), |receipt| latency::p95(store, receipt))
+    };
+    let mut bases = BTreeMap::new();
+    for base in stage::decide::bases(decide) {
+        bases.insert(base, of(base)?);
+    }
+    let base = |base: &StageId| bases.get(base).copied().unwrap_or_default();
+    Ok(stage::decide::check_latency(&decide.gates, of(verdicts)?, base))
 }
 
 fn record<T: serde::de::DeserializeOwned>(store: &Store, receipt: &crate::store::Receipt) -> Result<T, StoreError> {

@@ -99,7 +99,7 @@ fn of_one_model<'a>(
 ) -> Result<Decided, StageFailure> {
     let Weighed { rows, left: unweighed } = weighed(decide, || lines(&decide.verdicts))?;
     let tally = tallied(pipeline, decide, &decide.verdicts, rows)?;
-    let mut decision = match calibrated {
+    let decision = match calibrated {
         None => tally.finish(),
         // Labels on the replies of one model tell of those of another as long as the judge is the same.
         Some(calibrated) => {
@@ -110,20 +110,25 @@ fn of_one_model<'a>(
     if decide.gates.is_empty() {
         return Ok(Decided { decision, unweighed });
     }
+    let side = |decision, answers: Option<&StageId>| {
+        let mut taken = decide::Taken::default();
+        if let Some(answers) = answers {
+            for line in lines(answers)? {
+                taken.add(&row::<Answer>("answers", line)?);
+            }
+        }
+        let price = answers.and_then(|answers| decide::price_of(pipeline, decide, answers));
+        Ok::<_, StageFailure>(decide::Side { decision, taken, price })
+    };
     let mut bases = BTreeMap::new();
     let of_base = decide::of_base(decide);
     for base in decide::bases(decide) {
-        bases.insert(base.clone(), tallied(pipeline, &of_base, base, lines(base)?)?.finish());
+        let decision = tallied(pipeline, &of_base, base, lines(base)?)?.finish();
+        bases.insert(base.clone(), side(decision, decide.answers_of_bases.get(base))?);
     }
-    let mut taken = decide::Taken::default();
-    if let Some(answers) = &decide.answers {
-        for line in lines(answers)? {
-            taken.add(&row::<Answer>("answers", line)?);
-        }
-    }
-    let price = decide::price(pipeline, decide);
-    let measured = decide::Measured { decision: &decision, bases: &bases, taken, price };
-    decision.gates = decide::check(&decide.gates, &measured);
+    let mut measured = side(decision, decide.answers.as_ref())?;
+    measured.decision.gates = decide::check(&decide.gates, &measured, &bases);
+    let decide::Side { mut decision, .. } = measured;
     decide::conclude(&mut decision);
     Ok(Decided { decision, unweighed })
 }

@@ -302,6 +302,7 @@ fn decision(best: &str, worst: &str) -> crate::data::Decision {
         gate: None,
         gates: Vec::new(),
         answers: None,
+        answers_of_bases: BTreeMap::new(),
         cluster: ClusterBy::Nothing,
         target: crate::spec::Target::Population,
         seed: 0,

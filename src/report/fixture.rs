@@ -88,6 +88,7 @@ pub(super) fn pipeline() -> spec::Pipeline {
         calibration: None,
         gates: Vec::new(),
         answers: None,
+        answers_of_bases: BTreeMap::new(),
         cluster: spec::ClusterBy::Nothing,
         target: spec::Target::Population,
         seed: 0,

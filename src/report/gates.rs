@@ -35,9 +35,13 @@ pub(super) fn bound(gate: &GateCheck) -> String {
     match &gate.bound {
         GateBound::AtLeast(least) => format!("at least {}", number(gate, *least)),
         GateBound::AtMost(most) => format!("at most {}", number(gate, *most)),
-        GateBound::NotWorse { than, margin } => {
+        GateBound::NotWorse { than, margin } if is_share(gate) => {
             format!("no worse than `{than}` by more than {}", round_percent(*margin))
         }
+        GateBound::NotWorse { than, margin } if *margin > 0.0 => {
+            format!("at most {} above that of `{than}`", round_percent(*margin))
+        }
+        GateBound::NotWorse { than, margin: _ } => format!("at most that of `{than}`"),
     }
 }
 
@@ -45,19 +49,24 @@ pub(super) fn bound(gate: &GateCheck) -> String {
 pub(super) fn measured(gate: &GateCheck) -> String {
     let Some(value) = gate.value else { return "not measured".to_owned() };
     if !is_share(gate) {
-        let shown = match gate.metric.as_str() {
+        let shown = |value: f64| match gate.metric.as_str() {
             "cost_per_reply" => format!("${value:.6}"),
             "tokens_per_reply" => format!("{value:.1}"),
             _ => number(gate, value),
         };
-        return format!("{shown} over {}", thousands(gate.n));
+        let against = gate.base.map_or_else(String::new, |base| format!(", against {}", shown(base)));
+        return format!("{} over {}{against}", shown(value), thousands(gate.n));
     }
     let edge = match gate.bound {
         GateBound::AtLeast(edge) | GateBound::AtMost(edge) => [edge],
         GateBound::NotWorse { than: _, margin } => [-margin],
     };
     match (gate.interval, gate.base) {
-        (None, _) => format!("{} of {}", percents([value], &edge)[0].clone() + " %", thousands(gate.n)),
+        (None, None) => format!("{} of {}", percents([value], &edge)[0].clone() + " %", thousands(gate.n)),
+        (None, Some(base)) => {
+            let [value, base] = percents([value, base], &[]);
+            format!("{value} % of {}, against {base} %", thousands(gate.n))
+        }
         (Some([lo, hi]), None) => {
             let [value, lo, hi] = percents([value, lo, hi], &edge);
             format!("{value} % ({lo}–{hi} %) of {}", thousands(gate.n))

@@ -61,7 +61,7 @@ impl Metric {
         }
     }
 
-    /// Whether it is an estimate with an interval, which alone can be compared with another stage's.
+    /// Whether it is an estimate with an interval, and not counted.
     #[must_use]
     pub fn is_estimated(&self) -> bool {
         match self {
@@ -94,7 +94,7 @@ pub enum Bound {
     NotWorse {
         /// The other stage.
         than: StageId,
-        /// By how much it may be.
+        /// By how much it may be: of a share as much of all replies, of what has a unit that part of the other stage's.
         margin: f64,
     },
 }

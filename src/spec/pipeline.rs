@@ -1,6 +1,7 @@
 //! The checked pipeline: what the rest of the program works with. Every value here is valid and every reference leads
 //! to something of the right kind.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -526,6 +527,8 @@ pub struct Decide {
     pub gates: Vec<GateRule>,
     /// The answers that were judged, where a gate needs their table.
     pub answers: Option<StageId>,
+    /// Those of the other `judge` stages that gates name, where a gate needs their tables.
+    pub answers_of_bases: BTreeMap<StageId, StageId>,
     /// Which scenarios belong together.
     pub cluster: ClusterBy,
     /// What the rates are about.

@@ -128,9 +128,13 @@ pub fn reads(stage: &Stage) -> Vec<&StageId> {
     }
     if let Stage::Decide(decide) = stage {
         let bases = decide::bases(decide);
-        others.extend(
-            bases.into_iter().chain(&decide.answers).chain(&decide.calibration).filter(|other| Some(*other) != table),
-        );
+        let of_bases = decide.answers_of_bases.values().filter(|answers| decide.answers.as_ref() != Some(*answers));
+        let read = bases.into_iter().chain(&decide.answers).chain(of_bases).chain(&decide.calibration);
+        for other in read.filter(|other| Some(*other) != table) {
+            if !others.contains(&other) {
+                others.push(other);
+            }
+        }
         let backup = decide.backup.as_ref().filter(|backup| backup.is_due);
         for read in backup.into_iter().flat_map(|backup| [Some(&backup.verdicts), backup.answers.as_ref()]).flatten() {
             if !others.contains(&read) {

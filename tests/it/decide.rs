@@ -79,6 +79,61 @@ fn a_gate_holds_a_rate_against_another_stage() {
     assert_eq!(worse["status"], "failed", "{worse}");
 }
 
+/// What is counted has no interval: it may be more by a part of what the other stage's comes to.
+#[test]
+fn a_gate_holds_what_is_counted_against_another_stage() {
+    let project = deciding(
+        "deploy: 0.3, fine_tune: 0.2, gates: [{ metric: tokens_per_reply, against: base, margin: 9 }, \
+         { metric: cost_per_reply, against: base }, { metric: ungraded, against: base, margin: 0.1 }, \
+         { metric: latency_p95, against: base, margin: 1000 }]",
+    );
+    project.edit(
+        FILE,
+        "  decision:\n",
+        "  gruff: { infer: { model: rude, scenarios: scenarios } }\n  \
+           base: { judge: { answers: gruff, rubric: rubrics/p.yaml, model: judge } }\n  decision:\n",
+    );
+    let price = "price: { prompt: 1, completion: 2 }";
+    project.edit(
+        FILE,
+        "  judge:\n",
+        &format!("  rude: {{ scripted: {{ delay_ms: 3, otherwise: \"Go away.\", {price} }} }}\n  judge:\n"),
+    );
+    project.edit(FILE, "  candidate:\n    scripted:\n", &format!("  candidate:\n    scripted:\n      {price}\n"));
+    let gates = |run: &Value| run["report"]["gates"].as_array().unwrap().clone();
+    let run = project.json();
+    let found = gates(&run);
+    let of = |at: usize, field: &str| found[at][field].as_f64().unwrap();
+    assert_eq!(found.len(), 4, "{run}");
+    for (at, ratio) in [(0, 10.0), (1, 1.0)] {
+        let expected = if of(at, "value") <= of(at, "base") * ratio { "passed" } else { "failed" };
+        assert!(of(at, "base") > 0.0 && found[at]["status"] == expected, "{}", found[at]);
+    }
+    assert_eq!(
+        (&found[1]["status"], &found[2]["status"], &found[3]["status"]),
+        (&"failed".into(), &"passed".into(), &"passed".into()),
+        "{run}"
+    );
+    assert!(of(3, "base") >= 0.003, "{}", found[3]);
+    let report = project.read("docs/report.md");
+    assert!(report.contains("| cost per reply | at most that of `base` | $"), "{report}");
+    assert!(report.contains("at most 900 % above that of `base`"), "{report}");
+    // What the other stage's replies cost is in the key, by their price too.
+    project.edit(
+        FILE,
+        "\"Go away.\", price: { prompt: 1, completion: 2 }",
+        "\"Go away.\", price: { prompt: 900, completion: 900 }",
+    );
+    let dearer = project.json();
+    assert_eq!(gates(&dearer)[1]["status"], "passed", "{dearer}");
+    project.run(&["bless", FILE]).exits(0);
+    project.run(&["verify", FILE]).exits(0);
+    // Times are in no key: a longer one asks nothing and decides nothing anew.
+    project.edit(FILE, "margin: 1000", "margin: 2000");
+    let again = project.run(&["run", FILE]).exits(0);
+    assert!(again.stderr.contains("cached, 0 run"), "{again}");
+}
+
 #[test]
 fn who_may_deploy_is_asked_for_a_review() {
     let project = deciding("deploy: 0.3, fine_tune: 0.2, seed: 5");

@@ -1,5 +1,6 @@
 //! The reader of `decide` stages.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::conditions::suite;
@@ -75,6 +76,7 @@ impl Context<'_> {
             gate: gate.flatten(),
             gates: gates?,
             answers: None,
+            answers_of_bases: BTreeMap::new(),
             cluster: cluster?,
             target: target?,
             seed: seed?,

@@ -49,19 +49,13 @@ fn gate(mut fields: Fields<'_>, outline: &Outline<'_>) -> Option<GateRule> {
     let at_most = fields.optional("at_most").map(|field| number(field).map(Bound::AtMost));
     let against = fields.optional("against");
     let margin_field = fields.optional("margin");
-    let margin = margin_field.map_or(Some(0.0), |field| field.number(0.0..=1.0));
+    let margin = margin_field.map_or(Some(0.0), number);
     if let (Some(field), None) = (margin_field, against) {
         let message = "a `margin` is what a gate allows `against` another stage".to_owned();
         field.push(field.problem(Code::InvalidValue, "against what?", message).help("add `against:`, or remove it"));
     }
     let not_worse = against.map(|field| {
         let than = outline.stage(field, Need::Verdicts);
-        if metric.as_ref().is_some_and(|metric| !metric.is_estimated()) {
-            let message = "this metric is not compared with another stage's".to_owned();
-            let problem = field.problem(Code::InvalidValue, "not compared", message);
-            field.push(problem.help("write `at_most`, or a metric that is estimated, such as `pass_rate`"));
-            return None;
-        }
         Some(Bound::NotWorse { than: than?, margin: margin? })
     });
     fields.finish();
@@ -134,12 +128,18 @@ pub(super) fn complete(
                 Some(Stage::Judge(backup)) => Some(backup.answers.clone()),
                 _ => None,
             };
-            answers.push((id.clone(), judge.answers.clone(), backup));
+            let of_bases = decide.gates.iter().filter(|gate| gate.metric.takes_answers()).filter_map(|gate| {
+                let Bound::NotWorse { than, margin: _ } = &gate.bound else { return None };
+                let Some(Stage::Judge(base)) = stages.get(than) else { return None };
+                Some((than.clone(), base.answers.clone()))
+            });
+            answers.push((id.clone(), judge.answers.clone(), of_bases.collect(), backup));
         }
     }
-    for (id, from, of_backup) in answers {
+    for (id, from, of_bases, of_backup) in answers {
         if let Some(Stage::Decide(decide)) = stages.get_mut(&id) {
             decide.answers = Some(from);
+            decide.answers_of_bases = of_bases;
             if let Some(backup) = &mut decide.backup {
                 backup.answers = of_backup;
             }

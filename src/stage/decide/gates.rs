@@ -30,13 +30,11 @@ impl Taken {
     }
 }
 
-/// What gates are held against.
+/// One stage, as gates measure it.
 #[derive(Debug)]
-pub struct Measured<'a> {
+pub struct Side {
     /// The decision without its gates.
-    pub decision: &'a Decision,
-    /// What the other stages would decide that gates name.
-    pub bases: &'a BTreeMap<StageId, Decision>,
+    pub decision: Decision,
     /// What replies took, where a gate asks.
     pub taken: Taken,
     /// What the tokens of the model under test cost.
@@ -66,13 +64,16 @@ impl Value {
 
 /// Checks the gates, in their order, but for those on how long calls took.
 #[must_use]
-pub fn check(gates: &[GateRule], measured: &Measured<'_>) -> Vec<GateCheck> {
-    gates.iter().filter(|gate| gate.metric != Metric::LatencyP95).map(|gate| check_one(gate, measured)).collect()
+pub fn check(gates: &[GateRule], measured: &Side, bases: &BTreeMap<StageId, Side>) -> Vec<GateCheck> {
+    let check = |gate: &GateRule| {
+        let of = |side: &Side| value(&gate.metric, side);
+        check_one(gate, of(measured), |base| bases.get(base).map_or(Value::NOTHING, of))
+    };
+    gates.iter().filter(|gate| gate.metric != Metric::LatencyP95).map(check).collect()
 }
 
-fn check_one(gate: &GateRule, measured: &Measured<'_>) -> GateCheck {
+fn check_one(gate: &GateRule, value: Value, base: impl Fn(&StageId) -> Value) -> GateCheck {
     let GateRule { metric, bound } = gate;
-    let value = value(metric, measured.decision, measured);
     let (metric_name, of) = metric.name();
     let found = |bound, interval: Option<Interval>, base, status| GateCheck {
         metric: metric_name.to_owned(),
@@ -88,14 +89,19 @@ fn check_one(gate: &GateRule, measured: &Measured<'_>) -> GateCheck {
         Bound::AtLeast(least) => found(GateBound::AtLeast(*least), value.interval, None, at_least(value, *least)),
         Bound::AtMost(most) => found(GateBound::AtMost(*most), value.interval, None, at_most(value, *most)),
         Bound::NotWorse { than, margin } => {
-            let base = measured.bases.get(than).map_or(Value::NOTHING, |base| self::value(metric, base, measured));
+            let base = base(than);
+            let bound = GateBound::NotWorse { than: than.clone(), margin: *margin };
+            if !metric.is_estimated() {
+                let most = base.point.map(|base| if metric.is_share() { base + margin } else { base * (1.0 + margin) });
+                let status = most.map_or(GateStatus::Inconclusive, |most| at_most(value, most));
+                return found(bound, None, base.point, status);
+            }
             let difference = difference(base, value);
             let status = match difference {
                 Some(Interval { lo, .. }) if lo >= -margin => GateStatus::Passed,
                 Some(Interval { hi, .. }) if hi < -margin => GateStatus::Failed,
                 Some(_) | None => GateStatus::Inconclusive,
             };
-            let bound = GateBound::NotWorse { than: than.clone(), margin: *margin };
             found(bound, difference, base.point, status)
         }
     }
@@ -129,7 +135,8 @@ fn at_most(value: Value, most: f64) -> GateStatus {
     }
 }
 
-fn value(metric: &Metric, decision: &Decision, measured: &Measured<'_>) -> Value {
+fn value(metric: &Metric, side: &Side) -> Value {
+    let Side { decision, taken, price } = side;
     let corrected = decision.corrected.as_ref();
     let rate = |rate: Option<&Rate>| {
         let value = rate.map_or(Value::NOTHING, Value::of_rate);
@@ -141,7 +148,7 @@ fn value(metric: &Metric, decision: &Decision, measured: &Measured<'_>) -> Value
             Some(_) | None => value,
         }
     };
-    let Taken { replies, prompt_tokens, completion_tokens } = measured.taken;
+    let Taken { replies, prompt_tokens, completion_tokens } = *taken;
     match metric {
         Metric::PassRate => rate(Some(&decision.deciding())),
         Metric::Score => Value {
@@ -163,36 +170,22 @@ fn value(metric: &Metric, decision: &Decision, measured: &Measured<'_>) -> Value
         Metric::Style(name) => rate(decision.styles.iter().find(|group| group.name == *name).map(|group| &group.rate)),
         Metric::Ungraded => Value::counted(decision.counts.ungraded as f64, decision.counts.total),
         Metric::TokensPerReply => Value::counted(completion_tokens as f64, replies),
-        Metric::CostPerReply => measured
-            .price
-            .map_or(Value::NOTHING, |price| Value::counted(price.cost(prompt_tokens, completion_tokens), replies)),
+        Metric::CostPerReply => {
+            price.map_or(Value::NOTHING, |price| Value::counted(price.cost(prompt_tokens, completion_tokens), replies))
+        }
         Metric::LatencyP95 => Value::NOTHING,
     }
 }
 
-/// Checks the gates on how long calls took, given the time in seconds under which 95 of 100 of so many calls stayed.
+/// The time in seconds under which 95 of 100 of so many calls stayed; none where that is not known.
+pub type Times = (Option<f64>, u64);
+
+/// Checks the gates on how long calls took, of these answers and of those that the verdicts of another stage are on.
 #[must_use]
-pub fn check_latency(gates: &[GateRule], p95: Option<f64>, calls: u64) -> Vec<GateCheck> {
-    let value = Value { point: p95, interval: None, n: calls };
-    let check = |gate: &GateRule| {
-        let (bound, status) = match gate.bound {
-            Bound::AtLeast(least) => (GateBound::AtLeast(least), at_least(value, least)),
-            Bound::AtMost(most) => (GateBound::AtMost(most), at_most(value, most)),
-            Bound::NotWorse { .. } => return None,
-        };
-        let (metric, of) = gate.metric.name();
-        Some(GateCheck {
-            metric: metric.to_owned(),
-            of,
-            bound,
-            value: p95,
-            interval: None,
-            base: None,
-            n: calls,
-            status,
-        })
-    };
-    gates.iter().filter(|gate| gate.metric == Metric::LatencyP95).filter_map(check).collect()
+pub fn check_latency(gates: &[GateRule], times: Times, base: impl Fn(&StageId) -> Times) -> Vec<GateCheck> {
+    let value = |(p95, calls): Times| Value { point: p95, interval: None, n: calls };
+    let on_time = gates.iter().filter(|gate| gate.metric == Metric::LatencyP95);
+    on_time.map(|gate| check_one(gate, value(times), |than| value(base(than)))).collect()
 }
 
 #[cfg(test)]
@@ -225,8 +218,40 @@ mod tests {
         for (p95, status) in
             [(Some(1.9), GateStatus::Passed), (Some(2.1), GateStatus::Failed), (None, GateStatus::Inconclusive)]
         {
-            let [check] = &check_latency(&gates, p95, 20)[..] else { panic!("one gate is on latency") };
+            let [check] = &check_latency(&gates, (p95, 20), |_| (None, 0))[..] else {
+                panic!("one gate is on latency")
+            };
             assert_eq!((check.metric.as_str(), check.status), ("latency_p95", status));
         }
+    }
+
+    #[test]
+    fn what_is_counted_may_be_more_than_another_stages_by_a_part_of_it() {
+        use GateStatus::{Failed, Inconclusive, Passed};
+        let than = StageId::new("base").unwrap();
+        let rule = |metric, margin| GateRule { metric, bound: Bound::NotWorse { than: than.clone(), margin } };
+        let counted = |point| Value { point, interval: None, n: 20 };
+        for (metric, margin, value, base, status) in [
+            (Metric::TokensPerReply, 0.25, Some(50.0), Some(40.0), Passed),
+            (Metric::TokensPerReply, 0.25, Some(50.1), Some(40.0), Failed),
+            (Metric::CostPerReply, 0.0, Some(0.002), Some(0.002), Passed),
+            (Metric::CostPerReply, 1.5, Some(0.006), Some(0.002), Failed),
+            (Metric::LatencyP95, 0.5, Some(1.5), Some(1.0), Passed),
+            (Metric::Ungraded, 0.02, Some(0.03), Some(0.02), Passed),
+            (Metric::Ungraded, 0.02, Some(0.05), Some(0.02), Failed),
+            (Metric::TokensPerReply, 0.25, Some(50.0), None, Inconclusive),
+            (Metric::TokensPerReply, 0.25, None, Some(40.0), Inconclusive),
+        ] {
+            let found = check_one(&rule(metric.clone(), margin), counted(value), |_| counted(base));
+            assert_eq!(
+                (found.status, found.base, found.interval),
+                (status, base, None),
+                "{metric:?} {value:?} {base:?}"
+            );
+        }
+        let gates = [rule(Metric::LatencyP95, 0.1)];
+        let of = |base: &StageId| (Some(if *base == than { 2.0 } else { 9.0 }), 5);
+        assert_eq!(check_latency(&gates, (Some(2.3), 5), of)[0].status, Failed);
+        assert_eq!(check_latency(&gates, (Some(2.1), 5), of)[0].status, Passed);
     }
 }

@@ -27,7 +27,7 @@ pub use self::backup::{combine, of_backup};
 use self::correct::correct;
 use self::criteria::CriterionTally;
 use self::examples::{best_first, keep};
-pub use self::gates::{Measured, Taken, check, check_latency};
+pub use self::gates::{Side, Taken, Times, check, check_latency};
 use self::modes::{Failures, Patterns, failure_modes};
 use self::more::what_would_settle;
 use self::rated::{Manner, Place, Rated, Spread};
@@ -59,6 +59,7 @@ pub fn fields(decide: &spec::Decide) -> Value {
         gate,
         gates,
         answers: _,
+        answers_of_bases: _,
         cluster,
         target,
         seed,
@@ -137,9 +138,14 @@ pub fn bases(decide: &spec::Decide) -> Vec<&StageId> {
 /// What the tokens of the model under test cost, where a gate asks.
 #[must_use]
 pub fn price(pipeline: &Pipeline, decide: &spec::Decide) -> Option<Price> {
-    let answers =
-        decide.answers.as_ref().filter(|_| decide.gates.iter().any(|gate| gate.metric == Metric::CostPerReply));
-    let Stage::Infer(infer) = pipeline.stages.get(answers?)? else { return None };
+    price_of(pipeline, decide, decide.answers.as_ref()?)
+}
+
+/// What the tokens of such answers cost, where a gate asks for what replies cost.
+#[must_use]
+pub fn price_of(pipeline: &Pipeline, decide: &spec::Decide, answers: &StageId) -> Option<Price> {
+    let asks = decide.gates.iter().any(|gate| gate.metric == Metric::CostPerReply);
+    let Stage::Infer(infer) = pipeline.stages.get(answers).filter(|_| asks)? else { return None };
     pipeline.price(&infer.model)
 }
 
@@ -149,6 +155,8 @@ pub fn inputs(pipeline: &Pipeline, decide: &spec::Decide, output: impl Fn(&Stage
     let rubric = rubric(pipeline, &decide.verdicts);
     let mut inputs = json!({ "verdicts": output(&decide.verdicts), "grading": grading(rubric) });
     let base = |gate: &GateRule| match &gate.bound {
+        // How long calls took is in no result.
+        Bound::NotWorse { .. } if gate.metric == Metric::LatencyP95 => None,
         Bound::NotWorse { than, margin: _ } => Some((output(than), grading(self::rubric(pipeline, than)))),
         Bound::AtLeast(_) | Bound::AtMost(_) => None,
     };
@@ -158,6 +166,17 @@ pub fn inputs(pipeline: &Pipeline, decide: &spec::Decide, output: impl Fn(&Stage
     }
     if let Some(answers) = &decide.answers {
         inputs["answers"] = json!(output(answers));
+    }
+    let counted = |gate: &GateRule| {
+        let Bound::NotWorse { than, margin: _ } = &gate.bound else { return None };
+        let answers = decide.answers_of_bases.get(than).filter(|_| gate.metric.takes_answers())?;
+        let price = price_of(pipeline, decide, answers);
+        let price = price.map(|Price { prompt, completion }| json!({ "prompt": prompt, "completion": completion }));
+        Some(json!([output(answers), price]))
+    };
+    let answers: Vec<Value> = decide.gates.iter().filter_map(counted).collect();
+    if !answers.is_empty() {
+        inputs["answers_against"] = json!(answers);
     }
     if decide.backup.is_some() {
         let due = |backup: &spec::Decide| backup::inputs(pipeline, decide, backup, &output);
@@ -504,6 +523,7 @@ impl Rules {
             gate,
             gates: _,
             answers: _,
+            answers_of_bases: _,
             cluster,
             target,
             seed: _,

@@ -1,5 +1,7 @@
 //! Decisions over hand-made rows.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -17,6 +19,7 @@ pub(super) fn rules(gate: Option<spec::Gate>) -> spec::Decide {
         calibration: None,
         gates: Vec::new(),
         answers: None,
+        answers_of_bases: BTreeMap::new(),
         cluster: ClusterBy::Nothing,
         target: spec::Target::Population,
         seed: 0,
