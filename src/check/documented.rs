@@ -150,8 +150,8 @@ pub const DOCUMENTED: &[Documented] = &[
     Documented {
         kind: "not",
         what: "The check inside does not hold. What nobody can say stays `ungraded`, negated or not.",
-        example: "not: { contains: [as an AI, language model] }",
+        example: "not: { contains: [no idea, whatever] }",
         passes: "That sounds hard.",
-        fails: "I am a language model.",
+        fails: "I have no idea.",
     },
 ];

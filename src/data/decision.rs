@@ -178,12 +178,16 @@ impl ClusteredRate {
         self.clusters.unwrap_or(self.scenarios)
     }
 
-    /// So many clusters alike in size, of a rate near one half, would tell the design effect as well; none where that is nearly as many as
-    /// there are.
+    /// How many clusters alike in size, of a rate near one half, would tell the design effect as well, to be said behind it; nothing where
+    /// that is nearly as many as there are.
     #[must_use]
-    pub fn known_as_from(&self) -> Option<f64> {
+    pub fn known_words(&self) -> String {
         let alike = self.degrees + 1.0;
-        (alike < NEARLY_ALL * self.number() as f64).then_some(alike)
+        if alike >= NEARLY_ALL * self.number() as f64 {
+            return String::new();
+        }
+        let what = if self.clusters.is_some() { "clusters" } else { "scenarios" };
+        format!(", known only as from {alike:.1} {what}")
     }
 }
 

@@ -122,7 +122,7 @@ fn of_one_model<'a>(
     };
     let mut bases = BTreeMap::new();
     let of_base = decide::of_base(decide);
-    for base in decide::bases(decide) {
+    for base in decide::measured_bases(decide) {
         let decision = tallied(pipeline, &of_base, base, lines(base)?)?.finish();
         bases.insert(base.clone(), side(decision, decide.answers_of_bases.get(base))?);
     }

@@ -202,7 +202,7 @@ impl ReviewSession {
         self.comment = Some(comment.to_owned()).filter(|comment| !comment.trim().is_empty());
     }
 
-    /// How many replies were reviewed in this session.
+    /// How many replies were reviewed since it began.
     #[must_use]
     pub fn made(&self) -> usize {
         self.made.len()

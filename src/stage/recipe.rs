@@ -241,16 +241,9 @@ pub fn rubric_of<'a>(pipeline: &'a Pipeline, calibrate: &Calibrate) -> &'a Rubri
 /// What scenarios belong together by, where a decision takes this calibration; by topic where none does, as decisions have it.
 #[must_use]
 pub fn clusters_of<'a>(pipeline: &'a Pipeline, calibration: &StageId) -> &'a ClusterBy {
-    let takes = |stage: &'a Stage| match stage {
-        Stage::Decide(decide) => (decide.calibration.as_ref() == Some(calibration)).then_some(&decide.cluster),
-        Stage::Research(_)
-        | Stage::Pull(_)
-        | Stage::Generate(_)
-        | Stage::Infer(_)
-        | Stage::Judge(_)
-        | Stage::Prefer(_)
-        | Stage::Calibrate(_)
-        | Stage::Compare(_) => None,
+    let takes = |stage: &'a Stage| {
+        let Stage::Decide(decide) = stage else { return None };
+        (decide.calibration.as_ref() == Some(calibration)).then_some(&decide.cluster)
     };
     pipeline.stages.values().find_map(takes).unwrap_or(&ClusterBy::Topic)
 }

@@ -49,7 +49,7 @@ pub(super) fn question(question: &Question, session: &Session, color: bool) -> S
         note,
     } = question;
     let mut text = String::new();
-    let _ = writeln!(text, "{} in this session", count(session.made() as u64, "label"));
+    let _ = writeln!(text, "{} since you began", count(session.made() as u64, "label"));
     let _ = writeln!(
         text,
         "\n{}\n{}",

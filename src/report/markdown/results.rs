@@ -130,9 +130,6 @@ fn outcomes(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
 /// What rows that belong together are worth.
 fn clusters(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
     let (counts, Some(clustered)) = (decision.counts, decision.rate.clustered) else { return Ok(()) };
-    let known = |what: &str| {
-        clustered.known_as_from().map_or_else(String::new, |alike| format!(", known only as from {alike:.1} {what}"))
-    };
     if let (Some(cluster), Some(clusters)) = (&decision.cluster, clustered.clusters) {
         return writeln!(
             out,
@@ -142,7 +139,7 @@ fn clusters(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
             inline(cluster),
             clustered.n_eff,
             clustered.design_effect,
-            known("clusters"),
+            clustered.known_words(),
         );
     }
     let Some(scenarios) = counts.scenarios else { return Ok(()) };
@@ -154,7 +151,7 @@ fn clusters(decision: &Decision, out: &mut dyn Write) -> io::Result<()> {
         counts.total as f64 / scenarios as f64,
         clustered.n_eff,
         clustered.design_effect,
-        known("scenarios"),
+        clustered.known_words(),
     )
 }
 

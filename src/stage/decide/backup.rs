@@ -4,11 +4,11 @@
 
 use serde_json::{Value, json};
 
-use super::price;
+use super::{price, price_field};
 use crate::data::{Decision, GateStatus, ModelRole, OtherModel, Outcome, Rate};
 use crate::ids::StageId;
 use crate::key::BlobId;
-use crate::spec::{self, Backup, Pipeline, Price};
+use crate::spec::{self, Backup, Pipeline};
 use crate::stats::text::{count, percents};
 
 /// The backup as a decision of its own: by the same rules, on all its scenarios at once, whatever the first model was looked at by.
@@ -39,8 +39,8 @@ pub(super) fn inputs(
     if let Some(answers) = &backup.answers {
         inputs["answers"] = json!(output(answers));
     }
-    if let Some(Price { prompt, completion }) = price(pipeline, backup) {
-        inputs["price"] = json!({ "prompt": prompt, "completion": completion });
+    if let Some(price) = price(pipeline, backup) {
+        inputs["price"] = price_field(price);
     }
     inputs
 }

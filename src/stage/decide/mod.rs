@@ -110,6 +110,11 @@ pub fn looks_field(looks: spec::Looks) -> Value {
     json!({ "first": first, "now": now, "scenarios": scenarios })
 }
 
+/// What tokens cost, as it goes into the recipe.
+fn price_field(Price { prompt, completion }: Price) -> Value {
+    json!({ "prompt": prompt, "completion": completion })
+}
+
 /// A gate as it goes into the recipe. The stage that it names is known by what it came to: see [`inputs`].
 fn gate_fields(gate: &GateRule) -> Value {
     let (metric, of) = gate.metric.name();
@@ -124,8 +129,18 @@ fn gate_fields(gate: &GateRule) -> Value {
 /// The other `judge` stages that gates name, each once, in the order of the gates.
 #[must_use]
 pub fn bases(decide: &spec::Decide) -> Vec<&StageId> {
+    bases_of(&decide.gates, |_| true)
+}
+
+/// Those of them whose verdicts the decision itself is held against: how long calls took is in none.
+#[must_use]
+pub fn measured_bases(decide: &spec::Decide) -> Vec<&StageId> {
+    bases_of(&decide.gates, |gate| gate.metric != Metric::LatencyP95)
+}
+
+fn bases_of(gates: &[GateRule], counts: impl Fn(&GateRule) -> bool) -> Vec<&StageId> {
     let mut bases: Vec<&StageId> = Vec::new();
-    for gate in &decide.gates {
+    for gate in gates.iter().filter(|gate| counts(gate)) {
         if let Bound::NotWorse { than, margin: _ } = &gate.bound
             && !bases.contains(&than)
         {
@@ -170,9 +185,7 @@ pub fn inputs(pipeline: &Pipeline, decide: &spec::Decide, output: impl Fn(&Stage
     let counted = |gate: &GateRule| {
         let Bound::NotWorse { than, margin: _ } = &gate.bound else { return None };
         let answers = decide.answers_of_bases.get(than).filter(|_| gate.metric.takes_answers())?;
-        let price = price_of(pipeline, decide, answers);
-        let price = price.map(|Price { prompt, completion }| json!({ "prompt": prompt, "completion": completion }));
-        Some(json!([output(answers), price]))
+        Some(json!([output(answers), price_of(pipeline, decide, answers).map(price_field)]))
     };
     let answers: Vec<Value> = decide.gates.iter().filter_map(counted).collect();
     if !answers.is_empty() {
@@ -182,8 +195,8 @@ pub fn inputs(pipeline: &Pipeline, decide: &spec::Decide, output: impl Fn(&Stage
         let due = |backup: &spec::Decide| backup::inputs(pipeline, decide, backup, &output);
         inputs["backup"] = of_backup(decide).as_ref().map_or(Value::Null, due);
     }
-    if let Some(Price { prompt, completion }) = price(pipeline, decide) {
-        inputs["price"] = json!({ "prompt": prompt, "completion": completion });
+    if let Some(price) = price(pipeline, decide) {
+        inputs["price"] = price_field(price);
     }
     inputs
 }

@@ -175,14 +175,11 @@ fn in_common(rules: &Rules) -> String {
 fn clusters_sentence(rate: &Rate, rules: &Rules) -> Option<String> {
     let clustered @ ClusteredRate { scenarios, n_eff, design_effect, degrees: _, clusters } = rate.clustered?;
     let rows = thousands(rate.n);
-    let known = |what: &str| {
-        clustered.known_as_from().map_or_else(String::new, |alike| format!(", known only as from {alike:.1} {what}"))
-    };
+    let known = clustered.known_words();
     if clusters.is_none() {
         return Some(format!(
             "answers to one scenario resemble each other: {rows} are worth {n_eff:.1} to a scenario each (design effect \
-             {design_effect:.2}{})",
-            known("scenarios"),
+             {design_effect:.2}{known})",
         ));
     }
     let what = if rate.n > scenarios { "answers to scenarios" } else { "scenarios" };
@@ -190,13 +187,11 @@ fn clusters_sentence(rate: &Rate, rules: &Rules) -> Option<String> {
     Some(if design_effect > 1.0 {
         format!(
             "{what} {in_common} resemble each other: {rows} are worth {n_eff:.1} that have nothing in common (design \
-             effect {design_effect:.2}{})",
-            known("clusters"),
+             effect {design_effect:.2}{known})"
         )
     } else {
         format!(
-            "{what} {in_common} are no more alike than others: {rows} are worth as many that have nothing in common{}",
-            known("clusters"),
+            "{what} {in_common} are no more alike than others: {rows} are worth as many that have nothing in common{known}"
         )
     })
 }
